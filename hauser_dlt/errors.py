@@ -1,0 +1,67 @@
+"""The errors of hauser-dlt: each says what happened, what to do, and which exit code it ends with.
+
+HauserError
+├── ConfigError              fix the settings                          exit 2
+│   └── AccessError          FullStory refuses the key                 exit 2
+├── TransientError           try again later                           exit 75
+│   └── RateLimitError       ... after `retry_after` seconds
+├── ExportError              look at the export                        exit 1
+│   ├── ExportFailedError    FullStory gave up on it
+│   └── CorruptBundleError   the file is not what was promised
+├── LoadError                look at the destination                   exit 1
+└── StoppedError             a signal asked for the end                exit 128 + signal
+"""
+
+
+class HauserError(Exception):
+    """Whatever hauser-dlt reports to its user as one line."""
+
+    exit_code = 1
+
+
+class ConfigError(HauserError):
+    """A setting is missing, unreadable or not allowed."""
+
+    exit_code = 2
+
+
+class AccessError(ConfigError):
+    """FullStory refuses the API key, or the key's role is too low."""
+
+
+class TransientError(HauserError):
+    """Something outside is not answering at present; the same command may work later."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h, which schedulers read as "retry"
+
+
+class RateLimitError(TransientError):
+    """FullStory asks for a pause that is longer than we wait."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"FullStory asks to wait {retry_after:.0f} s before the next request; run again after that")
+        self.retry_after = retry_after
+
+
+class ExportError(HauserError):
+    """An export could not be made or read."""
+
+
+class ExportFailedError(ExportError):
+    """FullStory gave up on an export."""
+
+
+class CorruptBundleError(ExportError):
+    """A downloaded bundle is cut short, damaged, or not JSON."""
+
+
+class LoadError(HauserError):
+    """The destination refused a load package, or cannot be read."""
+
+
+class StoppedError(HauserError):
+    """SIGINT or SIGTERM arrived; the work stopped at the last safe point."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("stopped by a signal")
+        self.exit_code = 128 + signal_number

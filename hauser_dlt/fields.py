@@ -1,0 +1,69 @@
+"""FullStory's export fields as data.
+
+The names and types are those of FullStory's Segment Export API
+(https://developer.fullstory.com/server/v1/segments/create-segment-export/) and of its Data Export
+(https://help.fullstory.com/hc/en-us/articles/360020624214). Every field is optional in every event.
+"""
+
+from typing import Literal, get_args
+
+Kind = Literal["text", "int", "int32", "float", "bool", "timestamp", "any"]
+"""`any` is a field whose type nobody has told us: a text column, where other values stand as JSON."""
+DECLARABLE: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "any")
+
+CUSTOM_VARS = "CustomVars"
+EVENT_START = "EventStart"
+
+# Bookkeeping of ours on each event row: the load that brought it, and the start of its window.
+LOAD_ID = "_dlt_load_id"
+ROW_WINDOW = "_hauser_window"
+
+_FIELDS: dict[Kind, str] = {
+    "int": """
+        IndvId UserId SessionId PageId EventDuration EventSecondaryDuration EventPageOffset EventSessionOffset
+        EventModFrustrated EventModDead EventModError EventModSuspicious PageDuration PageActiveDuration
+        PageScreenWidth PageScreenHeight PageViewportWidth PageViewportHeight PageNumInfos PageNumWarnings
+        PageNumErrors PageClusterId PageMaxScrollDepthPercent LoadDomContentTime LoadEventTime LoadFirstPaintTime
+        LoadLargestPaintTime ReqStatus""",
+    "int32": "PageNumEvents PageNumDerivedEvents",
+    "float": "EventFirstInputDelay EventCumulativeLayoutShift",
+    "timestamp": "UserCreated SessionStart EventStart PageStart",
+    "text": """
+        UserAppKey UserDisplayName UserEmail EventType EventSubType EventCustomName EventTargetText
+        EventTargetSelector EventVarErrorKind EventVarFields EventWebSourceFileUrl PageName PageUrl PageRefererUrl
+        PageIp PageLatLong PageUserAgent PageBrowser PageBrowserVersion PageDevice PagePlatform
+        PageOperatingSystem ReqUrl ReqMethod""",
+}
+_GROUPS = ("User", "Indv", "Session", "Event", "Page", "Load", "Req")
+
+
+def _ordered() -> dict[str, Kind]:
+    """Return the fields, those of one group side by side, `EventStart` and `EventType` first in theirs."""
+    kinds = {name: kind for kind, names in _FIELDS.items() for name in names.split()}
+    group = {name: next(i for i, prefix in enumerate(_GROUPS) if name.startswith(prefix)) for name in kinds}
+    return dict(sorted(kinds.items(), key=lambda item: (group[item[0]], item[0] not in ("EventStart", "EventType"))))
+
+
+KNOWN: dict[str, Kind] = _ordered()
+"""The fields of web events, without CustomVars: name -> kind."""
+
+MOBILE: dict[str, Kind] = dict.fromkeys(
+    (
+        "AppName",
+        "AppPackageName",
+        "AppDeviceModel",
+        "AppDeviceVendor",
+        "AppVersion",
+        "AppOsVersion",
+        "AppViewName",
+        "EventMobileSourceFile",
+    ),
+    "text",
+)
+"""The fields of FullStory for mobile apps: an account feature, so they are asked for on request only."""
+
+RENAMED = {"PageAgent": "PageUserAgent", "EventTargetSelectorTok": "EventTargetSelector"}
+"""Names of the legacy Data Export -> today's names."""
+
+CUSTOM_TOKENS = ("user_*", "evt_*", "page_*")
+"""What asks for all custom variables in a list of export fields."""

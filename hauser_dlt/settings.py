@@ -1,0 +1,267 @@
+"""Settings: how they are spelled -> values, with defaults, bounds and one line of explanation each.
+
+Nothing is looked up here: `read` asks a function for each spelled value. The declarations below are what
+`.dlt/config.toml`, `hauser-dlt init` and the source's arguments are made from or compared with.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.fields import DECLARABLE, Kind
+
+T = TypeVar("T")
+Lookup = Callable[[str], tuple[Any, str] | None]
+"""Setting's name -> (its value as spelled, where that was found), or None where it is not set."""
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|[smhd])")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def duration(value: Any) -> timedelta:
+    """Read `90s`, `1h30m`, `500ms`, `1d`; a bare 0 is no time at all.
+
+    Raises:
+        ValueError: says what is allowed, as all readers here do.
+    """
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    if text == "0":
+        return timedelta(0)
+    if not _DURATION.fullmatch(text):
+        raise ValueError("a duration such as 15m, 1h30m or 24h")
+    return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _DURATION_PART.findall(text)))
+
+
+def export_duration(value: Any) -> timedelta:
+    """Read a window's length: 15 minutes to 24 hours, an even fraction of 24 hours."""
+    step = duration(value)
+    if not timedelta(minutes=15) <= step <= timedelta(days=1) or timedelta(days=1) % step:
+        raise ValueError("15m to 24h, an even fraction of 24h (15m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h, 24h)")
+    return step
+
+
+def export_delay(value: Any) -> timedelta:
+    """Read how long events settle: at least an hour."""
+    delay = duration(value)
+    if delay < timedelta(hours=1):
+        raise ValueError("at least 1h: events are not complete before that")
+    return delay
+
+
+def pause(value: Any) -> timedelta:
+    """Read a duration of more than nothing."""
+    length = duration(value)
+    if length <= timedelta(0):
+        raise ValueError("a duration above 0, such as 30s")
+    return length
+
+
+def moment(value: Any) -> datetime | None:
+    """Read a date or an RFC 3339 time (UTC where it names no zone); "" is None."""
+    if isinstance(value, datetime):
+        time = value
+    elif not (text := str(value).strip()):
+        return None
+    else:
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError("a date or time such as 2026-01-31 or 2026-01-31T06:00:00Z") from None
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if time.year < 2000:
+        raise ValueError("a date or time after the year 2000")
+    return time
+
+
+def text(value: Any) -> str:
+    """Read any text."""
+    if not isinstance(value, str):
+        raise ValueError("text")
+    return value.strip()
+
+
+def secret(value: Any) -> str:
+    """Read a key that can stand in an HTTP header."""
+    if not isinstance(value, str) or not value.strip() or not value.strip().isascii() or re.search(r"\s", value.strip()):
+        raise ValueError("an API key of FullStory, without blanks")
+    return value.strip()
+
+
+def name(value: Any) -> str:
+    """Read a name that any SQL destination takes as it is."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("letters, digits and _, beginning with a letter or _")
+    return value
+
+
+def url(value: Any) -> str:
+    """Read an http(s) address without query; "" stands for the default."""
+    parts = urlsplit(str(value))
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+        raise ValueError("an address such as https://api.fullstory.com")
+    return str(value).rstrip("/")
+
+
+def flag(value: Any) -> bool:
+    """Read true or false."""
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return str(value).lower() == "true"
+
+
+def between(least: int, most: int) -> Callable[[Any], int]:
+    """Make a reader of whole numbers within bounds."""
+
+    def whole(value: Any) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)) or not least <= int(value) <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(value)
+
+    return whole
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """Make a reader of a choice."""
+
+    def choice(value: Any) -> str:
+        if value not in choices:
+            raise ValueError("one of " + ", ".join(repr(c) for c in choices))
+        return str(value)
+
+    return choice
+
+
+def by_day(value: Any) -> bool | None:
+    """Read `auto` (None), true or false."""
+    return None if value == "auto" else flag_or(value, "true, false or 'auto'")
+
+
+def flag_or(value: Any, allowed: str) -> bool:
+    """Read true or false, where more than these is allowed."""
+    try:
+        return flag(value)
+    except ValueError:
+        raise ValueError(allowed) from None
+
+
+def field_list(value: Any) -> str | tuple[str, ...]:
+    """Read `known`, `default`, or a list of FullStory's field names and tokens (`user_*`)."""
+    if value in ("known", "default"):
+        return cast(str, value)
+    if isinstance(value, str) and "," in value:
+        value = [item.strip() for item in value.split(",")]
+    if not isinstance(value, list | tuple) or not value or not all(_is_export_field(item) for item in value):
+        raise ValueError("'known', 'default', or a list of field names")
+    return tuple(dict.fromkeys(value))
+
+
+def _is_export_field(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"\S{1,200}", value))
+
+
+def typed_fields(value: Any) -> dict[str, Kind]:
+    """Read a table of field = type, or a list of fields (then text)."""
+    table = dict.fromkeys(value, "text") if isinstance(value, list | tuple) else value
+    if not isinstance(table, Mapping) or not all(
+        isinstance(key, str) and _NAME.fullmatch(key) and kind in DECLARABLE for key, kind in table.items()
+    ):
+        raise ValueError(f"a table such as {{ EventFoo = \"int\" }}, with types {', '.join(DECLARABLE)}")
+    return dict(table)
+
+
+def headers(value: Any) -> dict[str, str]:
+    """Read a table of HTTP headers; those that the client sets itself are refused."""
+    if not isinstance(value, Mapping) or not all(_is_header(key, text) for key, text in value.items()):
+        raise ValueError("a table of header = text, without Authorization, Content-Type and Host")
+    return dict(value)
+
+
+def _is_header(key: Any, value: Any) -> bool:
+    return (
+        isinstance(key, str)
+        and isinstance(value, str)
+        and bool(re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key))
+        and key.lower() not in ("authorization", "content-type", "content-length", "host")
+        and not re.search(r"[\r\n\0]", value)
+        and value.isascii()
+    )
+
+
+def setting(default: Any, read: Callable[[Any], Any], help: str, *, hide: bool = False) -> Any:
+    """Declare a setting: its default as a user would spell it, its reader, its explanation; `hide` its value."""
+    return field(metadata={"default": default, "read": read, "help": help, "hide": hide}, repr=not hide)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """`[sources.fullstory]`: what to export."""
+
+    api_token: str = setting("", secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True)
+    api: str = setting("segment_export", one_of("segment_export", "data_export"), "FullStory's API: segment exports, or the legacy data exports.")
+    base_url: str = setting("", url, 'The API\'s address; "" is https://api.fullstory.com, or https://export.fullstory.com/api/v1 for data exports. EU accounts: https://api.eu1.fullstory.com.')
+    segment_id: str = setting("everyone", text, "The segment whose events are exported.")
+    event_scope: str = setting("", one_of("", "events", "pages", "sessions", "individuals"), 'Which events of a matching visit come along; "" leaves it to FullStory (events).')
+    fields: str | tuple[str, ...] = setting("known", field_list, '"known": all fields below and all custom variables; "default": FullStory\'s choice; or a list.')
+    extra_fields: dict[str, Kind] = setting({}, typed_fields, "Fields of FullStory that hauser-dlt does not know yet, with their types (text, int, int32, float, bool, timestamp).")
+    new_fields: str = setting("columns", one_of("columns", "custom_vars"), 'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").')
+    include_mobile_fields: bool = setting(False, flag, "Export the fields of FullStory for mobile apps, too (an account feature).")
+    start_time: datetime | None = setting("", moment, 'Where the first run starts; "" is 30 days ago.')
+    export_duration: timedelta = setting("1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h.")
+    export_delay: timedelta = setting("24h", export_delay, "How long events settle before they are exported; at least 1h.")
+    concurrent_exports: int = setting(4, between(1, 64), "How many exports are asked for at the same time at most; fewer when FullStory answers 429.")
+    request_timeout: timedelta = setting("60s", pause, "How long FullStory may keep silent in a request.")
+    export_timeout: timedelta = setting("6h", pause, "How long FullStory may take to prepare one export.")
+    backoff: timedelta = setting("1s", duration, "The first pause before a request is tried again; it doubles with each try.")
+    max_retries: int = setting(8, between(0, 100), "How many times a request is tried again.")
+    http_headers: dict[str, str] = setting({}, headers, "Headers to add to each request to FullStory.", hide=True)
+    export_table: str = setting("fs_export", name, "The table of the events.")
+    sync_table: str = setting("fs_sync", name, "The table of the loaded windows.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """`[hauser]`: where to load it, and how a run goes."""
+
+    destination: str = setting("duckdb", text, "duckdb, filesystem, or any other destination of dlt; its own settings stand under [destination.<name>].")
+    dataset_name: str = setting("fullstory", name, "The schema, dataset or database that holds the tables. For filesystem the tables are folders right below bucket_url.")
+    pipeline_name: str = setting("hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination.")
+    group_by_day: bool | None = setting("auto", by_day, 'true: load whole UTC days only, one file a day; false: one file a window; "auto": a file a day while more than a day behind.')
+    file_format: str = setting("parquet", one_of("parquet", "csv", "jsonl", "json"), 'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.')
+    compress: bool = setting(False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself).")
+    hauser_sync_file: str = setting("", text, "The checkpoint of a Go hauser, .sync.hauser; the first run starts there.")
+    working_dir: str = setting("", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.')
+
+
+S = TypeVar("S", SourceSettings, RunSettings)
+
+
+def read(kind: type[S], lookup: Lookup) -> S:
+    """Return the settings of one section.
+
+    Raises:
+        ConfigError: names the first setting that is wrong, its value, where it stands, and what is allowed.
+    """
+    return kind(**{declared.name: _value(declared, lookup(declared.name)) for declared in fields(kind)})
+
+
+def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
+    if found is None and declared.name == "api_token":
+        raise ConfigError(
+            "api_token is missing: set FULLSTORY_API_TOKEN, or api_token under [sources.fullstory] in .dlt/secrets.toml"
+        )
+    spelled, place = found or (declared.metadata["default"], "default")
+    try:
+        return declared.metadata["read"](spelled)
+    except ValueError as exc:
+        shown = "(hidden)" if declared.metadata["hide"] else repr(spelled)
+        raise ConfigError(f"{declared.name} = {shown} (from {place}): allowed is {exc}") from None

@@ -1,0 +1,117 @@
+"""Time windows: which stretches of events to export, and how they are grouped. No clock, no I/O."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+DAY = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open stretch of `EventStart`, in UTC: `start` belongs to it, `end` does not."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def overlaps(self, other: "Window") -> bool:
+        """Tell whether some moment belongs to both."""
+        return self.start < other.end and other.start < self.end
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """Return the last point of the grid that is not after `moment`; the grid starts at midnight UTC."""
+    return moment - (moment - _EPOCH) % step
+
+
+def cut(stretch: Window, step: timedelta) -> Iterator[Window]:
+    """Yield, oldest first, the windows that a stretch falls into: it is cut at each point of the grid."""
+    start = stretch.start
+    while start < stretch.end:
+        end = min(floor(start, step) + step, stretch.end)
+        yield Window(start, end)
+        start = end
+
+
+def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the parts of a stretch that none of the `covered` windows holds."""
+    start = stretch.start
+    for window in sorted(covered):
+        if window.start > start:
+            yield Window(start, min(window.start, stretch.end))
+        start = max(start, window.end)
+        if start >= stretch.end:
+            return
+    if start < stretch.end:
+        yield Window(start, stretch.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How much to export at once, and how long to let events settle before that."""
+
+    step: timedelta
+    delay: timedelta
+
+    def settled(self, now: datetime) -> datetime:
+        """Return the end of the newest window whose events have settled by `now`."""
+        return floor(now - self.delay, self.step)
+
+    def next_ready(self, now: datetime) -> datetime:
+        """Return the moment at which one more window will be ready."""
+        return self.settled(now) + self.step + self.delay
+
+    def missing(self, stretch: Window, loaded: Iterable[Window]) -> Iterator[Window]:
+        """Yield, oldest first, the windows of a stretch that are not loaded."""
+        for gap in uncovered(stretch, loaded):
+            yield from cut(gap, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Adjoining windows of one UTC day, which are loaded together.
+
+    `whole` says that file destinations write them as one file, instead of one file a window.
+    """
+
+    windows: tuple[Window, ...]
+    whole: bool
+
+    @property
+    def span(self) -> Window:
+        """The stretch from the first window's start to the last window's end."""
+        return Window(self.windows[0].start, self.windows[-1].end)
+
+
+def groups(windows: Iterable[Window], settled: datetime, by_day: bool | None) -> Iterator[Group]:
+    """Yield the load packages: the windows of each UTC day together, where there is no gap between them.
+
+    Args:
+        windows: oldest first.
+        settled: the end of the newest window that is ready.
+        by_day: one file a day (True), a file a window (False), or the first while a day lies more than
+            a day behind `settled` (None).
+    """
+    for day, members in groupby(windows, key=lambda window: floor(window.start, DAY)):
+        whole = day + DAY <= settled - DAY if by_day is None else by_day
+        for adjoining in _adjoining(members):
+            yield Group(tuple(adjoining), whole)
+
+
+def _adjoining(windows: Iterable[Window]) -> Iterator[list[Window]]:
+    row: list[Window] = []
+    for window in windows:
+        if row and row[-1].end != window.start:
+            yield row
+            row = []
+        row.append(window)
+    if row:
+        yield row
