@@ -1,0 +1,276 @@
+"""Bundles to records: bytes -> gunzip -> records. Pure generators in bounded memory; no I/O.
+
+A bundle is an array of JSON objects in any layout, or one object a line; gzipped or not. Whatever is cut
+short, not closed or not JSON raises CorruptBundleError, so that a window is never taken for whole by mistake.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, NoReturn
+
+import orjson
+
+from hauser_dlt.errors import CorruptBundleError
+
+Record = tuple[bytes, dict[str, Any]]
+
+_PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
+_SLICE = 1 << 16  # compressed bytes at a time: zlib copies what it has not used at every call
+_WHITE = re.compile(rb"[ \t\r\n]*")
+
+
+def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Inflate a gzip stream, one member after another; a stream that is not gzip passes through.
+
+    Raises:
+        CorruptBundleError: the stream is damaged, or ends inside a member.
+    """
+    stream = iter(chunks)
+    head = b""
+    while len(head) < 2 and (chunk := next(stream, None)) is not None:
+        head += chunk
+    if head[:2] != b"\x1f\x8b":
+        yield head
+        yield from stream
+        return
+    yield from _inflate(head, stream)
+
+
+def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        for data in _sliced(chain((head,), rest)):
+            while data:
+                if inflate.eof:
+                    data = data.lstrip(b"\0")  # gzip may be padded with zeros between and after its members
+                    if not data:
+                        break
+                    inflate = zlib.decompressobj(wbits=31)
+                yield inflate.decompress(data, _PIECE)
+                data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            # zlib may hold back output that did not fit, even when it has taken all its input
+            while not inflate.eof and (piece := inflate.decompress(b"", _PIECE)):
+                yield piece
+    except zlib.error as exc:
+        raise CorruptBundleError(f"the bundle's gzip is damaged: {exc}") from exc
+    if not inflate.eof:
+        raise CorruptBundleError("the bundle's gzip stream ends early")
+
+
+def _sliced(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    return (chunk[place : place + _SLICE] for chunk in chunks for place in range(0, len(chunk), _SLICE))
+
+
+_BETWEEN_RECORDS = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
+_STRING = rb'"(?>[^"\\]+|\\.)*+"'
+_STRUCTURE = re.compile(_STRING + rb'|[{}\[\]]|"', re.DOTALL)
+
+
+class _Stream:
+    """The bytes of a bundle that are not yet used up, as a buffer that can be asked for more."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self.buffer = bytearray()
+        self.start = 0
+
+    def more(self, at_least: int = 1) -> bool:
+        """Append at least so many bytes, or all that are left; False if none are."""
+        del self.buffer[: self.start]
+        self.start = 0
+        held = len(self.buffer)
+        while len(self.buffer) < held + at_least and (chunk := next(self._chunks, None)) is not None:
+            self.buffer += chunk
+        return len(self.buffer) > held
+
+    def peek(self) -> bytes:
+        """Skip white space; return the next byte, or b"" at the end."""
+        while (begin := _end(_WHITE, self.buffer, self.start)) == len(self.buffer):
+            self.start = begin
+            if not self.more():
+                return b""
+        self.start = begin
+        return self.shown(1)
+
+    def shown(self, size: int = 40) -> bytes:
+        """Return the next bytes, for a look or a message."""
+        return bytes(self.buffer[self.start : self.start + size])
+
+    def line(self) -> bytes:
+        """Use up the bytes before the next line feed, or all that are left, and return them."""
+        searched = self.start
+        while (end := self.buffer.find(b"\n", searched)) < 0:
+            searched = len(self.buffer) - self.start  # where the buffer will go on, once `more` has cut its start
+            if not self.more():
+                return self.take(len(self.buffer))
+        return self.take(end)
+
+    def take(self, end: int) -> bytes:
+        """Use up the bytes before `end`, and return them."""
+        taken = bytes(self.buffer[self.start : end])
+        self.start = end
+        return taken
+
+
+def records(chunks: Iterable[bytes]) -> Iterator[Record]:
+    """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
+
+    The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold.
+
+    Raises:
+        CorruptBundleError: the bundle is not JSON, or ends before it is closed.
+    """
+    stream = _Stream(chunks)
+    match stream.peek():
+        case b"":
+            return
+        case b"[":
+            stream.start += 1
+            yield from _array(stream)
+        case b"{":
+            yield from _lines(stream)
+        case _:
+            _refuse(0, stream.shown(), "neither an array nor an object stands at its beginning")
+
+
+def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
+    raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
+
+
+def _lines(stream: _Stream) -> Iterator[Record]:
+    """Yield the records of a bundle with one object a line."""
+    number = 0
+    while stream.peek():
+        yield _record(stream.line().rstrip(b" \t\r"), number)
+        number += 1
+
+
+def _array(stream: _Stream) -> Iterator[Record]:
+    """Yield the records of an array, however it is laid out.
+
+    Records are cut where one object seems to end and the next to begin. Where that is inside a record (a list
+    of objects, or text that looks like it), the piece is not JSON, and the true end is looked for.
+    """
+    number = 0
+    if stream.peek() == b"]":
+        stream.start += 1
+    else:
+        while True:
+            if stream.peek() != b"{":
+                _refuse(number, stream.shown(), "no object begins here")
+            yield _next_record(stream, number)
+            number += 1
+            follows = stream.peek()
+            stream.start += 1
+            if follows == b"]":
+                break
+            if follows != b",":
+                _refuse(number, follows, "the array is not closed" if not follows else "no comma between records")
+    if stream.peek():
+        _refuse(number, stream.shown(), "something follows the array's end")
+
+
+def _next_record(stream: _Stream, number: int) -> Record:
+    cut = _BETWEEN_RECORDS.search(stream.buffer, stream.start)
+    if cut:
+        try:
+            raw = bytes(stream.buffer[stream.start : cut.start() + 1])
+            row = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            pass
+        else:
+            stream.start = cut.start() + 1
+            return raw, row
+    while (end := _record_end(stream.buffer, stream.start)) is None:
+        # as much again: a record of any size is scanned a bounded number of times
+        if not stream.more(max(len(stream.buffer) - stream.start, _PIECE)):
+            _refuse(number, stream.shown(), "the bundle ends inside a record")
+    return _record(stream.take(end), number)
+
+
+def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
+    """Return where the object that begins at `start` ends, or None if the buffer ends before it."""
+    depth = 0
+    for token in _STRUCTURE.finditer(buffer, start):
+        mark = buffer[token.start()]
+        if mark in b"{[":
+            depth += 1
+        elif mark in b"}]":
+            depth -= 1
+            if depth == 0:
+                return token.end()
+        elif token.end() - token.start() == 1:  # a quote that no other one answers yet
+            return None
+    return None
+
+
+def _record(raw: bytes, number: int) -> Record:
+    try:
+        row = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raw = repair(raw)
+        row = _parse_oddity(raw, number, exc)
+    if not isinstance(row, dict):
+        _refuse(number, raw, "a record is an object")
+    return raw, row
+
+
+_ESCAPE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+
+def repair(raw: bytes) -> bytes:
+    """Replace what no UTF-8 text can hold, invalid bytes and lone surrogates, by U+FFFD."""
+    text = raw.decode("utf-8", "replace")
+    return _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text).encode()
+
+
+def _parse_oddity(raw: bytes, number: int, reason: Exception) -> Any:
+    """Parse a record that is JSON, but had text that is not Unicode or has numbers beyond any double."""
+
+    def no_number(name: str) -> NoReturn:
+        _refuse(number, raw, f"{name} is not JSON")
+
+    try:
+        return json.loads(raw.decode(), parse_int=_integer, parse_constant=no_number)
+    except (ValueError, RecursionError):
+        _refuse(number, raw, reason)
+
+
+def _integer(text: str) -> int | float:
+    """Read an integer as orjson does: as a float where 64 bits do not hold it."""
+    if len(text) <= len(str(1 << 64)) and -(1 << 63) <= (number := int(text)) < 1 << 64:
+        return number
+    return float(text)
+
+
+_MEMBER = re.compile(rb"[{,]\s*(" + _STRING + rb")\s*:\s*(" + _STRING + rb"|[^\[{,}\s]*)\s*", re.DOTALL)
+_SPACE = re.compile(rb"(" + _STRING + rb")|\s+", re.DOTALL)
+
+
+def members(raw: bytes) -> dict[str, bytes]:
+    """Return the text of each value of one JSON object: to the byte, without the white space inside lists and objects.
+
+    Args:
+        raw: a record as `records` yields it, so its syntax is known to be right.
+    """
+    values: dict[str, bytes] = {}
+    place = 0
+    while member := _MEMBER.match(raw, place):
+        key, text = member.groups()
+        place = member.end()
+        if not text:
+            end = _record_end(raw, place) or len(raw)
+            text = _SPACE.sub(rb"\1", raw[place:end])
+            place = _end(_WHITE, raw, end)
+        values[orjson.loads(key)] = text
+    return values
+
+
+def _end(pattern: re.Pattern[bytes], text: bytes | bytearray, start: int) -> int:
+    match = pattern.match(text, start)
+    return match.end() if match else start
