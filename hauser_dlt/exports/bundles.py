@@ -1,0 +1,47 @@
+"""What both of FullStory's export APIs have in common: bundles, each the events of one window."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from hauser_dlt.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The export of one window.
+
+    Attributes:
+        window: the stretch of events it covers.
+        id: FullStory's id of a legacy bundle; -1 for segment exports, as in hauser's sync table.
+    """
+
+    window: Window
+    id: int = -1
+
+
+class Exports(Protocol):
+    """A way to learn what there is to load, and to fetch it."""
+
+    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+        """Yield, oldest first, the bundles of a stretch that are ready and not loaded."""
+
+    def settled(self, now: datetime) -> datetime:
+        """Return the moment up to which there may be bundles."""
+
+    def next_ready(self, now: datetime) -> datetime:
+        """Return the moment at which to look for the next bundle."""
+
+    def fetch(self, bundle: Bundle, path: Path) -> None:
+        """Write FullStory's file of a bundle, as it was sent, to `path`.
+
+        Raises:
+            TransientError: FullStory does not answer; nothing is wrong with the bundle.
+            ExportError: this bundle cannot be had.
+            AccessError: the key is not allowed to.
+        """
+
+    def forget(self, bundle: Bundle) -> None:
+        """The bundle is loaded: nothing needs to be remembered of it."""

@@ -1,0 +1,87 @@
+"""Legacy data exports: FullStory lists its finished bundles, and each is downloaded by its id.
+
+The API, deprecated by FullStory: https://help.fullstory.com/hc/en-us/articles/360020624214.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hauser_dlt.errors import ExportError
+from hauser_dlt.exports.bundles import Bundle
+from hauser_dlt.exports.client import Client, MissingError
+from hauser_dlt.settings import SourceSettings
+from hauser_dlt.windows import Window, uncovered
+
+BASE_URL = "https://export.fullstory.com/api/v1"
+_LOOK_AGAIN = timedelta(minutes=30)
+
+
+class DataExports:
+    """The bundles of an account, in the order and with the stretches that FullStory chose."""
+
+    def __init__(self, client: Client, settings: SourceSettings) -> None:
+        self._client = client
+        self._delay = settings.export_delay
+
+    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+        """See `Exports`."""
+        end = min(stretch.end, self.settled(now))
+        held = list(loaded)
+        for bundle in self._listed(stretch.start, end):
+            inside = bundle.window.end <= end and bundle.window.start < bundle.window.end
+            if inside and any(uncovered(bundle.window, held)):
+                yield bundle
+
+    def settled(self, now: datetime) -> datetime:
+        """See `Exports`. FullStory lists finished bundles only; ours settle besides."""
+        return now - self._delay
+
+    def next_ready(self, now: datetime) -> datetime:
+        """See `Exports`. When the next bundle will be finished is not known."""
+        return now + _LOOK_AGAIN
+
+    def fetch(self, bundle: Bundle, path: Path) -> None:
+        """See `Exports`. FullStory allows two downloads a minute; its Retry-After sets the pace."""
+        url = f"{self._client.base_url}/export/get?id={bundle.id}"
+        self._client.retrying(self._client.download, url, path, with_key=True)
+
+    def forget(self, bundle: Bundle) -> None:
+        """See `Exports`. Nothing was remembered."""
+
+    def _listed(self, since: datetime, until: datetime) -> Iterator[Bundle]:
+        """Yield the bundles that end after `since`, page by page (of 20), as long as the pages move on."""
+        while since < until:
+            page = self._page(since)
+            yield from page
+            latest = max((bundle.window.end for bundle in page), default=since)
+            if latest <= since:
+                return
+            since = latest
+
+    def _page(self, since: datetime) -> list[Bundle]:
+        try:
+            answer = self._client.request("GET", "/export/list", params={"start": int(since.timestamp())})
+        except MissingError as exc:
+            raise ExportError(
+                f'this account has no data exports ({exc}); use api = "segment_export", FullStory\'s present API'
+            ) from None
+        listed = _lower(answer).get("exports")
+        bundles = [_bundle(_lower(item)) for item in listed or ()]
+        # a bundle that ends at `since` was on the page before
+        return sorted((b for b in bundles if b.window.end > since), key=lambda bundle: bundle.window)
+
+
+def _lower(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ExportError("FullStory's list of exports is not what was expected")
+    return {str(key).lower(): item for key, item in value.items()}
+
+
+def _bundle(item: dict[str, Any]) -> Bundle:
+    try:
+        start, end = (datetime.fromtimestamp(int(item[key]), UTC) for key in ("start", "stop"))
+        return Bundle(Window(start, end), int(item["id"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ExportError(f"FullStory lists a bundle without id, start or stop: {str(item)[:200]}") from None

@@ -1,0 +1,172 @@
+"""Segment exports: windows are cut by the schedule, and FullStory is asked to export each.
+
+The API: https://developer.fullstory.com/server/v1/segments/create-segment-export/,
+https://developer.fullstory.com/server/v1/operations/ and
+https://developer.fullstory.com/server/v1/search-exports/get-search-export-results/.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, MutableMapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hauser_dlt.errors import ExportError, ExportFailedError, TransientError
+from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
+from hauser_dlt.exports.bundles import Bundle
+from hauser_dlt.exports.client import BusyError, Client, MissingError
+from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.settings import SourceSettings
+from hauser_dlt.windows import Schedule, Window
+
+logger = logging.getLogger(__name__)
+
+BASE_URL = "https://api.fullstory.com"
+_LONGEST_POLL = 10.0
+
+
+class SegmentExports:
+    """The events of one segment, a window at a time.
+
+    Args:
+        operations: request -> FullStory's running operation. What outlives the process finds an export again
+            that was asked for before a crash, instead of asking once more.
+    """
+
+    def __init__(self, client: Client, settings: SourceSettings, operations: MutableMapping[str, str]) -> None:
+        self._client = client
+        self._settings = settings
+        self._schedule = Schedule(settings.export_duration, settings.export_delay)
+        self._operations = operations
+        self._limiter = Limiter(settings.concurrent_exports, client.pause)
+
+    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+        """See `Exports`."""
+        ready = Window(stretch.start, min(stretch.end, self.settled(now)))
+        return (Bundle(window) for window in self._schedule.missing(ready, loaded))
+
+    def settled(self, now: datetime) -> datetime:
+        """See `Exports`."""
+        return self._schedule.settled(now)
+
+    def next_ready(self, now: datetime) -> datetime:
+        """See `Exports`."""
+        return self._schedule.next_ready(now)
+
+    def fetch(self, bundle: Bundle, path: Path) -> None:
+        """See `Exports`."""
+        request = self._request(bundle.window)
+        with self._limiter.place():
+            export_id = self._export(request)
+            self._limiter.went_well()
+
+        def attempt() -> None:
+            # a fresh link for each attempt: links live for minutes only
+            answer = self._client.request("GET", f"/search/v1/exports/{export_id}/results", retry=False)
+            self._client.download(_text(answer, "location"), path)
+
+        self._client.retrying(attempt)
+
+    def forget(self, bundle: Bundle) -> None:
+        """See `Exports`."""
+        self._operations.pop(self._name(self._request(bundle.window)), None)
+
+    def _request(self, window: Window) -> dict[str, Any]:
+        time_range = {"start": _rfc3339(window.start), "end": _rfc3339(window.end)}
+        request: dict[str, Any] = {
+            "segmentId": self._settings.segment_id,
+            "type": "TYPE_EVENT",
+            "format": "FORMAT_NDJSON",
+            "timeRange": time_range,
+            # without it, FullStory takes the segment's own range: the last 30 days for `everyone`
+            "segmentTimeRange": time_range,
+        }
+        if names := export_fields(self._settings):
+            request["fields"] = names
+        if self._settings.event_scope:
+            request["eventDetails"] = {"scope": f"SCOPE_{self._settings.event_scope.upper()}"}
+        return request
+
+    def _name(self, request: dict[str, Any]) -> str:
+        """Return what stands for this request of this account where operations are remembered."""
+        account = hashlib.sha256(self._settings.api_token.encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self._client.base_url, account, request]).encode()).hexdigest()
+
+    def _export(self, request: dict[str, Any]) -> str:
+        """Return the id of the finished export, of an operation begun earlier if there is one."""
+        name = self._name(request)
+        if remembered := self._operations.get(name):
+            try:
+                return self._wait(remembered)
+            except (MissingError, ExportFailedError):
+                self._operations.pop(name, None)
+        operation = self._client.retrying(self._create, request)
+        self._operations[name] = operation
+        try:
+            return self._wait(operation)
+        except ExportFailedError:
+            self._operations.pop(name, None)
+            raise
+
+    def _create(self, request: dict[str, Any]) -> str:
+        try:
+            answer = self._client.request("POST", "/segments/v1/exports", json=request, retry=False)
+        except BusyError as exc:
+            if exc.limited:
+                self._limiter.too_many()
+            raise
+        return _text(answer, "operationId")
+
+    def _wait(self, operation: str) -> str:
+        """Poll, ever more slowly, until FullStory has finished or given up.
+
+        Raises:
+            ExportFailedError: FullStory gave up.
+            TransientError: it is not done by the deadline; the operation is remembered for the next run.
+        """
+        deadline = time.monotonic() + self._settings.export_timeout.total_seconds()
+        pause = 0.05
+        while True:
+            answer = self._client.request("GET", f"/operations/v1/{operation}")
+            state = answer.get("state") if isinstance(answer, dict) else None
+            logger.debug("operation %s: %s %s %%", operation, state, _percent(answer))
+            if state == "COMPLETED":
+                return _text(answer.get("results") or {}, "searchExportId")
+            if state == "FAILED":
+                raise ExportFailedError(f"FullStory gave up on the export: {_reason(answer)}")
+            if time.monotonic() + pause > deadline:
+                minutes = self._settings.export_timeout.total_seconds() / 60
+                raise TransientError(f"FullStory has not finished the export within {minutes:.0f} minutes")
+            self._client.pause(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL)
+
+
+def export_fields(settings: SourceSettings) -> list[str]:
+    """Return the field names to ask for, none twice; [] leaves the choice to FullStory."""
+    if settings.fields == "default":
+        return []
+    mobile = MOBILE if settings.include_mobile_fields else {}
+    names = (*KNOWN, *mobile, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
+    return list(dict.fromkeys((*names, *settings.extra_fields)))
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _text(answer: Any, key: str) -> str:
+    value = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(value, str) or not value:
+        raise ExportError(f"FullStory's answer names no {key}")
+    return value
+
+
+def _percent(answer: Any) -> Any:
+    return answer.get("estimatePctComplete") if isinstance(answer, dict) else None
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    return " ".join(str(answer.get("errorDetails") or "without a reason").split())[:300]
