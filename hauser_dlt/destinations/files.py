@@ -1,0 +1,303 @@
+"""The filesystem destination: window files in a folder for each table, and the ledger that reads their names.
+
+A file is called `<start>-<end>.<load id>.<format>`, in UTC: what it holds and which load it belongs to can be
+told from a listing. Our own writers make the files, because dlt's cannot be told where a window ends; dlt imports
+them into its load package and copies them to their place.
+"""
+
+import filecmp
+import json
+import re
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import dlt
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from hauser_dlt import decode
+from hauser_dlt.batches import Columns, Tally
+from hauser_dlt.downloads import Delivery
+from hauser_dlt.ledger import SyncRow
+from hauser_dlt.source import Reader, empty_batch
+from hauser_dlt.windows import DAY, Group, Window, uncovered
+
+LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_FILE_NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
+# What dlt takes for the format of our files while they are in its hands: it passes CSV on as it is.
+_OPAQUE: Final = "csv"
+
+
+def extension_of(file_format: str) -> Callable[..., str]:
+    """Return dlt's placeholder for extensions: the true one, for files that dlt takes for CSV."""
+
+    def extension(schema_name: str, table_name: str, load_id: str, file_id: str, ext: str) -> str:
+        return ext.replace(_OPAQUE, file_format)
+
+    return extension
+
+
+def stamp(window: Window) -> str:
+    """Return a window as it stands in file names."""
+    return f"{window.start:{_STAMP}}-{window.end:{_STAMP}}"
+
+
+class _ParquetWriter(pyarrow.parquet.ParquetWriter):  # type: ignore[misc]
+    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
+        super().__init__(str(path), schema, compression="snappy")
+
+
+class _CsvWriter:
+    """CSV by RFC 4180 with a header; NULL is nothing at all, "" is a pair of quotes."""
+
+    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
+        self._stream = _open(path, compress)
+        self._writer = pyarrow.csv.CSVWriter(self._stream, schema)
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._stream.close()
+
+
+class _JsonlWriter:
+    """One object a line with all columns; times as RFC 3339."""
+
+    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
+        self._stream = _open(path, compress)
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        for row in batch.to_pylist():
+            self._stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+_WRITERS: dict[str, Any] = {"parquet": _ParquetWriter, "csv": _CsvWriter, "jsonl": _JsonlWriter}
+
+
+def _open(path: Path, compress: bool) -> Any:
+    return pa.output_stream(str(path), compression="gzip" if compress else None)
+
+
+@dataclass
+class WindowFiles:
+    """Writes the events of one load package into files, and has dlt import them.
+
+    Attributes:
+        made: each file -> the stretch that it covers.
+    """
+
+    folder: Path
+    file_format: str
+    compress: bool
+    group: Group
+    made: dict[Path, Window] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _writer: Any = None
+    _open: tuple[Path, pa.Schema, int] | None = None
+
+    def reader(self, batches: Reader) -> Reader:
+        """Return what takes the place of a reader of Arrow batches: it yields files to import."""
+        return self._read_raw if self.file_format == "json" else partial(self._read, batches)
+
+    def _read(
+        self, batches: Reader, delivery: Delivery, columns: Columns, load_id: str | None
+    ) -> Generator[Any, None, Tally]:
+        window = delivery.bundle.window
+        reading = batches(delivery, columns, load_id)
+        while True:
+            try:
+                batch = next(reading)
+            except StopIteration as stop:
+                tally: Tally = stop.value
+                break
+            if self._open and not self._open[1].equals(batch.schema):
+                yield self._finish()  # a new column has come up: another file, with another header
+            self._write(batch, self.group.span if self.group.whole else window)
+        if self._open and (not self.group.whole or window.end == self.group.span.end):
+            yield self._finish()
+        return tally
+
+    def _write(self, batch: pa.RecordBatch, span: Window) -> None:
+        if self._open is None:
+            path = self._new_path(span)
+            self._writer = _WRITERS[self.file_format](path, batch.schema, self.compress)
+            self._open = (path, batch.schema, 0)
+        path, schema, rows = self._open
+        self._writer.write_batch(batch)
+        self._open = (path, schema, rows + batch.num_rows)
+
+    def _finish(self) -> Any:
+        assert self._open
+        path, schema, rows = self._open
+        self._writer.close()
+        self._open = None
+        return dlt.mark.with_file_import(str(path), _OPAQUE, rows, hints=schema.empty_table())
+
+    def _read_raw(self, delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+        """Unpack FullStory's own bytes into a file; reading the records along the way shows that it is whole."""
+        path = self._new_path(delivery.bundle.window)
+        with delivery.path.open("rb") as packed, _open(path, self.compress) as stream:
+
+            def pieces() -> Iterator[bytes]:
+                for piece in decode.gunzip(iter(partial(packed.read, 1 << 18), b"")):
+                    stream.write(piece)
+                    yield piece
+
+            tally = Tally(rows=sum(1 for _ in decode.records(pieces())))
+        if tally.rows:
+            schema = empty_batch(columns).schema
+            yield dlt.mark.with_file_import(str(path), _OPAQUE, tally.rows, hints=schema.empty_table())
+        return tally
+
+    def _new_path(self, span: Window) -> Path:
+        path = self.folder / f"file{next(self._numbers)}"
+        self.made[path] = span
+        return path
+
+    def name_jobs(self, pipeline: dlt.Pipeline, load_id: str, sync_table: str) -> None:
+        """Name dlt's copies of the files after their windows, so that the layout puts it into their final names."""
+        parts: dict[str, Iterator[int]] = {}
+        for job in pipeline.get_load_package_info(load_id).jobs["new_jobs"]:
+            path = Path(job.file_path)
+            info = job.job_file_info
+            made = next((span for file, span in self.made.items() if _same(file, path)), None)
+            span = self.group.span if info.table_name == sync_table else made
+            if span is None:
+                continue
+            number = next(parts.setdefault(info.table_name + stamp(span), count(1)))
+            file_id = stamp(span) if number == 1 else f"{stamp(span)}-{number}"
+            path.rename(path.with_name(f"{info.table_name}.{file_id}.{info.retry_count}.{info.full_extension()}"))
+
+
+def _same(ours: Path, theirs: Path) -> bool:
+    """dlt links the files where the file system can, and copies them elsewhere."""
+    return ours.exists() and (ours.samefile(theirs) or filecmp.cmp(ours, theirs, shallow=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    window: Window
+    load_id: str
+
+
+class FilesLedger:
+    """See `Ledger`. What a listing tells is enough, but for the newest sync files, which users may have edited."""
+
+    def __init__(self, pipeline: dlt.Pipeline, export_table: str, sync_table: str) -> None:
+        self._client: Any = pipeline.destination_client()
+        self._export_table = export_table
+        self._sync_table = sync_table
+        self._read: dict[str, list[SyncRow]] = {}
+
+    def last(self, until: datetime | None) -> SyncRow | None:
+        """See `Ledger`."""
+        for file in sorted(self._sync_files, key=lambda file: file.window.end, reverse=True):
+            rows = [row for row in self._rows(file) if until is None or row.end <= until]
+            if rows and file.load_id in self._owners:
+                return max(rows, key=lambda row: row.end)
+        return None
+
+    def owned(self, since: datetime) -> list[Window]:
+        """See `Ledger`."""
+        recent = [file for file in self._sync_files if file.window.end > since and file.load_id in self._owners]
+        return [row.window for file in recent for row in self._rows(file) if row.end > since]
+
+    def rows(self) -> list[SyncRow]:
+        """See `Ledger`."""
+        return sorted((row for file in self._sync_files for row in self._rows(file)), key=lambda row: row.end)
+
+    def dead(self, scope: Window, now: datetime) -> list[str]:
+        """See `Ledger`. Counted in are complete loads whose sync rows have been taken away, so that nobody owns them."""
+        files = (*self._event_files, *self._sync_files)
+        touching = {file.load_id for file in files if file.window.overlaps(scope)} - self._owners
+        # dlt's load ids are the time of their beginning, in seconds since 1970
+        old = {file.load_id for file in files if float(file.load_id) < (now - DAY).timestamp()} - self._complete
+        return sorted(touching | old)
+
+    def remove(self, load_ids: Collection[str]) -> None:
+        """See `Ledger`. The sync file goes last, so that a kill in between is made good next time."""
+        for file in (*self._event_files, *self._sync_files):
+            if file.load_id in load_ids:
+                self._client.fs_client.rm_file(file.path)
+        self._look_again()
+
+    def clear(self, gaps: Iterable[Window]) -> None:
+        """See `Ledger`. Files that nobody owns are gone already, with their `dead` loads."""
+
+    def announce(self, load_id: str, span: Window) -> None:
+        """See `Ledger`. The files' names are announcement enough."""
+
+    def settle(self, load_id: str) -> None:
+        """See `Ledger`."""
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._client.fs_client.invalidate_cache()
+        for name in ("_event_files", "_sync_files", "_complete", "_owners"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _event_files(self) -> list[_File]:
+        return list(self._files(self._export_table))
+
+    @cached_property
+    def _sync_files(self) -> list[_File]:
+        return list(self._files(self._sync_table))
+
+    @cached_property
+    def _complete(self) -> set[str]:
+        """The loads that dlt has noted as complete."""
+        names = (path.rpartition("/")[2] for path in self._list("_dlt_loads"))
+        return {name.removesuffix(".jsonl").rpartition("__")[2] for name in names}
+
+    @cached_property
+    def _owners(self) -> set[str]:
+        """The complete loads that still have a sync row for all that their event files hold."""
+        synced: dict[str, list[_File]] = {}
+        for file in self._sync_files:
+            synced.setdefault(file.load_id, []).append(file)
+        broken = {f.load_id for f in self._event_files if not self._covers(synced.get(f.load_id, ()), f.window)}
+        return self._complete - broken
+
+    def _covers(self, sync_files: Iterable[_File], span: Window) -> bool:
+        return not any(uncovered(span, (row.window for file in sync_files for row in self._rows(file))))
+
+    def _rows(self, file: _File) -> list[SyncRow]:
+        if file.path not in self._read:
+            with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
+                rows = [json.loads(line) for line in stream.read().splitlines() if line.strip()]
+            self._read[file.path] = [self._row(row, file.load_id) for row in rows]
+        return self._read[file.path]
+
+    def _row(self, row: dict[str, Any], load_id: str) -> SyncRow:
+        start, end, processed = (
+            datetime.fromisoformat(row[name]).astimezone(UTC)
+            for name in ("BundleStartTime", "BundleEndTime", "Processed")
+        )
+        return SyncRow(start, end, load_id, load_id in self._complete, row["EventCount"], processed)
+
+    def _files(self, table: str) -> Iterator[_File]:
+        for path in self._list(table):
+            if match := _FILE_NAME.fullmatch(path.rpartition("/")[2]):
+                start, end = (datetime.strptime(match[i], _STAMP).replace(tzinfo=UTC) for i in (1, 2))
+                yield _File(path, Window(start, end), match[3])
+
+    def _list(self, table: str) -> list[str]:
+        try:
+            return [str(p) for p in self._client.fs_client.ls(self._client.get_table_dir(table), detail=False)]
+        except FileNotFoundError:
+            return []

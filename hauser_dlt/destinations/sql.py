@@ -1,0 +1,144 @@
+"""The ledger at destinations that speak SQL.
+
+Beside the sync table stands one with the suffix `_pending`: a row for each load that has begun and is not known
+to be complete. It is empty between runs; a row that is found there tells of a load that died.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+from dlt.common.schema.utils import new_table
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from hauser_dlt.fields import LOAD_ID, ROW_WINDOW
+from hauser_dlt.ledger import SyncRow
+from hauser_dlt.windows import DAY, Window
+
+# dlt gives a load the status 0 in _dlt_loads once all of it has arrived.
+
+
+def pending_table(sync_table: str) -> Any:
+    """Return the schema of the table of loads under way."""
+    columns: list[Any] = [{"name": "load_id", "data_type": "text"}]
+    columns += [{"name": name, "data_type": "timestamp"} for name in ("window_start", "window_end", "started_at")]
+    return new_table(f"{sync_table}_pending", write_disposition="append", columns=columns)
+
+
+class SqlLedger:
+    """See `Ledger`. Names come from settings, where only letters, digits and _ pass."""
+
+    def __init__(self, pipeline: dlt.Pipeline, export_table: str, sync_table: str) -> None:
+        self._pipeline = pipeline
+        self._export_table = export_table
+        self._sync_table = sync_table
+        self._tables_exist = False
+
+    def last(self, until: datetime | None) -> SyncRow | None:
+        """See `Ledger`."""
+        where = "WHERE s.{BundleEndTime} <= %s" if until else ""
+        found = self._sync_rows(where, *([until] if until else ()), tail="ORDER BY s.{BundleEndTime} DESC LIMIT 1")
+        return found[0] if found else None
+
+    def owned(self, since: datetime) -> list[Window]:
+        """See `Ledger`."""
+        return [row.window for row in self._sync_rows("WHERE s.{BundleEndTime} > %s", since)]
+
+    def rows(self) -> list[SyncRow]:
+        """See `Ledger`."""
+        return self._sync_rows("", tail="ORDER BY s.{BundleEndTime}", only_complete=False)
+
+    def dead(self, scope: Window, now: datetime) -> list[str]:
+        """See `Ledger`."""
+        announced = self._query(
+            "SELECT p.{load_id} FROM {pending} p WHERE (p.{window_start} < %s AND p.{window_end} > %s"
+            " OR p.{started_at} < %s) AND p.{load_id} NOT IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)",
+            scope.end,
+            scope.start,
+            now - DAY,
+        )
+        half_written = self._query(
+            "SELECT DISTINCT s.{_dlt_load_id} FROM {sync} s WHERE s.{BundleEndTime} > %s AND s.{BundleStartTime} < %s"
+            " AND s.{_dlt_load_id} NOT IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)",
+            scope.start,
+            scope.end,
+        )
+        return sorted({load_id for (load_id,) in (*announced, *half_written)})
+
+    def remove(self, load_ids: Collection[str]) -> None:
+        """See `Ledger`. The announcement goes last, so that a kill in between is made good next time."""
+        for load_id in load_ids:
+            for table, column in (("export", LOAD_ID), ("sync", LOAD_ID), ("pending", "load_id")):
+                self._query(f"DELETE FROM {{{table}}} WHERE {{{column}}} = %s", load_id)
+
+    def clear(self, gaps: Iterable[Window]) -> None:
+        """See `Ledger`."""
+        for gap in gaps:
+            self._query(
+                f"DELETE FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s", gap.start, gap.end
+            )
+
+    def announce(self, load_id: str, span: Window) -> None:
+        """See `Ledger`."""
+        if not self._tables_exist:
+            self._pipeline.sync_schema()
+            self._tables_exist = True
+        columns = "{load_id}, {window_start}, {window_end}, {started_at}"
+        self._execute(
+            f"INSERT INTO {{pending}} ({columns}) VALUES (%s, %s, %s, %s)",
+            load_id,
+            span.start,
+            span.end,
+            datetime.now(UTC),
+        )
+
+    def settle(self, load_id: str) -> None:
+        """See `Ledger`."""
+        self._query("DELETE FROM {pending} WHERE {load_id} = %s", load_id)
+
+    def _sync_rows(self, where: str, *arguments: Any, tail: str = "", only_complete: bool = True) -> list[SyncRow]:
+        # rows without a load id are the Go hauser's: it wrote them when a bundle was loaded
+        complete = "(s.{_dlt_load_id} IS NULL OR l.{load_id} IS NOT NULL)"
+        if only_complete:
+            where = f"{where} AND {complete}" if where else f"WHERE {complete}"
+        found = self._query(
+            "SELECT s.{BundleStartTime}, s.{BundleEndTime}, s.{_dlt_load_id}, s.{EventCount}, s.{Processed},"
+            f" CASE WHEN {complete} THEN 1 ELSE 0 END FROM {{sync}} s LEFT JOIN"
+            " (SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0) l"
+            f" ON l.{{load_id}} = s.{{_dlt_load_id}} {where} {tail}",
+            *arguments,
+        )
+        return [
+            SyncRow(_utc(start), end.astimezone(UTC), load_id, bool(whole), events, _utc(processed))
+            for start, end, load_id, events, processed, whole in found
+        ]
+
+    def _query(self, sql: str, *arguments: Any) -> list[Any]:
+        """Return the rows of one statement; none where there are no tables yet."""
+        try:
+            return self._execute(sql, *arguments)
+        except DatabaseUndefinedRelation:
+            return []
+
+    def _execute(self, sql: str, *arguments: Any) -> list[Any]:
+        """Run one statement; in it, {name} stands for a table or column."""
+        with self._pipeline.sql_client() as client:
+            names = _Names(client, self._export_table, self._sync_table)
+            return list(client.execute_sql(sql.format_map(names), *arguments) or ())
+
+
+class _Names(dict[str, str]):
+    """{export}, {sync}, {pending} and {loads} are tables; whatever else is asked for is a column."""
+
+    def __init__(self, client: Any, export_table: str, sync_table: str) -> None:
+        tables = {"export": export_table, "sync": sync_table, "pending": f"{sync_table}_pending", "loads": "_dlt_loads"}
+        super().__init__({name: client.make_qualified_table_name(table) for name, table in tables.items()})
+        self._client = client
+
+    def __missing__(self, column: str) -> str:
+        return str(self._client.escape_column_name(column))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.astimezone(UTC)

@@ -1,0 +1,62 @@
+"""What the destination says about itself: which windows are loaded, and by which load."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from hauser_dlt.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRow:
+    """One row of the sync table.
+
+    Attributes:
+        start: None in rows that the Go hauser wrote.
+        load_id: None likewise.
+        complete: dlt has noted that the whole load arrived. Only then does the load own the window.
+    """
+
+    start: datetime | None
+    end: datetime
+    load_id: str | None
+    complete: bool
+    events: int | None = None
+    processed: datetime | None = None
+
+    @property
+    def window(self) -> Window:
+        """The stretch that the row stands for; of unknown length for the Go hauser's rows."""
+        return Window(self.start or self.end, self.end)
+
+
+class Ledger(Protocol):
+    """The sync table and dlt's list of loads, as they are at the destination now."""
+
+    def last(self, until: datetime | None) -> SyncRow | None:
+        """Return the newest row of a complete load that ends by `until`; None as `until` means no limit."""
+
+    def owned(self, since: datetime) -> list[Window]:
+        """Return the windows after `since` that a complete load owns."""
+
+    def rows(self) -> list[SyncRow]:
+        """Return the whole sync table, oldest window first."""
+
+    def dead(self, scope: Window, now: datetime) -> list[str]:
+        """Return the ids of loads that never became complete, and touch `scope` or began over a day ago.
+
+        Others may be under way: back-fills of other stretches, on other machines.
+        """
+
+    def remove(self, load_ids: Collection[str]) -> None:
+        """Remove all rows or files of some loads."""
+
+    def clear(self, gaps: Iterable[Window]) -> None:
+        """Remove the events of windows that no load owns."""
+
+    def announce(self, load_id: str, span: Window) -> None:
+        """Note that a load begins, so that it is found should it die."""
+
+    def settle(self, load_id: str) -> None:
+        """The load is complete: the note may go."""

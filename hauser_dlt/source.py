@@ -1,0 +1,244 @@
+"""The dlt source `fullstory`: events as Arrow batches, and the windows that they came from."""
+
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.extract import DltResource
+
+from hauser_dlt import decode, settings
+from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
+from hauser_dlt.downloads import Delivery, deliver
+from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
+from hauser_dlt.exports import Bundle, Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
+from hauser_dlt.settings import SourceSettings
+from hauser_dlt.windows import DAY, Window, floor
+
+CURSOR = "BundleEndTime"
+BATCH_ROWS = 10_000
+_FIRST_RUN_REACHES_BACK = 30 * DAY
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+# dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
+SCHEMA = dlt.Schema(
+    "fullstory",
+    normalizers={"names": "sql_cs_v1", "json": {"module": "dlt.common.normalizers.json.relational"}},
+)
+
+_NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
+_SYNC_COLUMNS: Any = {
+    "ID": {"data_type": "bigint"},
+    "Processed": {"data_type": "timestamp"},
+    "BundleEndTime": {"data_type": "timestamp"},
+    "BundleStartTime": {"data_type": "timestamp"},
+    "EventCount": {"data_type": "bigint"},
+    "_dlt_id": {"data_type": "text", "nullable": True, "unique": False},
+    **_NULLABLE_MARKS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All events of a bundle have been read."""
+
+    bundle: Bundle
+    tally: Tally
+
+    def row(self) -> dict[str, Any]:
+        """Return the bundle's row in the sync table: hauser's columns, and two of ours."""
+        return {
+            "ID": self.bundle.id,
+            "Processed": datetime.now(UTC),
+            "BundleEndTime": self.bundle.window.end,
+            "BundleStartTime": self.bundle.window.start,
+            "EventCount": self.tally.rows,
+        }
+
+
+Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
+"""(a bundle's file, the table's columns, the load id) -> items for `fs_export`; returns the tally."""
+
+
+@dlt.source(schema=SCHEMA, section="fullstory")
+def fullstory(
+    api_token: str = "",
+    api: str = "segment_export",
+    base_url: str = "",
+    segment_id: str = "everyone",
+    event_scope: str = "",
+    fields: Any = "known",
+    extra_fields: Any = None,
+    new_fields: str = "columns",
+    include_mobile_fields: bool = False,
+    start_time: Any = "",
+    end_time: Any = "",
+    export_duration: str = "1h",
+    export_delay: str = "24h",
+    concurrent_exports: int = 4,
+    request_timeout: str = "60s",
+    export_timeout: str = "6h",
+    backoff: str = "1s",
+    max_retries: int = 8,
+    http_headers: Any = None,
+    export_table: str = "fs_export",
+    sync_table: str = "fs_sync",
+) -> tuple[DltResource, DltResource]:
+    """Load FullStory's events, a window at a time; an export has no key by which rows could be merged.
+
+    `fs_export` yields the events as Arrow batches of up to 10,000 rows: a nullable column for each known field,
+    `CustomVars` with all custom variables as one JSON object, `_dlt_load_id`, and `_hauser_window`, the start of
+    the window that brought the row. `fs_sync` yields one row for each window, empty ones too; its
+    `BundleEndTime` is the cursor, so the next run goes on from there. Take both: `fs_export` alone moves no cursor.
+
+    All arguments but `end_time` are settings, found by dlt's rules under `[sources.fullstory]`; the table in the
+    README explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
+
+    Args:
+        end_time: with `start_time`, a back-fill: just this stretch, without looking at the cursor or moving it.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+    given = dict(locals())
+    del given["end_time"]
+    read = settings.read(SourceSettings, partial(_argument, given))
+    exports = connect(read, sleep, {})
+    stretch_end = settings.moment(end_time)
+
+    def deliveries(cursor: datetime | None) -> Iterator[Delivery]:
+        now = datetime.now(UTC)
+        start = first_start(read, now) if cursor is None or stretch_end else cursor
+        stretch = Window(start, stretch_end or _END_OF_TIME)
+        with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
+            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), read.concurrent_exports):
+                yield delivery
+                delivery.path.unlink()
+
+    return export_resources(deliveries, partial(read_batches, read), read, moves_cursor=stretch_end is None)
+
+
+def _argument(given: dict[str, Any], name: str) -> tuple[Any, str] | None:
+    value = given[name]
+    if name == "api_token" and not value:
+        value = os.environ.get("FULLSTORY_API_TOKEN")
+    return None if value is None else (value, "argument or dlt's configuration")
+
+
+def first_start(read: SourceSettings, now: datetime) -> datetime:
+    """Return where to start when nothing is loaded yet, on the grid of windows."""
+    start = read.start_time or floor(now - _FIRST_RUN_REACHES_BACK, DAY)
+    return floor(start, read.export_duration) if read.api == "segment_export" else start
+
+
+def connect(read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
+    """Return the API that the settings name."""
+    if read.api == "data_export":
+        return DataExports(Client(read, read.base_url or data_exports.BASE_URL, pause), read)
+    return SegmentExports(Client(read, read.base_url or segment_exports.BASE_URL, pause), read, operations)
+
+
+def export_resources(
+    deliveries: Callable[[datetime | None], Iterable[Delivery]],
+    reader: Reader,
+    read: SourceSettings,
+    *,
+    moves_cursor: bool = True,
+) -> tuple[DltResource, DltResource]:
+    """Return the resources `fs_export` and `fs_sync` over ready-made parts.
+
+    Both are transformers of one hidden resource that goes through the bundles in order. They must not be
+    generators: dlt takes turns among generators, and would open many bundles at the same time.
+
+    Args:
+        deliveries: the cursor (None at first) -> the bundles' files, oldest first.
+        reader: makes the items of `fs_export` out of one file.
+        read: names of tables, types of fields.
+        moves_cursor: False for back-fills.
+    """
+
+    @dlt.resource(name="bundles", selected=False)
+    def bundles() -> Iterator[Any]:
+        columns = table_columns(read)
+        load_id = _load_id()
+        for delivery in deliveries(_cursor()):
+            tally = yield from reader(delivery, columns, load_id)
+            yield Loaded(delivery.bundle, tally)
+
+    @dlt.transformer(
+        name="fs_export", data_from=bundles, table_name=read.export_table, write_disposition="append", columns=_NULLABLE_MARKS
+    )
+    def events(item: Any) -> Any:
+        return None if isinstance(item, Loaded) else item
+
+    @dlt.transformer(
+        name="fs_sync", data_from=bundles, table_name=read.sync_table, write_disposition="append", columns=_SYNC_COLUMNS
+    )
+    def sync(item: Any) -> Any:
+        return item.row() if isinstance(item, Loaded) else None
+
+    if moves_cursor:
+        sync.apply_hints(incremental=dlt.sources.incremental(CURSOR, range_start="open"))
+    return events, sync
+
+
+def read_batches(
+    read: SourceSettings, delivery: Delivery, columns: Columns, load_id: str | None
+) -> Generator[pa.RecordBatch, None, Tally]:
+    """Yield one bundle's events as Arrow batches; a `Reader` once the settings are given."""
+    window = delivery.bundle.window
+    # data exports, and scopes of whole pages or visits, bring events from outside the window on purpose
+    strict = read.api == "segment_export" and read.event_scope in ("", "events")
+    batcher = Batcher(columns, window if strict else None, _marks(load_id, window.start))
+    with delivery.path.open("rb") as file:
+        records = decode.records(decode.gunzip(iter(partial(file.read, 1 << 18), b"")))
+        yield from batcher.batches(records, BATCH_ROWS)
+    if not batcher.tally.rows:
+        yield empty_batch(columns)  # the table has all its columns after the first run, events or not
+    return batcher.tally
+
+
+def table_columns(read: SourceSettings) -> Columns:
+    """Return the export table's columns: known ones, declared ones, and those that earlier runs have found."""
+    kinds: dict[str, Kind] = {**KNOWN, **(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
+    earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
+    for name in earlier.keys() - {CUSTOM_VARS, LOAD_ID, ROW_WINDOW}:
+        kinds.setdefault(name, MOBILE.get(name, "any"))
+    return Columns(kinds, grow=read.new_fields == "columns")
+
+
+def empty_batch(columns: Columns) -> pa.RecordBatch:
+    """Return no rows, with the columns of the export table."""
+    names = chain(columns.kinds.items(), [(CUSTOM_VARS, "text"), (LOAD_ID, "text"), (ROW_WINDOW, "timestamp")])
+    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in names})  # type: ignore[index]
+
+
+def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
+    return {
+        LOAD_ID: pa.scalar(load_id, pa.string()),
+        ROW_WINDOW: pa.scalar(window_start, ARROW_TYPES["timestamp"]),
+    }
+
+
+def _load_id() -> str | None:
+    """Return the id of the load package being extracted; None where the resource is only iterated over."""
+    try:
+        return dlt.current.load_package_state()["load_id"]
+    except CurrentLoadPackageStateNotAvailable:
+        return None
+
+
+def _cursor() -> datetime | None:
+    """Return the end of the last loaded window, where dlt's incremental on `fs_sync` keeps it."""
+    state = dlt.current.resource_state("fs_sync")
+    last: datetime | None = state.get("incremental", {}).get(CURSOR, {}).get("last_value")
+    return last
