@@ -1,0 +1,301 @@
+"""The command `hauser-dlt`: parse, call, print. Heavy imports happen inside the commands."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hauser_dlt.errors import ConfigError, HauserError, StoppedError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hauser_dlt.configuration import Configuration
+
+PROGRAM = "hauser-dlt"
+
+
+class ReportingGroup(click.Group):
+    """A group whose commands end a HauserError as one line on stderr and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except StoppedError as exc:
+            click.echo(f"Stopped: {exc}", err=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exc.exit_code)  # threads that wait for FullStory would keep the process alive
+        except HauserError as exc:
+            click.echo(f"Error: {exc}", err=True)
+            ctx.exit(exc.exit_code)
+        except BrokenPipeError:
+            os._exit(141)
+
+
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
+def main() -> None:
+    """Load FullStory's events into your own warehouse, a window at a time, each event exactly once.
+
+    Settings come from the command line, the environment, and .dlt/config.toml and .dlt/secrets.toml, in this
+    order of strength; `hauser-dlt init` writes the files. An existing hauser configuration is read with -c.
+
+    \b
+    Example:
+      export FULLSTORY_API_TOKEN=...
+      hauser-dlt run --destination duckdb
+    """
+
+
+def _option_values(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
+        values[name.strip()] = value
+    return values
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options by which any command is told its settings."""
+    for option in (
+        click.option("-v", "--verbose", count=True, help="Tell more on stderr (-vv: dlt's own log, too)."),
+        click.option("-s", "--set", "sets", multiple=True, callback=_option_values, metavar="NAME=VALUE",
+                     help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable."),
+        click.option("--dataset", metavar="NAME", help="Same as --set dataset_name=NAME."),
+        click.option("--destination", metavar="NAME", help="Same as --set destination=NAME."),
+        click.option("-c", "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+                     help="Read a hauser configuration (TOML) as well; it is stronger than .dlt/."),
+    ):
+        command = option(command)
+    return command
+
+
+def configured(
+    config_file: Path | None,
+    destination: str | None,
+    dataset: str | None,
+    sets: dict[str, str],
+    verbose: int,
+    *,
+    keyless: bool = False,
+) -> "Configuration":
+    """Return the settings of one call; without a key where FullStory is not asked anything.
+
+    Raises:
+        ConfigError: a setting is missing, wrong or unknown.
+    """
+    from hauser_dlt import configuration
+    from hauser_dlt.hauser_toml import read_hauser_toml
+
+    options: dict[str, Any] = {}
+    named = {"destination": destination, "dataset_name": dataset}
+    for name, value in {**{k: v for k, v in named.items() if v is not None}, **sets}.items():
+        _put(options, name, value)
+    hauser: dict[str, Any] = {}
+    if config_file:
+        read = read_hauser_toml(config_file)
+        hauser = read.settings
+        for warning in read.warnings:
+            click.echo(f"Warning: {warning}", err=True)
+    _log(verbose, options)
+    configuration.configure(options, hauser, str(config_file))
+    return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
+
+
+def _put(options: dict[str, Any], name: str, value: str) -> None:
+    """Put a setting where dlt looks for it; a name without a path is one of ours."""
+    from dataclasses import fields
+
+    from hauser_dlt.settings import RunSettings, SourceSettings
+
+    if "." not in name:
+        if name in {declared.name for declared in fields(SourceSettings)}:
+            name = f"sources.fullstory.{name}"
+        elif name in {declared.name for declared in fields(RunSettings)}:
+            name = f"hauser.{name}"
+        else:
+            raise ConfigError(f"--set {name}: there is no such setting; `{PROGRAM} init` writes a file with all of them")
+    *sections, key = name.split(".")
+    place = options
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[key] = value
+
+
+def _log(verbose: int, options: dict[str, Any]) -> None:
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    if verbose > 1:
+        options.setdefault("runtime", {})["log_level"] = "INFO"
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "datetime | None":
+    from hauser_dlt.settings import moment
+
+    try:
+        return moment(value or "")
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
+
+
+@main.command()
+@settings_options
+@click.option("--start", callback=_moment, metavar="TIME", help="Back-fill from here (UTC), without moving the sync point.")
+@click.option("--end", callback=_moment, metavar="TIME", help="Stop before this time (UTC).")
+@click.option("--follow", is_flag=True, help="Go on: sleep until the next window is ready, load it at once.")
+@click.option("--dry-run", is_flag=True, help="Show the windows that would be loaded; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def run(
+    start: "datetime | None", end: "datetime | None", *, follow: bool, dry_run: bool, as_json: bool, **settings: Any
+) -> None:
+    """Load all windows that are ready and not loaded yet, then end.
+
+    \b
+    Exit codes: 0 done, 1 the export or the load failed, 2 settings or usage, 75 try again later,
+    130 and 143 stopped by a signal. What was loaded before stays loaded; run again to go on.
+
+    \b
+    Example:
+      hauser-dlt run --destination duckdb --dry-run
+      hauser-dlt run --start 2026-01-01 --end 2026-02-01
+    """
+    from datetime import UTC, datetime
+
+    from hauser_dlt.progress import Progress
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+    from hauser_dlt.windows import floor
+
+    if follow and (start or end or dry_run):
+        raise click.UsageError("--follow goes on for ever: it takes no --start, --end or --dry-run")
+    if start and end and start >= end:
+        raise click.UsageError("--start must lie before --end")
+    config = configured(**settings)
+    if start:
+        start = floor(start, config.source.export_duration)
+    if end and (past := (end - floor(end, config.source.export_duration))):
+        end = end - past + config.source.export_duration
+    progress = Progress(as_json=as_json)
+    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+        while True:
+            plan = sync.plan(datetime.now(UTC), start, end)
+            if dry_run:
+                _show_plan(plan, as_json=as_json)
+                return
+            try:
+                sync.run(plan, progress)
+            finally:
+                progress.done()
+            if not follow:
+                break
+            wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
+            click.echo(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
+            stopping.pause(max(wait, 1))
+    if not as_json:
+        click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
+
+
+def _summary(packages: int, events: int, until: "datetime") -> str:
+    done = f"{events:,} events in {packages} load package{'s' * (packages != 1)}" if packages else "nothing new to load"
+    return f"{done}; loaded up to {until:%Y-%m-%d %H:%M} UTC"
+
+
+def _show_plan(plan: Any, *, as_json: bool) -> None:
+    for bundle in plan.bundles:
+        window = bundle.window
+        document = json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat()})
+        click.echo(document if as_json else f"would load {window}")
+    click.echo(f"{len(plan.bundles)} windows would be loaded", err=True)
+
+
+@main.command()
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def status(*, as_json: bool, **settings: Any) -> None:
+    """Show what is loaded, what is waiting and what is missing; FullStory is not asked.
+
+    \b
+    Example:
+      hauser-dlt status --destination duckdb --json
+    """
+    from datetime import UTC, datetime
+
+    from hauser_dlt import status as statuses
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+
+    config = configured(**settings, keyless=True)
+    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+        found = statuses.status(sync, sync.target.place, datetime.now(UTC), config.source.export_duration)
+    lines = [json.dumps(statuses.as_document(found), indent=2)] if as_json else statuses.as_lines(found)
+    for line in lines:
+        click.echo(line)
+
+
+@main.command()
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def check(*, as_json: bool, **settings: Any) -> None:
+    """Look at settings, key, destination and tables, and say what a run would create; change nothing.
+
+    \b
+    Example:
+      hauser-dlt check -c hauser.toml
+    """
+    from hauser_dlt.check import check as checks
+
+    for subject, found in checks(configured(**settings)):
+        click.echo(json.dumps({"checked": subject, "found": found}) if as_json else f"ok  {subject:<12} {found}")
+
+
+@main.command()
+@click.option("--from", "hauser_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Take the settings of a hauser configuration (TOML).")
+def init(hauser_file: Path | None) -> None:
+    """Write .dlt/config.toml, with every setting explained, and .dlt/secrets.toml into the current folder.
+
+    \b
+    Example:
+      hauser-dlt init --from hauser.toml
+    """
+    from hauser_dlt import settings_files
+    from hauser_dlt.hauser_toml import read_hauser_toml
+
+    values: dict[str, Any] = {}
+    if hauser_file:
+        read = read_hauser_toml(hauser_file)
+        values = read.settings
+        for warning in read.warnings:
+            click.echo(f"Warning: {warning}", err=True)
+    for path in settings_files.write(Path(".dlt"), values):
+        click.echo(f"wrote {path}")
+    click.echo("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True,
+              help="Where to put files and database; an earlier demo there is replaced.")
+@click.option("--events-per-hour", type=click.IntRange(1, 1_000_000), default=1000, show_default=True,
+              help="How busy the imagined web site is.")
+@click.option("--days", type=click.IntRange(1, 30), default=3, show_default=True, help="How many days to load.")
+def demo(folder: Path, events_per_hour: int, days: int) -> None:
+    """Load believable events of a simulated FullStory into Parquet files and DuckDB, and answer a few questions.
+
+    \b
+    Example:
+      hauser-dlt demo --days 1
+    """
+    from hauser_dlt.demo import demo as show
+
+    for line in show(folder, events_per_hour, days):
+        click.echo(line)

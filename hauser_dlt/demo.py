@@ -1,0 +1,97 @@
+"""The main job, offline: believable events of the simulator into Parquet files and DuckDB, and a few answers."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from hauser_dlt import configuration
+from hauser_dlt.configuration import Configuration
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.progress import Progress
+from hauser_dlt.simulator import Account, Simulator
+from hauser_dlt.stopping import Stopping
+from hauser_dlt.sync import Sync
+from hauser_dlt.windows import DAY, floor
+
+_MARK = ".hauser-dlt-demo"
+
+ANSWERS = {
+    "Events per day": """
+        SELECT CAST("EventStart" AS DATE) AS day, count(*) AS events, count(DISTINCT "UserId") AS users
+        FROM {events} GROUP BY day ORDER BY day""",
+    "The most frustrating pages: rage, dead and error clicks": """
+        SELECT split_part("PageUrl", '?', 1) AS page, count("EventModFrustrated") AS rage,
+               count("EventModDead") AS dead, count("EventModError") AS error
+        FROM {events} GROUP BY page HAVING rage + dead + error > 0
+        ORDER BY rage + dead + error DESC, page LIMIT 5""",
+    "A custom variable: users by plan": """
+        SELECT json_extract_string("CustomVars", '$.user_plan_str') AS plan, count(DISTINCT "UserId") AS users
+        FROM {events} WHERE plan IS NOT NULL GROUP BY plan ORDER BY users DESC, plan""",
+}
+
+
+def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
+    """Load some days twice, into files and into DuckDB, below `folder`; yield the lines to show.
+
+    Raises:
+        ConfigError: there is something else in the folder.
+    """
+    _prepare(folder)
+    until = floor(datetime.now(UTC) - DAY, DAY)
+    with Simulator(Account(events_per_hour=events_per_hour)) as fullstory:
+        source = {"api_token": fullstory.token, "base_url": fullstory.url, "start_time": until - days * DAY}
+        yield f"A FullStory of our own answers at {fullstory.url}."
+        for destination in ("filesystem", "duckdb"):
+            yield f"\nLoading {days} days into {destination}:"
+            _load(folder, source, destination, until)
+    database, files = folder / "events.duckdb", folder / "files"
+    with duckdb.connect(str(database), read_only=True, config={"TimeZone": "UTC"}) as connection:
+        yield f"\nTables in {database}, and files below {files}:"
+        yield from _tables(connection, files)
+        parquet = f"read_parquet('{files / 'fs_export' / '*.parquet'}')"
+        for title, sql in ANSWERS.items():
+            answers = [connection.sql(sql.format(events=place)) for place in ("fullstory.fs_export", parquet)]
+            if answers[0].fetchall() != answers[1].fetchall():
+                raise AssertionError(f"files and DuckDB differ: {title}")
+            yield f"\n{title}, the same from DuckDB and from Parquet:"
+            yield str(connection.sql(sql.format(events="fullstory.fs_export"))).rstrip()
+
+
+def _prepare(folder: Path) -> None:
+    """Empty the folder, if it is one of ours."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / _MARK).exists():
+            raise ConfigError(f"{folder} is not empty, and not from an earlier demo; choose another --folder")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).touch()
+
+
+def _load(folder: Path, source: dict[str, Any], destination: str, until: datetime) -> None:
+    options = {
+        "sources": {"fullstory": source},
+        "hauser": {"destination": destination, "working_dir": str(folder / "work"), "dataset_name": "fullstory"},
+        "destination": {
+            "filesystem": {"bucket_url": str(folder / "files")},
+            "duckdb": {"credentials": str(folder / "events.duckdb")},
+        },
+    }
+    configuration.configure(options)
+    progress = Progress(as_json=False)
+    config = Configuration(configuration.read_source(), configuration.read_run())
+    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+        try:
+            sync.run(sync.plan(datetime.now(UTC), end=until), progress)
+        finally:
+            progress.done()
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, files: Path) -> Iterator[str]:
+    for table in ("fs_export", "fs_sync"):
+        (rows,) = connection.sql(f"SELECT count(*) FROM fullstory.{table}").fetchone() or (0,)
+        count = len(list((files / table).iterdir()))
+        yield f"  {table:<10} {rows:>9,} rows   {count:>3} files in {files / table}"

@@ -1,0 +1,100 @@
+"""How a run is told: results on stdout, talk on stderr, a progress bar only where a person looks on."""
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+
+from hauser_dlt.batches import Tally
+from hauser_dlt.sync import Package, Plan
+from hauser_dlt.windows import Window
+
+
+class Progress:
+    """A `Report` for the command line: one line per load package, and a bar on a terminal.
+
+    Args:
+        as_json: packages as one JSON object a line.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._bar: Any = None
+        self._began = time.monotonic()
+        self._events = 0
+        self.packages = 0
+        self.events = 0
+
+    def planned(self, plan: Plan) -> None:
+        """See `Report`."""
+        self._began, self._events = time.monotonic(), 0
+        if plan.bundles and sys.stderr.isatty():
+            self._bar = click.progressbar(
+                length=len(plan.bundles), label="windows", show_pos=True, show_eta=True, file=sys.stderr,
+                item_show_func=lambda _: self._rate(),
+            )
+            self._bar.render_progress()
+
+    def read(self, window: Window, tally: Tally) -> None:
+        """See `Report`."""
+        self._events += tally.rows
+        if self._bar:
+            self._bar.update(1, window)
+        for line in remarks(window, tally):
+            self._say(line, err=True)
+
+    def loaded(self, package: Package) -> None:
+        """See `Report`."""
+        self.packages += 1
+        self.events += package.events
+        self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
+
+    def done(self) -> None:
+        """End the bar."""
+        if self._bar:
+            self._bar.render_finish()
+            self._bar = None
+
+    def _rate(self) -> str:
+        seconds = max(time.monotonic() - self._began, 0.001)
+        return f"{self._events:,} events, {self._events / seconds:,.0f}/s"
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        if self._bar:
+            click.echo("\r\033[K", nl=False, err=True)
+        click.echo(line, err=err)
+        if self._bar:
+            self._bar.render_progress()
+
+
+def remarks(window: Window, tally: Tally) -> list[str]:
+    """Return what is worth a warning about one window."""
+    lines = []
+    if tally.misfits:
+        fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.misfits.items()))
+        lines.append(f"Warning: {window}: values that do not fit their column are in CustomVars instead: {fields}")
+    if tally.outside:
+        lines.append(f"Warning: {window}: left out {tally.outside} events from outside the window")
+    return lines
+
+
+def as_line(package: Package) -> str:
+    """Return a package as a line for people."""
+    windows = "1 window" if package.windows == 1 else f"{package.windows} windows"
+    events = "1 event" if package.events == 1 else f"{package.events:,} events"
+    return f"loaded {package.span}: {events} in {windows} (load {package.load_id})"
+
+
+def as_document(package: Package) -> dict[str, Any]:
+    """Return a package as JSON."""
+    return {
+        "load_id": package.load_id,
+        "start": package.span.start.isoformat(),
+        "end": package.span.end.isoformat(),
+        "windows": package.windows,
+        "events": package.events,
+        "outside": package.tally.outside,
+        "misfits": dict(package.tally.misfits),
+    }

@@ -1,0 +1,111 @@
+"""The files `.dlt/config.toml` and `.dlt/secrets.toml`, written from the settings' declarations."""
+
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.settings import RunSettings, SourceSettings
+
+_DESTINATION = """
+[destination.filesystem]
+# Of filesystem: the folder or bucket where the tables are to be folders (exports, s3://name/path, gs://name/path).
+# bucket_url = "exports"
+
+[destination.duckdb]
+# Of duckdb: the file; by default <pipeline_name>.duckdb in the current folder. It must not be named like the dataset.
+# credentials = "events.duckdb"
+
+# Other destinations: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for the settings of each.
+"""
+_SECRETS = """# Keep this file to yourself: it must not get into version control.
+
+[sources.fullstory]
+# The API key (Architect role): https://help.fullstory.com/hc/en-us/articles/360020624834
+api_token = ""
+"""
+
+Document = Mapping[str, Any]
+
+
+def config_text(values: Document) -> str:
+    """Return `.dlt/config.toml` with every setting: as a comment where it has its default, else with its value.
+
+    Args:
+        values: nested in dlt's way, as `hauser_toml` gives them.
+    """
+    parts = ["# Settings of hauser-dlt. What stands behind a # is the default.\n"]
+    for kind, path in ((SourceSettings, ("sources", "fullstory")), (RunSettings, ("hauser",))):
+        parts.append(f"\n[{'.'.join(path)}]\n")
+        parts.extend(_declared(kind, _section(values, path)))
+    others = _public(values.get("destination", {}))
+    parts.append(_DESTINATION if not others else "\n" + tomlkit.dumps({"destination": others}))
+    return "".join(parts)
+
+
+def secrets_text(values: Document) -> str:
+    """Return `.dlt/secrets.toml` with what must stay secret."""
+    source = _section(values, ("sources", "fullstory"))
+    hidden = {f.name: source[f.name] for f in fields(SourceSettings) if f.metadata["hide"] and f.name in source}
+    if not hidden and not _secret(values.get("destination", {})):
+        return _SECRETS
+    document: dict[str, Any] = {"sources": {"fullstory": {"api_token": "", **hidden}}}
+    if secret := _secret(values.get("destination", {})):
+        document["destination"] = secret
+    return _SECRETS.splitlines(keepends=True)[0] + "\n" + tomlkit.dumps(document)
+
+
+def write(folder: Path, values: Document) -> list[Path]:
+    """Write both files below `folder`, the secrets for the owner's eyes only; return their paths.
+
+    Raises:
+        ConfigError: one of them is there already; none is written then.
+    """
+    files = {folder / "config.toml": config_text(values), folder / "secrets.toml": secrets_text(values)}
+    for path in files:
+        if path.exists():
+            raise ConfigError(f"{path} is there already; move it away first")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        mode = 0o600 if path.name == "secrets.toml" else 0o644
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            file.write(text)
+    return list(files)
+
+
+def _declared(kind: type[SourceSettings] | type[RunSettings], values: Document) -> Iterator[str]:
+    for declared in fields(kind):
+        if declared.metadata["hide"]:
+            continue
+        yield textwrap.fill(declared.metadata["help"], 110, initial_indent="# ", subsequent_indent="# ") + "\n"
+        given = declared.name in values
+        value = values[declared.name] if given else declared.metadata["default"]
+        yield f"{'' if given else '# '}{declared.name} = {_toml(value)}\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        table = tomlkit.inline_table()
+        table.update(value)
+        return table.as_string()
+    return str(tomlkit.item(value).as_string())
+
+
+def _section(values: Document, path: tuple[str, ...]) -> Document:
+    for name in path:
+        values = values.get(name, {})
+    return values
+
+
+def _public(destinations: Document) -> dict[str, Any]:
+    found = {name: {k: v for k, v in table.items() if k != "credentials"} for name, table in destinations.items()}
+    return {name: table for name, table in found.items() if table}
+
+
+def _secret(destinations: Document) -> dict[str, Any]:
+    return {name: {"credentials": t["credentials"]} for name, t in destinations.items() if "credentials" in t}
