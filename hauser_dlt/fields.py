@@ -1,8 +1,8 @@
 """FullStory's export fields as data.
 
 The names and types are those of FullStory's Segment Export API
-(https://developer.fullstory.com/server/v1/segments/create-segment-export/) and of its Data Export
-(https://help.fullstory.com/hc/en-us/articles/360020624214). Every field is optional in every event.
+(https://developer.fullstory.com/server/v1/segments/create-segment-export/) and of its legacy Data Export
+(https://help.fullstory.com). Every field is optional in every event.
 """
 
 from typing import Literal, get_args

@@ -4,6 +4,7 @@ Nothing is looked up here: `read` asks a function for each spelled value. The de
 `.dlt/config.toml`, `hauser-dlt init` and the source's arguments are made from or compared with.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -37,7 +38,10 @@ def duration(value: Any) -> timedelta:
         return timedelta(0)
     if not _DURATION.fullmatch(text):
         raise ValueError("a duration such as 15m, 1h30m or 24h")
-    return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _DURATION_PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _DURATION_PART.findall(text)))
+    except OverflowError:
+        raise ValueError("a duration of less than a million years") from None
 
 
 def export_duration(value: Any) -> timedelta:
@@ -75,10 +79,9 @@ def moment(value: Any) -> datetime | None:
             time = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError("a date or time such as 2026-01-31 or 2026-01-31T06:00:00Z") from None
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    if time.year < 2000:
+    if not 2000 <= time.year < 9999:
         raise ValueError("a date or time after the year 2000")
-    return time
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def text(value: Any) -> str:
@@ -103,9 +106,15 @@ def name(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    """Read an http(s) address without query; "" stands for the default."""
-    parts = urlsplit(str(value))
-    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
+    """Read an http(s) address without user and query; "" stands for the default."""
+    if value == "":
+        return ""
+    try:
+        parts = urlsplit(value if isinstance(value, str) else "")
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.username is not None or re.search(r"\s", value):
         raise ValueError("an address such as https://api.fullstory.com")
     return str(value).rstrip("/")
 
@@ -158,7 +167,7 @@ def field_list(value: Any) -> str | tuple[str, ...]:
     """Read `known`, `default`, or a list of FullStory's field names and tokens (`user_*`)."""
     if value in ("known", "default"):
         return cast(str, value)
-    if isinstance(value, str) and "," in value:
+    if isinstance(value, str):
         value = [item.strip() for item in value.split(",")]
     if not isinstance(value, list | tuple) or not value or not all(_is_export_field(item) for item in value):
         raise ValueError("'known', 'default', or a list of field names")
@@ -171,6 +180,7 @@ def _is_export_field(value: Any) -> bool:
 
 def typed_fields(value: Any) -> dict[str, Kind]:
     """Read a table of field = type, or a list of fields (then text)."""
+    value = _parsed(value)
     table = dict.fromkeys(value, "text") if isinstance(value, list | tuple) else value
     if not isinstance(table, Mapping) or not all(
         isinstance(key, str) and _NAME.fullmatch(key) and kind in DECLARABLE for key, kind in table.items()
@@ -181,9 +191,18 @@ def typed_fields(value: Any) -> dict[str, Kind]:
 
 def headers(value: Any) -> dict[str, str]:
     """Read a table of HTTP headers; those that the client sets itself are refused."""
+    value = _parsed(value)
     if not isinstance(value, Mapping) or not all(_is_header(key, text) for key, text in value.items()):
         raise ValueError("a table of header = text, without Authorization, Content-Type and Host")
     return dict(value)
+
+
+def _parsed(value: Any) -> Any:
+    """Read a table or list that stands in the environment or on the command line, as JSON."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _is_header(key: Any, value: Any) -> bool:
@@ -211,7 +230,7 @@ class SourceSettings:
     base_url: str = setting("", url, 'The API\'s address; "" is https://api.fullstory.com, or https://export.fullstory.com/api/v1 for data exports. EU accounts: https://api.eu1.fullstory.com.')
     segment_id: str = setting("everyone", text, "The segment whose events are exported.")
     event_scope: str = setting("", one_of("", "events", "pages", "sessions", "individuals"), 'Which events of a matching visit come along; "" leaves it to FullStory (events).')
-    fields: str | tuple[str, ...] = setting("known", field_list, '"known": all fields below and all custom variables; "default": FullStory\'s choice; or a list.')
+    fields: str | tuple[str, ...] = setting("known", field_list, '"known": all fields that hauser-dlt knows and all custom variables; "default": FullStory\'s choice; or a list.')
     extra_fields: dict[str, Kind] = setting({}, typed_fields, "Fields of FullStory that hauser-dlt does not know yet, with their types (text, int, int32, float, bool, timestamp).")
     new_fields: str = setting("columns", one_of("columns", "custom_vars"), 'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").')
     include_mobile_fields: bool = setting(False, flag, "Export the fields of FullStory for mobile apps, too (an account feature).")
@@ -255,7 +274,7 @@ def read(kind: type[S], lookup: Lookup) -> S:
 
 
 def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
-    if found is None and declared.name == "api_token":
+    if declared.name == "api_token" and (found is None or found[0] == ""):
         raise ConfigError(
             "api_token is missing: set FULLSTORY_API_TOKEN, or api_token under [sources.fullstory] in .dlt/secrets.toml"
         )
@@ -263,5 +282,6 @@ def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
     try:
         return declared.metadata["read"](spelled)
     except ValueError as exc:
-        shown = "(hidden)" if declared.metadata["hide"] else repr(spelled)
+        # a password may stand in an address
+        shown = "(hidden)" if declared.metadata["hide"] or "@" in str(spelled) else repr(spelled)
         raise ConfigError(f"{declared.name} = {shown} (from {place}): allowed is {exc}") from None

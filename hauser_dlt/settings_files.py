@@ -26,8 +26,10 @@ _DESTINATION = """
 _SECRETS = """# Keep this file to yourself: it must not get into version control.
 
 [sources.fullstory]
-# The API key (Architect role): https://help.fullstory.com/hc/en-us/articles/360020624834
+# The API key, of the Architect role.
 api_token = ""
+# Headers to add to each request to FullStory.
+# http_headers = {}
 """
 
 Document = Mapping[str, Any]

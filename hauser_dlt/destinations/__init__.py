@@ -52,7 +52,10 @@ def target(run: RunSettings) -> Target:
     try:
         destination: Any = Destination.from_reference(run.destination)
     except (UnknownDestinationModule, ImportError) as exc:
-        raise ConfigError(f"destination = {run.destination!r}: {' '.join(str(exc).split())[:200]}") from None
+        missing = f" (install hauser-dlt[{run.destination}])" if isinstance(exc, ImportError) else ""
+        raise ConfigError(
+            f"destination = {run.destination!r}: dlt has no such destination{missing}; duckdb, filesystem and postgres are some"
+        ) from None
     return Target(destination, run.dataset_name, False, f"{run.destination}, dataset {run.dataset_name}")
 
 

@@ -1,0 +1,38 @@
+# `make` lists the targets. Everything is installed into .venv; nothing else on the machine is changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint types docs format clean
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group check
+	touch $@
+
+demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
+	$(BIN)/hauser-dlt demo
+
+test: $(INSTALLED) ## Run the tests, against real servers on loopback
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## Check types
+	$(BIN)/mypy
+
+docs: $(INSTALLED) ## Write the settings into README and .dlt/
+	$(BIN)/python tests/documents.py
+
+format: $(INSTALLED) ## Put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,351 @@
+"""The TOML configuration of the Go hauser, both generations -> the same settings as ours.
+
+`KEYS` says which setting takes a key's value over, in dlt's naming. The other keys are joined by the rules below it:
+
+* Provider (before: Warehouse) and StorageOnly (before: S3Only, GCSOnly) choose `hauser.destination`: `filesystem`,
+  or `redshift` or `bigquery` with `hauser.staging = "filesystem"`.
+* SaveDir or Bucket, and FilePrefix as a folder below it, make `destination.filesystem.bucket_url`.
+* ApiURL or ExportURL choose `sources.fullstory.api` and are its `base_url`; SaveAsJson chooses `hauser.file_format`.
+* Credentials become `destination.redshift.staging_iam_role`, or keys under `destination.filesystem.credentials`.
+* Locally, `hauser.hauser_sync_file` is hauser's checkpoint, unless UseStartTime says to start elsewhere.
+
+An empty text counts as left out. Of sections that the provider does not use, only the keys' names are looked at.
+Secrets may be left out, since dlt has its own places for them.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hauser_dlt import settings
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.settings import between, flag, name, one_of, text
+
+CHECKPOINT = ".sync.hauser"
+
+_AWS_KEYS = {"aws_access_key_id", "aws_secret_access_key"}
+
+
+@dataclass(frozen=True, slots=True)
+class HauserConfig:
+    """What a hauser's configuration says, in our words."""
+
+    settings: dict[str, Any] = field(repr=False)  # holds secrets
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of hauser: its reader, our setting that takes its value over, and what it has to name if it is required."""
+
+    label: str
+    read: Callable[[Any], Any]
+    to: str = ""
+    need: str = ""
+    hide: bool = False
+
+    @property
+    def section(self) -> str:
+        """`s3` of `[s3] Bucket`; "" at the top."""
+        return self.label[1:].partition("]")[0] if self.label.startswith("[") else ""
+
+
+def _as_spelled(read: Callable[[Any], Any]) -> Callable[[Any], str]:
+    """Make a reader that checks a value and leaves it as text."""
+
+    def spelled(value: Any) -> str:
+        read(value)
+        return value.isoformat() if isinstance(value, date) else str(value)
+
+    return spelled
+
+
+def _idle(value: Any) -> Any:
+    """Take whatever a key holds that has no meaning any more."""
+    return value
+
+
+def _address(value: Any) -> str:
+    return settings.url(text(value))
+
+
+def _path_like(pattern: str, allowed: str) -> Callable[[Any], str]:
+    """Make a reader of paths that can stand in a URL."""
+
+    def path(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(allowed)
+        return value.strip("/")
+
+    return path
+
+
+def _save_dir(value: Any) -> Path:
+    """Read a folder; a relative one lies in the current directory."""
+    return Path(text(value)).absolute()
+
+
+def _headers(value: Any) -> dict[str, str]:
+    """Read hauser's list of { Key, Value } as our table of headers."""
+    try:
+        items = [{key.lower(): inner for key, inner in item.items()} for item in value]
+        table = {item.pop("key"): item.pop("value") for item in items}
+        return settings.headers(None if any(items) else table)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ValueError("a list of { Key, Value }, without Authorization, Content-Type and Host") from None
+
+
+def _credentials(value: Any) -> dict[str, str]:
+    """Read the credentials of Redshift's COPY; the names are those of dlt's settings."""
+    pairs = [part.partition("=")[::2] for part in text(value).rstrip(";").split(";")]
+    found = {key.strip().lower(): secret.strip() for key, secret in pairs}
+    if set(found) not in ({"aws_iam_role"}, _AWS_KEYS, {*_AWS_KEYS, "token"}) or not all(found.values()):
+        raise ValueError("aws_iam_role=arn:..., or aws_access_key_id=...;aws_secret_access_key=...")
+    if role := found.get("aws_iam_role"):
+        return {"destination.redshift.staging_iam_role": role}
+    prefix = "destination.filesystem.credentials."
+    return {prefix + key.replace("token", "aws_session_token"): secret for key, secret in found.items()}
+
+
+_bucket = _path_like(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[^?#]*)?", "a bucket such as my-bucket or my-bucket/some/folder")
+
+KEYS = (
+    Key("Provider", one_of("local", "aws", "gcp")),
+    Key("Warehouse", one_of("local", "redshift", "bigquery")),
+    Key("StorageOnly", flag),
+    Key("SaveAsJson", flag),
+    Key("FilePrefix", _path_like(r"[^?#]*", "a path without ? and #")),
+    Key("GroupFilesByDay", flag, "hauser.group_by_day"),
+    Key("TmpDir", _as_spelled(text), "hauser.working_dir"),
+    Key("FsApiToken", settings.secret, "sources.fullstory.api_token", hide=True),
+    Key("ApiURL", _address),
+    Key("ExportURL", _address),
+    Key("AdditionalHttpHeader", _headers, "sources.fullstory.http_headers", hide=True),
+    Key("Backoff", _as_spelled(settings.duration), "sources.fullstory.backoff"),
+    Key("BackoffStepsMax", between(0, 100), "sources.fullstory.max_retries"),
+    Key("SegmentId", text, "sources.fullstory.segment_id"),
+    Key("IncludeMobileAppsFields", flag, "sources.fullstory.include_mobile_fields"),
+    Key("StartTime", _as_spelled(settings.moment), "sources.fullstory.start_time"),
+    Key("ExportDuration", _as_spelled(settings.export_duration), "sources.fullstory.export_duration"),
+    Key("ExportDelay", _as_spelled(settings.export_delay), "sources.fullstory.export_delay"),
+    Key("CheckInterval", _idle),
+    Key("ListExportLimit", _idle),
+    Key("[local] SaveDir", _save_dir, need="the folder of the exported files"),
+    Key("[local] UseStartTime", flag),
+    Key("[local] StartTime", _as_spelled(settings.moment)),
+    Key("[s3] Bucket", _bucket, need="the bucket of the exported files"),
+    Key("[s3] Region", text, "destination.filesystem.credentials.region_name"),
+    Key("[s3] S3Only", flag),
+    Key("[s3] Timeout", _idle),
+    Key("[redshift] Host", text, "destination.redshift.credentials.host", need="the cluster's host name"),
+    Key("[redshift] Port", between(1, 65535), "destination.redshift.credentials.port"),
+    Key("[redshift] DB", text, "destination.redshift.credentials.database", need="the database's name"),
+    Key("[redshift] User", text, "destination.redshift.credentials.username", need="the database's user"),
+    Key("[redshift] Password", _as_spelled(text), "destination.redshift.credentials.password", hide=True),
+    Key("[redshift] DatabaseSchema", name, "hauser.dataset_name", need="the schema of the tables, or search_path"),
+    Key("[redshift] ExportTable", name, "sources.fullstory.export_table"),
+    Key("[redshift] SyncTable", name, "sources.fullstory.sync_table"),
+    Key("[redshift] VarCharMax", between(1, 65535), "hauser.varchar_max"),
+    Key("[redshift] Credentials", _credentials, hide=True),
+    Key("[gcs] Bucket", _bucket, need="the bucket of the exported files"),
+    Key("[gcs] GCSOnly", flag),
+    Key("[bigquery] Project", text, "destination.bigquery.credentials.project_id", need="the project of Google Cloud"),
+    Key("[bigquery] Dataset", name, "hauser.dataset_name", need="the dataset of the tables"),
+    Key("[bigquery] ExportTable", name, "sources.fullstory.export_table"),
+    Key("[bigquery] SyncTable", name, "sources.fullstory.sync_table"),
+    Key("[bigquery] PartitionExpiration", _as_spelled(settings.duration), "hauser.partition_expiration"),
+)
+_KNOWN = {key.label.lower(): key for key in KEYS}
+_SECTIONS = {key.section for key in KEYS} - {""}
+_PROVIDERS = {"redshift": "aws", "bigquery": "gcp", "local": "local"}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A configuration file: what it spells out, by the labels of `KEYS`."""
+
+    path: Path
+    spelled: dict[str, Any]
+
+    def value(self, label: str) -> Any:
+        """Return a key's value as read, or None where the file leaves it out."""
+        if label not in self.spelled:
+            return None
+        try:
+            return _KNOWN[label.lower()].read(self.spelled[label])
+        except ValueError as exc:
+            raise _error(f"{self.shown(label)} in {self.path}: allowed is {exc}") from None
+
+    def shown(self, label: str) -> str:
+        """Return `key = value` for people; an @ may mean that an address holds a password."""
+        value = json.dumps(self.spelled[label], ensure_ascii=False, default=str)
+        return f"{label} = {'(hidden)' if _KNOWN[label.lower()].hide or '@' in value else value}"
+
+    def agreed(self, new: str, old: str, modern: Callable[[Any], Any]) -> Any:
+        """Return the value of a setting that has two keys, or None; `modern` makes the new one's value of the old's."""
+        values = [value for value in (self.value(new), modern(self.value(old))) if value is not None]
+        if len(set(values)) > 1:
+            raise _error(f"{self.shown(new)} and {self.shown(old)} in {self.path} contradict each other: keep one")
+        return values[0] if values else None
+
+
+def read_hauser_toml(path: Path) -> HauserConfig:
+    """Return the settings that a hauser's configuration file means.
+
+    Raises:
+        ConfigError: names the file, and the first key that is wrong, unknown or missing.
+    """
+    file = _File(path, _spelled(path, _load(path)))
+    storage, destination = _target(file)
+    keys = [key for key in KEYS if key.section in ("", storage, destination)]
+    values = {key.label: file.value(key.label) for key in keys if key.label in file.spelled}
+    if missing := [key for key in keys if key.need and key.label not in values]:
+        raise _error(f"{missing[0].label} is missing in {path}: set it to {missing[0].need}")
+
+    flat = _defaults(values) | {key.to: values[key.label] for key in keys if key.to and key.label in values}
+    flat |= _api(values) | _place(storage, destination, values) | values.get("[redshift] Credentials", {})
+    flat |= _local_start(values) if storage == "local" else {}
+    return HauserConfig(_nested(flat), tuple(_printable(line) for line in _warnings(path, values, flat)))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as exc:
+        raise _error(f"cannot read {path}: {exc.strerror}") from None
+    except UnicodeDecodeError as exc:
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        raise _error(f"{path} is not UTF-8 (at line {line}): save it as UTF-8") from None
+    except (ValueError, RecursionError) as exc:
+        raise _error(f"{path} is not TOML: {exc}") from None
+
+
+def _spelled(path: Path, tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the file's values by the labels of `KEYS`, whatever the case of its own."""
+    spelled: dict[str, Any] = {}
+    for found, value in _entries(path, tables):
+        if found.lower() not in _KNOWN:
+            raise _error(f"unknown key {found} in {path}: {_nearest(found)}")
+        label = _KNOWN[found.lower()].label
+        if label in spelled:
+            raise _error(f"{label} stands twice in {path}, in different cases: keep one")
+        spelled[label] = value
+    return {label: value for label, value in spelled.items() if value != ""}
+
+
+def _entries(path: Path, tables: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for found, value in tables.items():
+        if (section := found.lower()) not in _SECTIONS:
+            yield found, value
+        elif isinstance(value, dict):
+            yield from ((f"[{section}] {inner}", item) for inner, item in value.items())
+        else:
+            raise _error(f"{section} in {path} is not a section: write [{section}] and its keys below")
+
+
+def _nearest(found: str) -> str:
+    """Return what to do about an unknown key; where a name stands in several sections, its own section's is meant."""
+    section, _, bare = found.lower().rpartition(" ")
+    names = {section: f"[{section}]" for section in _SECTIONS}
+    for label in sorted(_KNOWN, key=lambda label: label.rpartition(" ")[0] == section):
+        names[label.split()[-1]] = _KNOWN[label].label
+    close = get_close_matches(bare, names, n=1)
+    return f"the nearest known is {names[close[0]]}" if close else "remove it"
+
+
+def _printable(line: str) -> str:
+    """Return one line, whatever the file's keys and its name hold."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
+def _error(line: str) -> ConfigError:
+    return ConfigError(_printable(line))
+
+
+def _target(file: _File) -> tuple[str, str]:
+    """Return the section of the storage, and dlt's destination."""
+    provider = file.agreed("Provider", "Warehouse", _PROVIDERS.get)
+    if provider is None:
+        raise _error(f"Provider is missing in {file.path}: set it to local, aws or gcp")
+    if provider == "local":
+        return "local", "filesystem"
+    storage, warehouse, old = ("s3", "redshift", "S3Only") if provider == "aws" else ("gcs", "bigquery", "GCSOnly")
+    storage_only = file.agreed("StorageOnly", f"[{storage}] {old}", lambda value: value)
+    return storage, "filesystem" if storage_only else warehouse
+
+
+def _defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Return hauser's defaults that differ from ours or hang on other keys."""
+    by_day = values.get("GroupFilesByDay", False)
+    return {"hauser.group_by_day": by_day, "sources.fullstory.export_duration": "24h" if by_day else "1h"}
+
+
+def _api(values: dict[str, Any]) -> dict[str, Any]:
+    for key, api in (("ApiURL", "segment_export"), ("ExportURL", "data_export")):
+        if key in values:
+            return {"sources.fullstory.api": api, "sources.fullstory.base_url": values[key]}
+    return {"sources.fullstory.api": "segment_export"}
+
+
+def _place(storage: str, destination: str, values: dict[str, Any]) -> dict[str, Any]:
+    prefix = values.get("FilePrefix", "")
+    if storage == "local":
+        place = str(values["[local] SaveDir"] / prefix)
+    else:
+        scheme = {"s3": "s3", "gcs": "gs"}[storage]
+        place = f"{scheme}://{values[f'[{storage}] Bucket']}/{prefix}".rstrip("/")
+    flat = {"destination.filesystem.bucket_url": place, "hauser.destination": destination}
+    if destination == "filesystem":
+        return flat | {"hauser.file_format": "json" if values.get("SaveAsJson") else "csv"}
+    return flat | {"hauser.staging": "filesystem"}
+
+
+def _local_start(values: dict[str, Any]) -> dict[str, Any]:
+    """Return where the first run starts: the time that hauser was told to use, or its newest checkpoint."""
+    if values.get("[local] UseStartTime"):
+        start = values.get("[local] StartTime")
+        return {"sources.fullstory.start_time": start} if start else {}
+    folder, prefix = values["[local] SaveDir"], values.get("FilePrefix", "")
+    # hauser looks for its checkpoint in the folder, and writes it behind the prefix
+    places = (folder / CHECKPOINT, folder / f"{prefix}{CHECKPOINT}", folder / prefix / CHECKPOINT)
+    return {"hauser.hauser_sync_file": str(max(places, key=_age))}
+
+
+def _age(checkpoint: Path) -> tuple[bool, datetime]:
+    """Return what puts checkpoints in order: missing ones, unreadable ones, then by the times they hold."""
+    never = datetime.min.replace(tzinfo=UTC)
+    try:
+        return True, settings.moment(checkpoint.read_text(encoding="utf-8")) or never
+    except (FileNotFoundError, NotADirectoryError):
+        return False, never
+    except (OSError, ValueError):
+        return True, never
+
+
+def _warnings(path: Path, values: dict[str, Any], flat: dict[str, Any]) -> Iterator[str]:
+    idle = [label for label in values if _KNOWN[label.lower()].read is _idle]
+    idle += ["ExportURL"] if {"ApiURL", "ExportURL"} <= set(values) else []
+    idle += ["SaveAsJson"] if values.get("SaveAsJson") and "hauser.staging" in flat else []
+    if idle:
+        yield f"without meaning any more, in {path}: {', '.join(idle)}"
+    place = flat["destination.filesystem.bucket_url"]
+    if flat["hauser.destination"] == "filesystem" and "://" in place:
+        yield f"hauser's {CHECKPOINT} in {place} is not read: copy it here, and set hauser_sync_file to its path"
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Return dicts of dicts for dotted names."""
+    tree: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *parents, last = dotted.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[last] = value
+    return tree
