@@ -50,8 +50,8 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         hauser: what hauser's TOML says, likewise.
         hauser_name: how to call that file in messages.
     """
-    context = Container()[PluggableRunContext]
     try:
+        context = Container()[PluggableRunContext]
         context.reload()
     except Exception as exc:
         raise ConfigError(f".dlt/ cannot be read: {' '.join(str(exc).split())}") from None

@@ -21,7 +21,7 @@ _MARK = ".hauser-dlt-demo"
 
 ANSWERS = {
     "Events per day": """
-        SELECT CAST("EventStart" AS DATE) AS day, count(*) AS events, count(DISTINCT "UserId") AS users
+        SELECT CAST(make_timestamp(epoch_us("EventStart")) AS DATE) AS day, count(*) AS events, count(DISTINCT "UserId") AS users
         FROM {events} GROUP BY day ORDER BY day""",
     "The most frustrating pages: rage, dead and error clicks": """
         SELECT split_part("PageUrl", '?', 1) AS page, count("EventModFrustrated") AS rage,
@@ -49,7 +49,7 @@ def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
             yield f"\nLoading {days} days into {destination}:"
             _load(folder, source, destination, until)
     database, files = folder / "events.duckdb", folder / "files"
-    with duckdb.connect(str(database), read_only=True, config={"TimeZone": "UTC"}) as connection:
+    with duckdb.connect(str(database), read_only=True) as connection:
         yield f"\nTables in {database}, and files below {files}:"
         yield from _tables(connection, files)
         parquet = f"read_parquet('{files / 'fs_export' / '*.parquet'}')"

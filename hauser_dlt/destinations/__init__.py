@@ -13,6 +13,7 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 
 from hauser_dlt.configuration import find
 from hauser_dlt.destinations.files import LAYOUT, FilesLedger, extension_of
+from hauser_dlt.destinations.folder import Folder
 from hauser_dlt.destinations.sql import SqlLedger
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger
@@ -72,8 +73,9 @@ def _filesystem(run: RunSettings) -> Target:
     base, _, name = url.rstrip("/").rpartition("/")
     if not urlsplit(url).path.strip("/"):
         base, name = url.rstrip("/"), run.dataset_name
-    destination = dlt.destinations.filesystem(
+    destination = Folder(
         bucket_url=base,
+        destination_name="filesystem",
         layout=LAYOUT,
         extra_placeholders={"ext": extension_of(run.file_format)},
         enable_dataset_name_normalization=False,
