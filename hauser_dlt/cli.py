@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauser_dlt.errors import ConfigError, HauserError, StoppedError
+from hauser_dlt.errors import ConfigError, HauserError, StoppedError, TransientError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from hauser_dlt.configuration import Configuration
+    from hauser_dlt.progress import Progress
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
 
 PROGRAM = "hauser-dlt"
+_TRY_AGAIN = 60.0  # seconds
 
 
 class ReportingGroup(click.Group):
@@ -192,22 +196,29 @@ def run(
         end = end - past + config.source.export_duration
     progress = Progress(as_json=as_json)
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
-        while True:
-            plan = sync.plan(datetime.now(UTC), start, end)
-            if dry_run:
-                _show_plan(plan, as_json=as_json)
-                return
-            try:
-                sync.run(plan, progress)
-            finally:
-                progress.done()
-            if not follow:
-                break
-            wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
-            click.echo(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
-            stopping.pause(max(wait, 1))
-    if not as_json:
+        plan = sync.plan(datetime.now(UTC), start, end)
+        if dry_run:
+            _show_plan(plan, as_json=as_json)
+            return
+        sync.run(plan, progress)
         click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
+        while follow:
+            _follow(sync, stopping, progress)
+
+
+def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
+    """Sleep until the next window is ready, and load it; what may pass by itself is waited for, not given up on."""
+    from datetime import UTC, datetime
+
+    wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
+    click.echo(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
+    stopping.pause(max(wait, 1))
+    while True:
+        try:
+            return sync.run(sync.plan(datetime.now(UTC)), progress)
+        except TransientError as exc:
+            click.echo(f"Error: {exc}; trying again in {_TRY_AGAIN:.0f} s", err=True)
+            stopping.pause(_TRY_AGAIN)
 
 
 def _summary(packages: int, events: int, until: "datetime") -> str:

@@ -81,13 +81,9 @@ def _load(folder: Path, source: dict[str, Any], destination: str, until: datetim
         },
     }
     configuration.configure(options)
-    progress = Progress(as_json=False)
     config = Configuration(configuration.read_source(), configuration.read_run())
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
-        try:
-            sync.run(sync.plan(datetime.now(UTC), end=until), progress)
-        finally:
-            progress.done()
+        sync.run(sync.plan(datetime.now(UTC), end=until), Progress(as_json=False))
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, files: Path) -> Iterator[str]:

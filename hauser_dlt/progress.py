@@ -52,7 +52,7 @@ class Progress:
         self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
 
     def done(self) -> None:
-        """End the bar."""
+        """See `Report`."""
         if self._bar:
             self._bar.render_finish()
             self._bar = None
