@@ -8,14 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from itertools import repeat
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hauser_dlt.decode import Record, members
+from hauser_dlt.decode import Record, is_flat, member, members
 from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, RENAMED, Kind
 from hauser_dlt.windows import Window
 
@@ -57,17 +58,20 @@ class Columns:
 
     def __init__(self, kinds: Mapping[str, Kind], *, grow: bool = True) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
-        self._by_lower = {name.lower(): name for name in kinds}
+        self._known = {name.lower(): name for name in kinds}
+        self._new = {CUSTOM_VARS.lower(): ""}  # warehouses fold case, so of two spellings one becomes a column
         self._grow = grow
 
     def name_of(self, key: str) -> str | None:
-        """Return the column that a record's key belongs to, or None for a custom variable."""
+        """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
         key = _RENAMED.get(key.lower(), key)
         lower = key.lower()
-        if self._grow and lower not in self._by_lower and _FIELD_NAME.fullmatch(key) and lower != CUSTOM_VARS.lower():
-            self.kinds[key] = "any"
-            self._by_lower[lower] = key
-        return self._by_lower.get(lower)
+        if lower in self._known or not self._grow or not _FIELD_NAME.fullmatch(key):
+            return self._known.get(lower)
+        if self._new.setdefault(lower, key) != key:
+            return None
+        self.kinds[key] = "any"
+        return key
 
 
 _RENAMED = {old.lower(): new for old, new in RENAMED.items()}
@@ -102,20 +106,18 @@ class Batcher:
     def _batch(self, raws: list[bytes], rows: list[dict[str, Any]]) -> pa.RecordBatch:
         for row in rows:
             self._settle(row)
-        texts = cache(lambda i: self._texts(raws[i]))
+        written = self._reader(raws, [len(row) for row in rows])
         has_nul = any(b"\\u0000" in raw for raw in raws)
         odd: dict[int, list[str]] = {}
         arrays: dict[str, pa.Array] = {}
         for (name, kind), values in zip(self.columns.kinds.items(), self._columns(rows), strict=True):
-            arrays[name], misfits = _column(kind, values, has_nul, lambda i: texts(i)[name])  # noqa: B023
+            arrays[name], misfits = _column(kind, values, lambda i: written(i, name), has_nul=has_nul)  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
         custom = [
-            orjson.dumps(row)
-            if i not in odd and all(_is_kept(value, raws[i]) for value in row.values())
-            else _exactly(row, raws[i], texts(i), odd.get(i, ()))
-            for i, row in enumerate(rows)
+            _custom_vars(row, raw, partial(written, i), odd.get(i, ()))
+            for i, (row, raw) in enumerate(zip(rows, raws, strict=True))
         ]
         return self._inside(self._ordered(arrays, pa.array(custom, pa.string())))
 
@@ -135,10 +137,20 @@ class Batcher:
     def _columns(self, rows: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
         """Take the columns' values out of the rows, so that the custom variables are left there."""
         names = list(self.columns.kinds)
-        return zip(*([row.pop(name, None) for name in names] for row in rows), strict=True)
+        return zip(*([*map(row.pop, names, repeat(None))] for row in rows), strict=True)
+
+    def _reader(self, raws: list[bytes], keys: list[int]) -> Callable[[int, str], bytes]:
+        """Return what reads the text of a row's value, under the name that `_settle` gives it."""
+        flat = cache(lambda i: is_flat(raws[i], keys[i]))
+        texts = cache(lambda i: self._texts(raws[i]))
+
+        def written(i: int, name: str) -> bytes:
+            seen = member(raws[i], name) if flat(i) else None
+            return seen or texts(i)[name]
+
+        return written
 
     def _texts(self, raw: bytes) -> dict[str, bytes]:
-        """Return the text of each value of a record, under the names that `_settle` gives them."""
         texts = members(raw)
         self._settle(texts)
         return texts
@@ -186,10 +198,12 @@ def _is_kept(value: Any, raw: bytes) -> bool:
     return kind in _KEPT or (kind is list and all(type(item) in _KEPT for item in value))
 
 
-def _exactly(row: dict[str, Any], raw: bytes, texts: Mapping[str, bytes], misfits: Collection[str]) -> bytes:
-    """Return the JSON of a row's custom variables and misfits, with what orjson would alter as it was written."""
-    kept = {name: value if _is_kept(value, raw) else orjson.Fragment(texts[name]) for name, value in row.items()}
-    return orjson.dumps(kept | {name: orjson.Fragment(texts[name]) for name in misfits})
+def _custom_vars(row: dict[str, Any], raw: bytes, written: Callable[[str], bytes], misfits: Collection[str]) -> bytes:
+    """Return the JSON of a row's custom variables and misfits; what orjson would alter stands as it was written."""
+    altered = [name for name, value in row.items() if not _is_kept(value, raw)]
+    if not altered and not misfits:
+        return orjson.dumps(row)
+    return orjson.dumps(row | {name: orjson.Fragment(written(name)) for name in (*altered, *misfits)})
 
 
 _NATURAL: dict[Kind, set[type]] = {
@@ -204,7 +218,7 @@ _NATURAL: dict[Kind, set[type]] = {
 
 
 def _column(
-    kind: Kind, values: Sequence[Any], has_nul: bool, written: Callable[[int], bytes]
+    kind: Kind, values: Sequence[Any], written: Callable[[int], bytes], *, has_nul: bool
 ) -> tuple[pa.Array, list[int]]:
     """Return the values as one array, and the rows whose value does not fit (NULL stands there)."""
     types = set(map(type, values)) - {type(None)}
@@ -219,7 +233,7 @@ def _column(
         if value is not None:
             try:
                 fitted[index] = _fit(kind, value, lambda: written(index))  # noqa: B023
-            except (pa.ArrowInvalid, OverflowError, ValueError):
+            except (ValueError, OverflowError):
                 misfits.append(index)
     return pa.array(fitted, ARROW_TYPES[kind]), misfits
 

@@ -42,7 +42,8 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     inflate = zlib.decompressobj(wbits=31)
     try:
-        for data in _sliced(chain((head,), rest)):
+        for piece in _sliced(chain((head,), rest)):
+            data = piece
             while data:
                 if inflate.eof:
                     data = data.lstrip(b"\0")  # gzip may be padded with zeros between and after its members
@@ -51,9 +52,6 @@ def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                     inflate = zlib.decompressobj(wbits=31)
                 yield inflate.decompress(data, _PIECE)
                 data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-            # zlib may hold back output that did not fit, even when it has taken all its input
-            while not inflate.eof and (piece := inflate.decompress(b"", _PIECE)):
-                yield piece
     except zlib.error as exc:
         raise CorruptBundleError(f"the bundle's gzip is damaged: {exc}") from exc
     if not inflate.eof:
@@ -218,9 +216,7 @@ def _record(raw: bytes, number: int) -> Record:
     return raw, row
 
 
-_ESCAPE = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
-)
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
 
 
 def repair(raw: bytes) -> bytes:
@@ -248,12 +244,15 @@ def _integer(text: str) -> int | float:
     return float(text)
 
 
-_MEMBER = re.compile(rb"[{,]\s*(" + _STRING + rb")\s*:\s*(" + _STRING + rb"|[^\[{,}\s]*)\s*", re.DOTALL)
+_VALUE = rb"\s*(" + _STRING + rb"|[^\[{,}\s]*)\s*"  # nothing, where a list or an object begins
+_SCALAR = re.compile(_VALUE, re.DOTALL)
+_MEMBER = re.compile(rb"[{,]\s*(" + _STRING + rb")\s*:" + _VALUE, re.DOTALL)
 _SPACE = re.compile(rb"(" + _STRING + rb")|\s+", re.DOTALL)
+_SPACE_AFTER_KEY = re.compile(rb'"\s+:')
 
 
 def members(raw: bytes) -> dict[str, bytes]:
-    """Return the text of each value of one JSON object: to the byte, without the white space inside lists and objects.
+    """Return the text of each value of one JSON object: to the byte, but without white space in lists and objects.
 
     Args:
         raw: a record as `records` yields it, so its syntax is known to be right.
@@ -269,6 +268,24 @@ def members(raw: bytes) -> dict[str, bytes]:
             place = _end(_WHITE, raw, end)
         values[orjson.loads(key)] = text
     return values
+
+
+def is_flat(raw: bytes, keys: int) -> bool:
+    """Tell whether each `":` in a record ends one of its keys: none is inside another value, none comes twice.
+
+    Args:
+        raw: a record as `records` yields it.
+        keys: how many different keys it has.
+    """
+    return raw.count(b'":') == keys and b'\\"' not in raw and not _SPACE_AFTER_KEY.search(raw)
+
+
+def member(raw: bytes, key: str) -> bytes | None:
+    """Return the text of one number or string of a flat record, or None where a closer look is needed."""
+    written = orjson.dumps(key) + b":"
+    place = raw.find(written)
+    scalar = _SCALAR.match(raw, place + len(written)) if place >= 0 else None
+    return (scalar and scalar[1]) or None
 
 
 def _end(pattern: re.Pattern[bytes], text: bytes | bytearray, start: int) -> int:

@@ -45,11 +45,11 @@ def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
     """Yield, oldest first, the parts of a stretch that none of the `covered` windows holds."""
     start = stretch.start
     for window in sorted(covered):
+        if start >= stretch.end:
+            return
         if window.start > start:
             yield Window(start, min(window.start, stretch.end))
         start = max(start, window.end)
-        if start >= stretch.end:
-            return
     if start < stretch.end:
         yield Window(start, stretch.end)
 

@@ -1,0 +1,175 @@
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hauser_dlt.windows import DAY, Group, Schedule, Window, cut, floor, groups, uncovered
+
+MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
+MINUTE = timedelta(minutes=1)
+STEPS = [DAY / parts for parts in (1, 2, 3, 4, 6, 8, 12, 24, 48, 96)]
+
+laws = settings(max_examples=60, deadline=None)
+steps = st.sampled_from(STEPS)
+minutes = st.integers(0, 4 * 24 * 60).map(lambda count: MIDNIGHT + count * MINUTE)
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+def stretches(ends):
+    """Any stretches, empty ones too."""
+    return st.lists(ends, min_size=2, max_size=2).map(lambda pair: Window(*sorted(pair)))
+
+
+def ticks(*windows):
+    """The minutes of windows, one by one: the slow way to compare stretches."""
+    return [
+        window.start + count * MINUTE for window in windows for count in range((window.end - window.start) // MINUTE)
+    ]
+
+
+def at(hour, minute=0):
+    return MIDNIGHT + timedelta(hours=hour, minutes=minute)
+
+
+def test_a_window_holds_its_start_and_not_its_end():
+    window = Window(at(1), at(2))
+    assert at(1) in window
+    assert at(2) - timedelta(microseconds=1) in window
+    assert at(2) not in window
+    assert at(1) - timedelta(microseconds=1) not in window
+
+
+@laws
+@given(stretches(minutes), stretches(minutes))
+def test_windows_overlap_if_they_share_a_moment(one, other):
+    if one.start < one.end and other.start < other.end:
+        assert one.overlaps(other) == bool(set(ticks(one)) & set(ticks(other)))
+        assert one.overlaps(other) == other.overlaps(one)
+
+
+def test_a_window_names_its_ends_and_their_zone():
+    assert str(Window(at(1), at(2, 30))) == "2024-02-28 01:00 to 2024-02-28 02:30 UTC"
+
+
+@laws
+@given(moments, steps)
+def test_the_grid_starts_at_midnight_of_every_day(moment, step):
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    grid = [midnight + count * step for count in range(DAY // step)]
+    assert floor(moment, step) == max(point for point in grid if point <= moment)
+
+
+@laws
+@given(stretches(minutes), steps)
+def test_cutting_leaves_no_gap_and_no_overlap(stretch, step):
+    assert ticks(*cut(stretch, step)) == ticks(stretch)
+
+
+@laws
+@given(stretches(moments), st.sampled_from([DAY, DAY / 2]))
+def test_windows_adjoin_to_the_microsecond(stretch, step):
+    end = min(stretch.end, stretch.start + 50 * DAY)
+    ends = list(cut(Window(stretch.start, end), step))
+    assert all(one.end == other.start for one, other in pairwise(ends))
+    assert [ends[0].start, ends[-1].end] == [stretch.start, end] if ends else stretch.start == end
+
+
+@laws
+@given(stretches(minutes), steps)
+def test_each_window_lies_within_one_cell_of_the_grid_and_one_day(stretch, step):
+    for window in cut(stretch, step):
+        last = window.end - timedelta(microseconds=1)
+        assert window.start <= last
+        assert floor(window.start, step) == floor(last, step)
+        assert window.start.date() == last.date()
+
+
+@laws
+@given(stretches(minutes), st.lists(stretches(minutes), max_size=6))
+def test_what_is_uncovered_is_the_stretch_without_what_is_covered(stretch, covered):
+    gaps = list(uncovered(stretch, covered))
+    loaded = set(ticks(*covered))
+    assert ticks(*gaps) == [tick for tick in ticks(stretch) if tick not in loaded]
+    assert all(gap.start < gap.end for gap in gaps)
+
+
+@laws
+@given(stretches(minutes), st.lists(stretches(minutes), max_size=6), st.randoms())
+def test_the_order_in_which_windows_were_loaded_does_not_matter(stretch, covered, random):
+    shuffled = random.sample(covered, len(covered))
+    assert list(uncovered(stretch, iter(shuffled))) == list(uncovered(stretch, covered))
+
+
+@pytest.mark.parametrize("covered", [[], [Window(at(0), at(1))], [Window(at(5), at(6))]])
+def test_of_an_empty_stretch_nothing_is_uncovered(covered):
+    assert list(uncovered(Window(at(2), at(2)), covered)) == []
+
+
+@laws
+@given(steps, stretches(minutes), st.lists(stretches(minutes), max_size=4))
+def test_what_is_missing_fills_the_stretch_window_by_window(step, stretch, loaded):
+    schedule = Schedule(step, DAY)
+    missing = list(schedule.missing(stretch, loaded))
+    held = set(ticks(*loaded))
+    assert ticks(*missing) == [tick for tick in ticks(stretch) if tick not in held]
+    assert all(window.end <= floor(window.start, step) + step for window in missing)
+    assert list(schedule.missing(stretch, [*loaded, *missing])) == []
+
+
+def test_a_deleted_row_of_the_sync_table_is_the_window_that_is_missing():
+    day = Window(at(0), at(24))
+    loaded = list(cut(day, timedelta(hours=1)))
+    gone = loaded.pop(7)
+    assert list(Schedule(timedelta(hours=1), DAY).missing(day, loaded)) == [gone]
+
+
+@laws
+@given(moments, steps, st.timedeltas(timedelta(hours=1), 3 * DAY))
+def test_the_newest_settled_window_ended_before_the_delay_and_the_next_one_had_not(now, step, delay):
+    settled = Schedule(step, delay).settled(now)
+    assert settled <= now - delay < settled + step
+
+
+@laws
+@given(moments, steps, st.timedeltas(timedelta(hours=1), 3 * DAY))
+def test_one_more_window_is_ready_at_the_next_moment_and_none_before(now, step, delay):
+    schedule = Schedule(step, delay)
+    following = schedule.next_ready(now)
+    assert now < following
+    assert schedule.settled(following) == schedule.settled(now) + step
+    assert schedule.settled(following - timedelta(microseconds=1)) == schedule.settled(now)
+
+
+@laws
+@given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps, st.sampled_from([True, False, None]))
+def test_groups_keep_the_order_and_lose_nothing(stretch, loaded, step, by_day):
+    missing = list(Schedule(step, DAY).missing(stretch, loaded))
+    assert [window for group in groups(missing, stretch.end, by_day) for window in group.windows] == missing
+
+
+@laws
+@given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps)
+def test_a_group_is_one_stretch_of_one_day_and_as_long_as_can_be(stretch, loaded, step):
+    missing = Schedule(step, DAY).missing(stretch, loaded)
+    found = list(groups(missing, stretch.end, by_day=None))
+    for group in found:
+        assert ticks(group.span) == ticks(*group.windows)
+        assert floor(group.span.end - timedelta(microseconds=1), DAY) == floor(group.span.start, DAY)
+    for one, other in pairwise(found):
+        assert one.span.end < other.span.start or other.span.start == floor(other.span.start, DAY)
+
+
+def test_a_day_is_one_file_while_it_lies_more_than_a_day_behind():
+    windows = list(cut(Window(at(0), at(3 * 24)), DAY / 2))
+    settled = at(3 * 24)
+    assert [group.whole for group in groups(windows, settled, by_day=None)] == [True, True, False]
+    assert [group.whole for group in groups(windows, settled - MINUTE, by_day=None)] == [True, False, False]
+    assert {group.whole for group in groups(windows, settled, by_day=True)} == {True}
+    assert {group.whole for group in groups(windows, settled, by_day=False)} == {False}
+
+
+def test_a_group_spans_its_windows():
+    first, second = Window(at(1), at(2)), Window(at(2), at(3))
+    assert Group((first, second), whole=False).span == Window(at(1), at(3))
