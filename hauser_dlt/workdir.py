@@ -1,9 +1,10 @@
 """The folder where downloads and load packages lie while they are worked on. Nothing in it is the truth."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -14,26 +15,42 @@ _RESULTS_LIVE = 6 * 86400.0  # seconds; FullStory keeps the results of an export
 
 @contextmanager
 def private_folder(root: Path) -> Iterator[Path]:
-    """Provide an empty folder below `root` that no other process uses; what a killed one left there is removed.
+    """Provide an empty folder below `root` that no other process uses; what killed ones left there is removed.
 
     Several runs may go on side by side on one machine: each takes the first folder that nobody has locked.
     """
     root.mkdir(parents=True, exist_ok=True)
     for number in count():
-        lock = filelock.FileLock(root / f"{number}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            continue
-        with lock:
-            folder = root / str(number)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            try:
+        folder = root / str(number)
+        with _locked(folder) as free:
+            if free:
+                _clear_up(root)
+                folder.mkdir()
                 yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                return
+
+
+def _clear_up(root: Path) -> None:
+    for lock in root.glob("*.lock"):
+        if lock.stem.isdecimal():
+            with _locked(lock.with_suffix("")):
+                pass
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder, and remove it before and after; False where another process has locked it."""
+    try:
+        lock = filelock.FileLock(folder.with_suffix(".lock")).acquire(timeout=0)
+    except filelock.Timeout:
+        yield False
         return
+    with lock:
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield True
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Operations(MutableMapping[str, str]):
@@ -43,17 +60,23 @@ class Operations(MutableMapping[str, str]):
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for file in folder.iterdir():
-            if time.time() - file.stat().st_mtime > _RESULTS_LIVE:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process is done with it
+                if time.time() - file.stat().st_mtime > _RESULTS_LIVE:
+                    file.unlink()
 
     def __getitem__(self, name: str) -> str:
         try:
-            return (self._folder / name).read_text()
-        except FileNotFoundError:
+            operation = (self._folder / name).read_text(encoding="ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
             raise KeyError(name) from None
+        if not operation.isprintable() or not operation:  # a crash of the machine left the file without its content
+            raise KeyError(name)
+        return operation
 
     def __setitem__(self, name: str, operation: str) -> None:
-        (self._folder / name).write_text(operation)
+        fresh = self._folder / f".{name}.{os.getpid()}"
+        fresh.write_text(operation, encoding="ascii")
+        fresh.replace(self._folder / name)
 
     def __delitem__(self, name: str) -> None:
         try:
@@ -62,7 +85,7 @@ class Operations(MutableMapping[str, str]):
             raise KeyError(name) from None
 
     def __iter__(self) -> Iterator[str]:
-        return (file.name for file in self._folder.iterdir())
+        return (file.name for file in self._folder.glob("[!.]*") if file.name in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -3,7 +3,10 @@
 Statuses and limits: https://developer.fullstory.com/server/getting-started/ (authentication, rate limits).
 """
 
+import json
 import logging
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,9 +17,10 @@ from urllib.parse import urlsplit
 import requests
 import tenacity
 import urllib3
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from hauser_dlt.errors import AccessError, ExportError, RateLimitError, TransientError
+from hauser_dlt.errors import AccessError, ConfigError, ExportError, HauserError, RateLimitError, TransientError
 from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -30,7 +34,7 @@ _CHUNK = 1 << 18
 
 
 class _Key(AuthBase):
-    """FullStory's key, sent as it is. (Giving `auth` also keeps requests from looking into ~/.netrc.)"""
+    """FullStory's key, sent as it is; None sends nothing."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -39,6 +43,19 @@ class _Key(AuthBase):
         if self._token is not None:
             request.headers["Authorization"] = f"Basic {self._token}"
         return request
+
+
+class _Session(requests.Session):
+    """Connections that send the key they were given, or none, whatever stands in ~/.netrc."""
+
+    def __init__(self, token: str | None, connections: int) -> None:
+        super().__init__()
+        self.auth = _Key(token)  # with an `auth`, requests does not look into ~/.netrc
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Add nothing to a redirected request; here, too, requests would look into ~/.netrc."""
 
 
 class BusyError(TransientError):
@@ -56,7 +73,7 @@ class BusyError(TransientError):
 
 
 class MissingError(ExportError):
-    """FullStory does not know what was asked for (404)."""
+    """FullStory does not know what was asked for, or not any more (404, 410)."""
 
 
 class LinkError(TransientError):
@@ -69,14 +86,14 @@ class Client:
     def __init__(self, settings: SourceSettings, base_url: str, pause: Pause) -> None:
         self.base_url = base_url
         self.pause = pause
-        self._token = settings.api_token
         self._timeout = settings.request_timeout.total_seconds()
-        self._api = requests.Session()
-        self._api.auth = _Key(settings.api_token)
+        self._longest_download = settings.export_timeout.total_seconds()
+        self._api = _Session(settings.api_token, settings.concurrent_exports)
         self._api.headers.update(settings.http_headers)
-        self._storage = requests.Session()
-        self._storage.auth = _Key(None)
+        self._api.headers["Accept-Encoding"] = "gzip"  # a bundle is written as it comes, and read as gzip or plain
+        self._storage = _Session(None, settings.concurrent_exports)
         self._storage.headers["Accept-Encoding"] = "identity"  # the gzip of the bundle itself is ours to undo
+        self._secrets = sorted(filter(None, (settings.api_token, *settings.http_headers.values())), key=len)
         self.retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((BusyError, LinkError)),
             stop=tenacity.stop_after_attempt(settings.max_retries + 1),
@@ -88,7 +105,9 @@ class Client:
 
     def me(self) -> dict[str, Any]:
         """Return the key's account: `orgId`, `email`, `role`."""
-        account: dict[str, Any] = self.request("GET", "/me")
+        account = self.request("GET", "/me")
+        if not isinstance(account, dict):
+            raise ExportError("GET /me: FullStory's answer describes no account")
         return account
 
     def request(self, method: str, path: str, *, retry: bool = True, **arguments: Any) -> Any:
@@ -96,18 +115,19 @@ class Client:
 
         Raises:
             AccessError: 401 or 403.
-            MissingError: 404.
+            MissingError: 404 or 410.
+            ConfigError: the request cannot be sent, or is redirected.
             ExportError: FullStory refuses the request as it stands, or answers something else than JSON.
             BusyError: no answer, 429 or 5xx, after all retries.
             RateLimitError: the pause asked for is over an hour.
         """
         if retry:
             return self.retrying(self.request, method, path, retry=False, **arguments)
-        response = self._send(self._api, method, self.base_url + path, allow_redirects=False, **arguments)
-        try:
-            return response.json()
-        except requests.JSONDecodeError:
-            raise ExportError(f"{method} {path}: FullStory's answer is not JSON") from None
+        with self._send(self._api, method, self.base_url + path, **arguments) as response:
+            try:
+                return self._json(response)
+            except (ValueError, RecursionError):
+                raise ExportError(f"{method} {path}: FullStory's answer is not JSON") from None
 
     def download(self, url: str, path: Path, *, with_key: bool = False) -> None:
         """Write the body behind a link to a file, whole; the key travels only to FullStory's own API.
@@ -117,72 +137,124 @@ class Client:
             BusyError: the storage does not answer, or broke off.
         """
         session = self._api if with_key else self._storage
-        arguments = {"allow_redirects": False} if with_key else {}
-        with self._send(session, "GET", url, stream=True, **arguments) as response, path.open("wb") as file:
-            for chunk in _chunks(response, url):
+        with self._send(session, "GET", url) as response, path.open("wb") as file:
+            for chunk in _chunks(response, self._longest_download, decode=False):
                 file.write(chunk)
                 self.pause(0)
 
-    def _send(self, session: requests.Session, method: str, url: str, **arguments: Any) -> requests.Response:
-        self.pause(0)
-        try:
-            response = session.request(method, url, timeout=self._timeout, **arguments)
-        except requests.RequestException as exc:
-            raise _unreachable(url, exc) from None
-        if response.status_code != 200:
-            with response:
-                self._refuse(session is self._api, method, url, response)
-        return response
+    def one_line(self, said: object) -> str:
+        """Return what FullStory says as one line, and never a secret of ours, should it be echoed."""
+        text = str(said)
+        for secret in reversed(self._secrets):
+            text = text.replace(secret, "(hidden)")
+        return " ".join(text.split())[:300]
 
-    def _refuse(self, by_api: bool, method: str, url: str, response: requests.Response) -> None:
+    def _send(self, session: requests.Session, method: str, url: str, **arguments: Any) -> requests.Response:
+        """Return a good answer, its body not yet read. Only storage may lead elsewhere: the key stays where it is."""
+        self.pause(0)
+        by_api = session is self._api
+        arguments |= {"timeout": self._timeout, "stream": True, "allow_redirects": not by_api}
+        failure: HauserError  # raised where no other exception is in sight: theirs show the query of a signed link
+        try:
+            response = session.request(method, url, **arguments)
+        except ValueError as exc:
+            failure = _unsendable(exc, by_api=by_api)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as exc:
+            failure = _unreachable(url, exc)
+        else:
+            if response.status_code == 200:
+                return response
+            with response:
+                failure = self._refused(response) if by_api else _refused_link(response, url)
+        raise failure
+
+    def _json(self, response: requests.Response) -> Any:
+        """Return the answer's JSON. No stop in between: FullStory has done what was asked, and this is what."""
+        return json.loads(b"".join(_chunks(response, self._timeout, decode=True)))
+
+    def _refused(self, response: requests.Response) -> HauserError:
         status = response.status_code
-        where = f"{method} {urlsplit(url).path}" if by_api else f"the storage at {urlsplit(url).hostname}"
-        said = f"{where}: {status} {self._reason(response) if by_api else ''}".rstrip()
-        if status == 429 or status >= 500:
-            after = _retry_after(response.headers)
-            if after is not None and after > _LONGEST_RETRY_AFTER:
-                raise RateLimitError(after)
-            raise BusyError(said, limited=status == 429, retry_after=after)
-        if not by_api:
-            raise LinkError(f"{said}: the link to the export is not accepted")
+        said = f"{response.request.method} {urlsplit(response.url).path}: {status} {self._reason(response)}".rstrip()
+        if _is_busy(status):
+            return _busy(said, response)
+        if 300 <= status < 400:
+            return ConfigError(
+                f"base_url must be the API's own address; the key is not sent to where this leads ({said})"
+            )
         if status in (401, 403):
-            raise AccessError(f"FullStory refuses the API key; it must be valid and of the Architect role ({said})")
-        if status == 404:
-            raise MissingError(said)
-        raise ExportError(f"FullStory refuses the request ({said})")
+            return AccessError(f"FullStory refuses the API key; it must be valid and of the Architect role ({said})")
+        if status in (404, 410):
+            return MissingError(said)
+        return ExportError(f"FullStory refuses the request ({said})")
 
     def _reason(self, response: requests.Response) -> str:
-        """Return what FullStory says, in one line, and never the key, should it be echoed."""
+        said = None
         try:
-            body = response.json()
-            text = next((str(body[key]) for key in ("message", "error", "errorDetails", "code") if body.get(key)), "")
-        except (requests.RequestException, AttributeError, ValueError):
-            text = response.reason or ""
-        return " ".join(text.split())[:300].replace(self._token, "(hidden)")
+            body = self._json(response)
+            said = next((body[key] for key in ("message", "error", "errorDetails", "code") if body.get(key)), None)
+        except (BusyError, AttributeError, ValueError, RecursionError):
+            pass  # not JSON, not an object, or broken off: the status has words of its own
+        return self.one_line(said or response.reason or "")
 
 
-def _chunks(response: requests.Response, url: str) -> Iterator[bytes]:
-    """Yield the body as it was sent: requests by itself would undo a Content-Encoding."""
-    try:
-        yield from response.raw.stream(_CHUNK, decode_content=False)
-    except (urllib3.exceptions.HTTPError, OSError) as exc:
-        raise _unreachable(url, exc) from None
+def _chunks(response: requests.Response, seconds: float, *, decode: bool) -> Iterator[bytes]:
+    """Yield the body as it arrives; requests by itself would wait for large pieces, however slowly they come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            chunk = response.raw.read1(_CHUNK, decode_content=decode)
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            failure = _unreachable(response.url, exc)
+            break
+        if not chunk:
+            return
+        yield chunk
+        if time.monotonic() > deadline:
+            failure = BusyError(f"{urlsplit(response.url).hostname} has not sent all within {seconds:g} s")
+            break
+    raise failure
+
+
+def _is_busy(status: int) -> bool:
+    return status in (408, 429) or status >= 500
+
+
+def _busy(said: str, response: requests.Response) -> TransientError:
+    after = _retry_after(response.headers)
+    if after is not None and after > _LONGEST_RETRY_AFTER:
+        return RateLimitError(after)
+    return BusyError(said, limited=response.status_code == 429, retry_after=after)
+
+
+def _refused_link(response: requests.Response, url: str) -> TransientError:
+    said = f"the storage at {urlsplit(url).hostname}: {response.status_code}"
+    if _is_busy(response.status_code):
+        return _busy(said, response)
+    return LinkError(f"{said}: the link to the export is not accepted")
+
+
+def _unsendable(exc: ValueError, *, by_api: bool) -> HauserError:
+    kind = type(exc).__name__
+    if by_api:
+        return ConfigError(f"no request to FullStory can be sent ({kind}): look at base_url and http_headers")
+    return ExportError(f"FullStory's link to the export is not a web address ({kind})")
 
 
 def _unreachable(url: str, exc: Exception) -> BusyError:
-    # requests' own message would show the query of a signed link
-    kind = "does not answer in time" if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError) else f"breaks off ({type(exc).__name__})"
-    return BusyError(f"{urlsplit(url).hostname} {kind}")
+    if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return BusyError(f"{urlsplit(url).hostname} does not answer in time")
+    cause = getattr(exc.args[0], "reason", None) if exc.args else None  # what lies under "too many retries"
+    return BusyError(f"{urlsplit(url).hostname} cannot be reached, or breaks off ({type(cause or exc).__name__})")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that Retry-After names, as a number or as a date (RFC 9110, section 10.2.3)."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -194,6 +266,6 @@ class _Waits:
 
     def __call__(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, BusyError) and error.retry_after is not None:
+        if isinstance(error, BusyError) and error.retry_after:  # 0 is also a date that our clock has passed
             return error.retry_after
         return self._growing(state)

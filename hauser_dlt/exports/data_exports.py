@@ -3,6 +3,7 @@
 The API, deprecated by FullStory: https://help.fullstory.com/hc/en-us/articles/360020624214.
 """
 
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client, MissingError
+from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Window, uncovered
 
 BASE_URL = "https://export.fullstory.com/api/v1"
 _LOOK_AGAIN = timedelta(minutes=30)
+_DOWNLOADS = 2  # that FullStory allows a minute; more side by side would only wear out each other's retries
 
 
 class DataExports:
@@ -24,6 +27,7 @@ class DataExports:
     def __init__(self, client: Client, settings: SourceSettings) -> None:
         self._client = client
         self._delay = settings.export_delay
+        self._limiter = Limiter(min(_DOWNLOADS, settings.concurrent_exports), client.pause)
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
@@ -45,7 +49,11 @@ class DataExports:
     def fetch(self, bundle: Bundle, path: Path) -> None:
         """See `Exports`. FullStory allows two downloads a minute; its Retry-After sets the pace."""
         url = f"{self._client.base_url}/export/get?id={bundle.id}"
-        self._client.retrying(self._client.download, url, path, with_key=True)
+        with self._limiter.place():
+            self._client.retrying(self._client.download, url, path, with_key=True)
+        if _beginning(path).startswith(b"{"):
+            said = self._client.one_line(_beginning(path).decode(errors="replace"))
+            raise ExportError(f"bundle {bundle.id} is not a list of events, but an answer: {said}")
 
     def forget(self, bundle: Bundle) -> None:
         """See `Exports`. Nothing was remembered."""
@@ -67,15 +75,21 @@ class DataExports:
             raise ExportError(
                 f'this account has no data exports ({exc}); use api = "segment_export", FullStory\'s present API'
             ) from None
-        listed = _lower(answer).get("exports")
-        bundles = [_bundle(_lower(item)) for item in listed or ()]
+        listed = _lower(answer).get("exports") or []
+        if not isinstance(listed, list):
+            raise _unexpected()
+        bundles = {_bundle(_lower(item)) for item in listed}
         # a bundle that ends at `since` was on the page before
-        return sorted((b for b in bundles if b.window.end > since), key=lambda bundle: bundle.window)
+        return sorted((b for b in bundles if b.window.end > since), key=lambda bundle: (bundle.window, bundle.id))
+
+
+def _unexpected() -> ExportError:
+    return ExportError("FullStory's list of exports is not what was expected")
 
 
 def _lower(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ExportError("FullStory's list of exports is not what was expected")
+        raise _unexpected()
     return {str(key).lower(): item for key, item in value.items()}
 
 
@@ -83,5 +97,16 @@ def _bundle(item: dict[str, Any]) -> Bundle:
     try:
         start, end = (datetime.fromtimestamp(int(item[key]), UTC) for key in ("start", "stop"))
         return Bundle(Window(start, end), int(item["id"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ExportError(f"FullStory lists a bundle without id, start or stop: {str(item)[:200]}") from None
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        raise ExportError("FullStory lists a bundle without id, start or stop") from None
+
+
+def _beginning(path: Path) -> bytes:
+    """Return some of a bundle's text; b"" if it is damaged, which is not for us to say."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    try:
+        text = zlib.decompressobj(wbits=31).decompress(head, 1000) if head.startswith(b"\x1f\x8b") else head[:1000]
+    except zlib.error:
+        return b""
+    return text.lstrip()

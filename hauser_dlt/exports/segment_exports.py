@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hauser_dlt.errors import ExportError, ExportFailedError, TransientError
-from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Schedule, Window
 
@@ -57,18 +57,16 @@ class SegmentExports:
         return self._schedule.next_ready(now)
 
     def fetch(self, bundle: Bundle, path: Path) -> None:
-        """See `Exports`."""
+        """See `Exports`. An operation begun earlier is used, unless it or its results are no more: then a new one."""
         request = self._request(bundle.window)
-        with self._limiter.place():
-            export_id = self._export(request)
-            self._limiter.went_well()
-
-        def attempt() -> None:
-            # a fresh link for each attempt: links live for minutes only
-            answer = self._client.request("GET", f"/search/v1/exports/{export_id}/results", retry=False)
-            self._client.download(_text(answer, "location"), path)
-
-        self._client.retrying(attempt)
+        name = self._name(request)
+        if name in self._operations:
+            try:
+                return self._fetch(name, request, path)
+            except (MissingError, ExportFailedError) as exc:
+                logger.info("%s: the export asked for earlier is of no use, asking again (%s)", bundle.window, exc)
+                self._operations.pop(name, None)
+        return self._fetch(name, request, path)
 
     def forget(self, bundle: Bundle) -> None:
         """See `Exports`."""
@@ -95,16 +93,23 @@ class SegmentExports:
         account = hashlib.sha256(self._settings.api_token.encode()).hexdigest()
         return hashlib.sha256(json.dumps([self._client.base_url, account, request]).encode()).hexdigest()
 
-    def _export(self, request: dict[str, Any]) -> str:
+    def _fetch(self, name: str, request: dict[str, Any], path: Path) -> None:
+        with self._limiter.place():
+            export_id = self._export(name, request)
+            self._limiter.went_well()
+
+        def attempt() -> None:
+            # a fresh link for each attempt: links live for minutes only
+            answer = self._client.request("GET", f"/search/v1/exports/{export_id}/results", retry=False)
+            self._client.download(_text(answer, "location"), path)
+
+        self._client.retrying(attempt)
+
+    def _export(self, name: str, request: dict[str, Any]) -> str:
         """Return the id of the finished export, of an operation begun earlier if there is one."""
-        name = self._name(request)
-        if remembered := self._operations.get(name):
-            try:
-                return self._wait(remembered)
-            except (MissingError, ExportFailedError):
-                self._operations.pop(name, None)
-        operation = self._client.retrying(self._create, request)
-        self._operations[name] = operation
+        operation = self._operations.get(name)
+        if operation is None:
+            operation = self._operations[name] = self._client.retrying(self._create, request)
         try:
             return self._wait(operation)
         except ExportFailedError:
@@ -112,6 +117,7 @@ class SegmentExports:
             raise
 
     def _create(self, request: dict[str, Any]) -> str:
+        self._limiter.step_back()
         try:
             answer = self._client.request("POST", "/segments/v1/exports", json=request, retry=False)
         except BusyError as exc:
@@ -125,18 +131,22 @@ class SegmentExports:
 
         Raises:
             ExportFailedError: FullStory gave up.
+            MissingError: FullStory does not know the operation, or has no results of it any more.
             TransientError: it is not done by the deadline; the operation is remembered for the next run.
         """
         deadline = time.monotonic() + self._settings.export_timeout.total_seconds()
         pause = 0.05
         while True:
             answer = self._client.request("GET", f"/operations/v1/{operation}")
-            state = answer.get("state") if isinstance(answer, dict) else None
-            logger.debug("operation %s: %s %s %%", operation, state, _percent(answer))
+            if not isinstance(answer, dict):
+                raise ExportError("FullStory's answer describes no operation")
+            state = answer.get("state")
+            logger.debug("operation %s: %s %s %%", operation, state, answer.get("estimatePctComplete"))
             if state == "COMPLETED":
-                return _text(answer.get("results") or {}, "searchExportId")
+                return _export_id(answer)
             if state == "FAILED":
-                raise ExportFailedError(f"FullStory gave up on the export: {_reason(answer)}")
+                reason = self._client.one_line(answer.get("errorDetails") or "without a reason")
+                raise ExportFailedError(f"FullStory gave up on the export: {reason}")
             if time.monotonic() + pause > deadline:
                 minutes = self._settings.export_timeout.total_seconds() / 60
                 raise TransientError(f"FullStory has not finished the export within {minutes:.0f} minutes")
@@ -159,14 +169,13 @@ def _rfc3339(moment: datetime) -> str:
 
 def _text(answer: Any, key: str) -> str:
     value = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not value.isascii():
         raise ExportError(f"FullStory's answer names no {key}")
     return value
 
 
-def _percent(answer: Any) -> Any:
-    return answer.get("estimatePctComplete") if isinstance(answer, dict) else None
-
-
-def _reason(answer: dict[str, Any]) -> str:
-    return " ".join(str(answer.get("errorDetails") or "without a reason").split())[:300]
+def _export_id(operation: dict[str, Any]) -> str:
+    results = operation.get("results")
+    if not results:
+        raise MissingError("FullStory has finished the export, and has no results of it")
+    return _text(results, "searchExportId")
