@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     },
     "normalize": {"data_writer": {"disable_compression": True}},
     "load": {"delete_completed_jobs": True},
+    "schema": {"naming": "sql_cs_v1"},  # names as FullStory spells them, even before our schema is known
 }
 
 

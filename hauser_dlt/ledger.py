@@ -34,14 +34,20 @@ class SyncRow:
 class Ledger(Protocol):
     """The sync table and dlt's list of loads, as they are at the destination now."""
 
-    def last(self, until: datetime | None) -> SyncRow | None:
-        """Return the newest row of a complete load that ends by `until`; None as `until` means no limit."""
+    def last(self, until: datetime) -> datetime | None:
+        """Return the end of the newest window that a complete load owns and that ends by `until`."""
+
+    def inherited(self) -> datetime | None:
+        """Return the end of the newest window that the Go hauser loaded."""
 
     def owned(self, since: datetime) -> list[Window]:
         """Return the windows after `since` that a complete load owns."""
 
     def rows(self) -> list[SyncRow]:
         """Return the whole sync table, oldest window first."""
+
+    def widened(self, stretch: Window) -> Window:
+        """Return a stretch with all windows of those loads that must go as a whole, because they lost one in it."""
 
     def dead(self, scope: Window, now: datetime) -> list[str]:
         """Return the ids of loads that never became complete, and touch `scope` or began over a day ago.
@@ -58,5 +64,5 @@ class Ledger(Protocol):
     def announce(self, load_id: str, span: Window) -> None:
         """Note that a load begins, so that it is found should it die."""
 
-    def settle(self, load_id: str) -> None:
-        """The load is complete: the note may go."""
+    def settle(self) -> None:
+        """Forget the notes of loads that are complete."""

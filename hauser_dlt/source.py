@@ -13,6 +13,8 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.configuration.container import Container
+from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
@@ -175,7 +177,12 @@ def export_resources(
             yield Loaded(delivery.bundle, tally)
 
     @dlt.transformer(
-        name="fs_export", data_from=bundles, table_name=read.export_table, write_disposition="append", columns=_NULLABLE_MARKS
+        name="fs_export",
+        data_from=bundles,
+        table_name=read.export_table,
+        write_disposition="append",
+        columns=_NULLABLE_MARKS,
+        file_format=_exact_format(),
     )
     def events(item: Any) -> Any:
         return None if isinstance(item, Loaded) else item
@@ -227,6 +234,14 @@ def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
         LOAD_ID: pa.scalar(load_id, pa.string()),
         ROW_WINDOW: pa.scalar(window_start, ARROW_TYPES["timestamp"]),
     }
+
+
+def _exact_format() -> Any:
+    """Return the format in which the active pipeline's destination takes events unaltered; None leaves it to dlt."""
+    active = Container()[PipelineContext]
+    destination = active.pipeline().destination if active.is_active() else None
+    # dlt would choose CSV for Postgres, and have each "" read as NULL
+    return "insert_values" if destination and destination.destination_type.endswith(".postgres") else None
 
 
 def _load_id() -> str | None:

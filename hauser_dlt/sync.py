@@ -72,6 +72,9 @@ class Report(Protocol):
     def loaded(self, package: Package) -> None:
         """A package has arrived."""
 
+    def done(self) -> None:
+        """The run has ended, well or not."""
+
 
 class Sync:
     """Brings one destination up to date with one FullStory account.
@@ -132,8 +135,8 @@ class Sync:
                 begin, rewound = self._sync_point(now)
             else:
                 begin = start
-            stretch = Window(begin, max(begin, min(end or settled, settled)))
-            bundles = list(self._exports.bundles(stretch, self.ledger.owned(begin), now))
+            stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
+            bundles = list(self._exports.bundles(stretch, self.ledger.owned(stretch.start), now))
         return Plan(stretch, bundles, settled, start is None, rewound)
 
     def next_ready(self, now: datetime) -> datetime:
@@ -157,6 +160,7 @@ class Sync:
                 self._load_group(group, deliveries, plan.moves_cursor, report)
         finally:
             deliveries.close()
+            report.done()
 
     def _sync_point(self, now: datetime) -> tuple[datetime, bool]:
         """Return where to go on, and whether that is before dlt's cursor.
@@ -165,12 +169,10 @@ class Sync:
         on (back-fills add rows of later stretches, too).
         """
         cursor = self._cursor()
+        if cursor is None:
+            return self.ledger.inherited() or self._first_start(now), False
         last = self.ledger.last(cursor)
-        if cursor is None and last is not None and last.load_id is not None:
-            last = None  # back-fills alone: their windows will be skipped
-        if last is not None:
-            return last.end, cursor is not None and last.end < cursor
-        return self._first_start(now), cursor is not None
+        return (last, last < cursor) if last else (self._first_start(now), True)
 
     def _first_start(self, now: datetime) -> datetime:
         checkpoint = self._config.run.hauser_sync_file
@@ -189,6 +191,7 @@ class Sync:
         if dead := self.ledger.dead(reach if plan.moves_cursor else plan.stretch, now):
             logger.info("removing what dead loads left: %s", ", ".join(dead))
             self.ledger.remove(dead)
+        self.ledger.settle()
         if plan.rewound or not plan.moves_cursor:
             whole = Window(plan.stretch.start, reach.end) if plan.rewound else plan.stretch
             self.ledger.clear(uncovered(whole, self.ledger.owned(whole.start)))
@@ -264,8 +267,8 @@ class Sync:
                 if self.target.into_files:
                     files.name_jobs(self.pipeline, load_id, self._config.source.sync_table)
                 self.ledger.announce(load_id, group.span)
-                self.pipeline.load()
-                self.ledger.settle(load_id)
+                self.pipeline.load().raise_on_failed_jobs()
+                self.ledger.settle()
         finally:
             self.pipeline.abort_packages()
             for path in files.made:

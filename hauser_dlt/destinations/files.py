@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ import pyarrow.parquet
 from hauser_dlt import decode
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
+from hauser_dlt.errors import LoadError
 from hauser_dlt.ledger import SyncRow
 from hauser_dlt.source import Reader, empty_batch
 from hauser_dlt.windows import DAY, Group, Window, uncovered
@@ -170,11 +171,11 @@ class WindowFiles:
     def name_jobs(self, pipeline: dlt.Pipeline, load_id: str, sync_table: str) -> None:
         """Name dlt's copies of the files after their windows, so that the layout puts it into their final names."""
         parts: dict[str, Iterator[int]] = {}
+        unnamed = dict(self.made)
         for job in pipeline.get_load_package_info(load_id).jobs["new_jobs"]:
             path = Path(job.file_path)
             info = job.job_file_info
-            made = next((span for file, span in self.made.items() if _same(file, path)), None)
-            span = self.group.span if info.table_name == sync_table else made
+            span = self.group.span if info.table_name == sync_table else _take(unnamed, path)
             if span is None:
                 continue
             number = next(parts.setdefault(info.table_name + stamp(span), count(1)))
@@ -182,9 +183,12 @@ class WindowFiles:
             path.rename(path.with_name(f"{info.table_name}.{file_id}.{info.retry_count}.{info.full_extension()}"))
 
 
-def _same(ours: Path, theirs: Path) -> bool:
-    """dlt links the files where the file system can, and copies them elsewhere."""
-    return ours.exists() and (ours.samefile(theirs) or filecmp.cmp(ours, theirs, shallow=False))
+def _take(made: dict[Path, Window], theirs: Path) -> Window | None:
+    """Take out the file of ours that dlt links, or copies where the file system has no links; return its stretch."""
+    present = [ours for ours in made if ours.exists()]
+    same = next((ours for ours in present if ours.samefile(theirs)), None)
+    same = same or next((ours for ours in present if filecmp.cmp(ours, theirs, shallow=False)), None)
+    return made.pop(same) if same else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,43 +199,62 @@ class _File:
 
 
 class FilesLedger:
-    """See `Ledger`. What a listing tells is enough, but for the newest sync files, which users may have edited."""
+    """See `Ledger`. What a listing tells is enough, but for the sync files of the stretch that is looked at.
+
+    A load owns its windows if dlt has noted it as complete, and its sync rows cover all its event files: users may
+    have deleted sync files, or lines of them.
+    """
 
     def __init__(self, pipeline: dlt.Pipeline, export_table: str, sync_table: str) -> None:
         self._client: Any = pipeline.destination_client()
         self._export_table = export_table
         self._sync_table = sync_table
-        self._read: dict[str, list[SyncRow]] = {}
 
-    def last(self, until: datetime | None) -> SyncRow | None:
+    def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
-        for file in sorted(self._sync_files, key=lambda file: file.window.end, reverse=True):
-            rows = [row for row in self._rows(file) if until is None or row.end <= until]
-            if rows and file.load_id in self._owners:
-                return max(rows, key=lambda row: row.end)
+        for file in sorted(self._all(self._sync_files), key=lambda file: file.window.end, reverse=True):
+            ends = [row.end for row in self._owned_rows(file) if row.end <= until]
+            if ends:
+                return max(ends)
+        return None
+
+    def inherited(self) -> datetime | None:
+        """See `Ledger`. The Go hauser kept its sync point in a file of its own."""
         return None
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
-        recent = [file for file in self._sync_files if file.window.end > since and file.load_id in self._owners]
-        return [row.window for file in recent for row in self._rows(file) if row.end > since]
+        recent = [file for file in self._all(self._sync_files) if file.window.end > since]
+        return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
     def rows(self) -> list[SyncRow]:
-        """See `Ledger`."""
-        return sorted((row for file in self._sync_files for row in self._rows(file)), key=lambda row: row.end)
+        """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
+        rows: list[SyncRow] = []
+        for file in self._all(self._sync_files):
+            half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
+            rows += self._rows(file) if file.load_id in self._complete else half
+        return sorted(rows, key=lambda row: row.end)
+
+    def widened(self, stretch: Window) -> Window:
+        """See `Ledger`. A file cannot be cut."""
+        for file in sorted(self._all(self._event_files), key=lambda file: file.window):
+            if file.load_id in self._complete and file.window.overlaps(stretch) and not self._owns(file.load_id):
+                spans = [other.window for other in self._event_files[file.load_id]]
+                stretch = Window(min(stretch.start, *(w.start for w in spans)), max(stretch.end, *(w.end for w in spans)))
+        return stretch
 
     def dead(self, scope: Window, now: datetime) -> list[str]:
-        """See `Ledger`. Counted in are complete loads whose sync rows have been taken away, so that nobody owns them."""
-        files = (*self._event_files, *self._sync_files)
-        touching = {file.load_id for file in files if file.window.overlaps(scope)} - self._owners
+        """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
+        files = [*self._all(self._event_files), *self._all(self._sync_files)]
+        touching = {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
         # dlt's load ids are the time of their beginning, in seconds since 1970
         old = {file.load_id for file in files if float(file.load_id) < (now - DAY).timestamp()} - self._complete
         return sorted(touching | old)
 
     def remove(self, load_ids: Collection[str]) -> None:
-        """See `Ledger`. The sync file goes last, so that a kill in between is made good next time."""
-        for file in (*self._event_files, *self._sync_files):
-            if file.load_id in load_ids:
+        """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
+        for load_id in load_ids:
+            for file in (*self._sync_files.get(load_id, ()), *self._event_files.get(load_id, ())):
                 self._client.fs_client.rm_file(file.path)
         self._look_again()
 
@@ -241,22 +264,22 @@ class FilesLedger:
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. The files' names are announcement enough."""
 
-    def settle(self, load_id: str) -> None:
+    def settle(self) -> None:
         """See `Ledger`."""
         self._look_again()
 
     def _look_again(self) -> None:
         self._client.fs_client.invalidate_cache()
-        for name in ("_event_files", "_sync_files", "_complete", "_owners"):
+        for name in ("_event_files", "_sync_files", "_complete", "_judged"):
             self.__dict__.pop(name, None)
 
     @cached_property
-    def _event_files(self) -> list[_File]:
-        return list(self._files(self._export_table))
+    def _event_files(self) -> dict[str, list[_File]]:
+        return self._by_load(self._export_table)
 
     @cached_property
-    def _sync_files(self) -> list[_File]:
-        return list(self._files(self._sync_table))
+    def _sync_files(self) -> dict[str, list[_File]]:
+        return self._by_load(self._sync_table)
 
     @cached_property
     def _complete(self) -> set[str]:
@@ -265,36 +288,52 @@ class FilesLedger:
         return {name.removesuffix(".jsonl").rpartition("__")[2] for name in names}
 
     @cached_property
-    def _owners(self) -> set[str]:
-        """The complete loads that still have a sync row for all that their event files hold."""
-        synced: dict[str, list[_File]] = {}
-        for file in self._sync_files:
-            synced.setdefault(file.load_id, []).append(file)
-        broken = {f.load_id for f in self._event_files if not self._covers(synced.get(f.load_id, ()), f.window)}
-        return self._complete - broken
+    def _judged(self) -> dict[str, list[SyncRow] | None]:
+        """Load -> the sync rows of its windows; None where it owns nothing."""
+        return {}
 
-    def _covers(self, sync_files: Iterable[_File], span: Window) -> bool:
-        return not any(uncovered(span, (row.window for file in sync_files for row in self._rows(file))))
+    def _owns(self, load_id: str) -> bool:
+        return self._judge(load_id) is not None
+
+    def _owned_rows(self, file: _File) -> list[SyncRow]:
+        return self._judge(file.load_id) or []
+
+    def _judge(self, load_id: str) -> list[SyncRow] | None:
+        if load_id not in self._judged:
+            self._judged[load_id] = self._rows_if_owner(load_id) if load_id in self._complete else None
+        return self._judged[load_id]
+
+    def _rows_if_owner(self, load_id: str) -> list[SyncRow] | None:
+        rows = [row for file in self._sync_files.get(load_id, ()) for row in self._rows(file)]
+        spans = [file.window for file in self._event_files.get(load_id, ())]
+        lost = any(gap for span in spans for gap in uncovered(span, (row.window for row in rows)))
+        return None if lost else rows
 
     def _rows(self, file: _File) -> list[SyncRow]:
-        if file.path not in self._read:
-            with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
-                rows = [json.loads(line) for line in stream.read().splitlines() if line.strip()]
-            self._read[file.path] = [self._row(row, file.load_id) for row in rows]
-        return self._read[file.path]
+        with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
+            lines = stream.read().splitlines()
+        try:
+            return [self._row(json.loads(line), file.load_id) for line in lines if line.strip()]
+        except (KeyError, TypeError, ValueError) as exc:
+            raise LoadError(f"{file.path} is not as we wrote it ({exc!r}); delete it to load its windows again") from None
 
     def _row(self, row: dict[str, Any], load_id: str) -> SyncRow:
         start, end, processed = (
             datetime.fromisoformat(row[name]).astimezone(UTC)
             for name in ("BundleStartTime", "BundleEndTime", "Processed")
         )
-        return SyncRow(start, end, load_id, load_id in self._complete, row["EventCount"], processed)
+        return SyncRow(start, end, load_id, complete=True, events=row["EventCount"], processed=processed)
 
-    def _files(self, table: str) -> Iterator[_File]:
+    def _all(self, files: dict[str, list[_File]]) -> Iterator[_File]:
+        return chain.from_iterable(files.values())
+
+    def _by_load(self, table: str) -> dict[str, list[_File]]:
+        files: dict[str, list[_File]] = {}
         for path in self._list(table):
             if match := _FILE_NAME.fullmatch(path.rpartition("/")[2]):
                 start, end = (datetime.strptime(match[i], _STAMP).replace(tzinfo=UTC) for i in (1, 2))
-                yield _File(path, Window(start, end), match[3])
+                files.setdefault(match[3], []).append(_File(path, Window(start, end), match[3]))
+        return files
 
     def _list(self, table: str) -> list[str]:
         try:

@@ -6,6 +6,7 @@ to be complete. It is empty between runs; a row that is found there tells of a l
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import dlt
@@ -35,11 +36,17 @@ class SqlLedger:
         self._sync_table = sync_table
         self._tables_exist = False
 
-    def last(self, until: datetime | None) -> SyncRow | None:
+    def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
-        where = "WHERE s.{BundleEndTime} <= %s" if until else ""
-        found = self._sync_rows(where, *([until] if until else ()), tail="ORDER BY s.{BundleEndTime} DESC LIMIT 1")
-        return found[0] if found else None
+        newest = "ORDER BY s.{BundleEndTime} DESC LIMIT 1"
+        found = self._sync_rows("WHERE s.{BundleEndTime} <= %s", until, tail=newest)
+        return found[0].end if found else None
+
+    def inherited(self) -> datetime | None:
+        """See `Ledger`."""
+        where = f"WHERE {{{LOAD_ID}}} IS NULL" if self._has_our_columns else ""
+        found = self._query(f"SELECT MAX({{BundleEndTime}}) FROM {{sync}} {where}")
+        return _utc(found[0][0]) if found else None
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
@@ -49,8 +56,14 @@ class SqlLedger:
         """See `Ledger`."""
         return self._sync_rows("", tail="ORDER BY s.{BundleEndTime}", only_complete=False)
 
+    def widened(self, stretch: Window) -> Window:
+        """See `Ledger`. Rows can be taken out of a load, window by window."""
+        return stretch
+
     def dead(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`."""
+        if not self._has_our_columns:
+            return []
         announced = self._query(
             "SELECT p.{load_id} FROM {pending} p WHERE (p.{window_start} < %s AND p.{window_end} > %s"
             " OR p.{started_at} < %s) AND p.{load_id} NOT IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)",
@@ -83,7 +96,7 @@ class SqlLedger:
         """See `Ledger`."""
         if not self._tables_exist:
             self._pipeline.sync_schema()
-            self._tables_exist = True
+            self._tables_exist = self._has_our_columns = True
         columns = "{load_id}, {window_start}, {window_end}, {started_at}"
         self._execute(
             f"INSERT INTO {{pending}} ({columns}) VALUES (%s, %s, %s, %s)",
@@ -93,11 +106,21 @@ class SqlLedger:
             datetime.now(UTC),
         )
 
-    def settle(self, load_id: str) -> None:
+    def settle(self) -> None:
         """See `Ledger`."""
-        self._query("DELETE FROM {pending} WHERE {load_id} = %s", load_id)
+        self._query("DELETE FROM {pending} WHERE {load_id} IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)")
+
+    @cached_property
+    def _has_our_columns(self) -> bool:
+        """Whether the sync table is more than the Go hauser's: our first load adds what that one lacks."""
+        with self._pipeline.destination_client() as client:
+            tables: Any = client
+            _, columns = next(iter(tables.get_storage_tables([self._sync_table])))
+        return LOAD_ID in {str(name).lower() for name in columns}
 
     def _sync_rows(self, where: str, *arguments: Any, tail: str = "", only_complete: bool = True) -> list[SyncRow]:
+        if not self._has_our_columns:
+            return []
         # rows without a load id are the Go hauser's: it wrote them when a bundle was loaded
         complete = "(s.{_dlt_load_id} IS NULL OR l.{load_id} IS NOT NULL)"
         if only_complete:
@@ -110,7 +133,7 @@ class SqlLedger:
             *arguments,
         )
         return [
-            SyncRow(_utc(start), end.astimezone(UTC), load_id, bool(whole), events, _utc(processed))
+            SyncRow(_utc(start), _utc(end) or end, load_id, bool(whole), events, _utc(processed))
             for start, end, load_id, events, processed, whole in found
         ]
 
@@ -141,4 +164,5 @@ class _Names(dict[str, str]):
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.astimezone(UTC)
+    """Return a moment in UTC, as which the Go hauser's columns without a time zone are meant."""
+    return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,0 +1,164 @@
+"""Fixtures for all tests: a simulated FullStory, a real Postgres, destinations, and runs between them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from servers.postgres import Postgres, postgres
+from targets import MIDNIGHT, Target, as_rows, bare
+
+from hauser_dlt.batches import Tally
+from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.settings import RunSettings
+from hauser_dlt.simulator import Account, Simulator
+from hauser_dlt.sync import Package, Plan, Sync
+from hauser_dlt.windows import Window
+
+PATIENCE = 60  # seconds that a command may take
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing that this machine happens to have set reaches a test, and no test writes into its home."""
+    for name in os.environ:
+        if name.startswith(("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    """A FullStory with few events, and some in every hour."""
+    with Simulator(Account(events_per_hour=10)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """One Postgres for all tests."""
+    with postgres() as running:
+        yield running
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+    """An empty destination; `indirect` parametrization says of which kind."""
+    kind = getattr(request, "param", "duckdb")
+    dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
+    folder = tmp_path / "destination"
+    folder.mkdir()
+    return Target(kind, folder, f"fs{next(_numbers)}", dsn)
+
+
+@dataclass
+class Told:
+    """What a run tells."""
+
+    plans: list[Plan] = field(default_factory=list)
+    tallies: dict[Window, Tally] = field(default_factory=dict)
+    packages: list[Package] = field(default_factory=list)
+
+    def planned(self, plan: Plan) -> None:
+        """See `Report`."""
+        self.plans.append(plan)
+
+    def read(self, window: Window, tally: Tally) -> None:
+        """See `Report`."""
+        assert window not in self.tallies
+        self.tallies[window] = tally
+
+    def loaded(self, package: Package) -> None:
+        """See `Report`."""
+        self.packages.append(package)
+
+    def done(self) -> None:
+        """See `Report`."""
+
+    def done(self) -> None:
+        """See `Report`."""
+
+
+@dataclass
+class Runs:
+    """Runs from a simulated FullStory into a target, with windows of six hours unless said otherwise.
+
+    Attributes:
+        settings: names of settings -> values, for all runs.
+    """
+
+    sim: Simulator
+    target: Target
+    working_dir: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, now: datetime, start: datetime | None = None, end: datetime | None = None, **settings: Any) -> Told:
+        """Load what is ready at `now`, in this process."""
+        told = Told()
+        with self.sync(**settings) as sync:
+            sync.run(sync.plan(now, start, end), told)
+        return told
+
+    @contextmanager
+    def sync(self, **settings: Any) -> Iterator[Sync]:
+        """Open a `Sync`."""
+        with Sync.open(self.configuration(**settings), lambda _: None) as sync:
+            yield sync
+
+    def configuration(self, **settings: Any) -> Configuration:
+        """Return all settings, found in the way that a command finds them."""
+        configure(self.nested(settings))
+        return Configuration(read_source(), read_run())
+
+    def command(self, *arguments: str, program: tuple[str, ...] = ("-m", "hauser_dlt"), **settings: Any) -> subprocess.Popen[str]:
+        """Start `hauser-dlt ...` as a process of its own, with settings from the environment."""
+        environ = {**os.environ, **dict(_flat(self.nested(settings)))}
+        return subprocess.Popen(
+            [sys.executable, *program, *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def expect(self, start: datetime, end: datetime) -> None:
+        """Make sure that the target holds just the events of a stretch, each once, and nothing half-done."""
+        assert bare(self.target.rows()) == bare(as_rows(self.sim.rows(start, end)))
+        self.target.expect_order()
+
+    def nested(self, settings: Mapping[str, Any] = {}) -> dict[str, Any]:
+        usual = {"start_time": MIDNIGHT.isoformat(), "export_duration": "6h", "backoff": "10ms", "max_retries": 2, "fields": "default"}
+        source: dict[str, Any] = {"api_token": self.sim.token, "base_url": self.sim.url, **usual}
+        document = self.target.settings()
+        run = document["hauser"] | {"working_dir": str(self.working_dir)}
+        of_runs = {declared.name for declared in fields(RunSettings)}
+        for name, value in (self.settings | settings).items():
+            (run if name in of_runs else source)[name] = value
+        return document | {"hauser": run, "sources": {"fullstory": source}}
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}__".upper())
+        else:
+            yield f"{prefix}{name}".upper(), str(value)
+
+
+@pytest.fixture
+def runs(sim: Simulator, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    """Runs in an empty folder, without settings from files."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield Runs(sim, target, tmp_path / "work")
+    Container()[PluggableRunContext].reload()  # the providers of settings are dlt's own again

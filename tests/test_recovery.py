@@ -1,0 +1,213 @@
+"""What died is made good: on any machine, whatever step it died at, and every event is there exactly once."""
+
+import random
+import shutil
+from datetime import timedelta
+
+import pytest
+from killing import run_until_killed
+from targets import HOUR, MIDNIGHT, everywhere, in_sql
+
+from hauser_dlt.errors import CorruptBundleError, ExportFailedError, LoadError
+from hauser_dlt.simulator import Fault
+
+DAY = timedelta(days=1)
+NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
+SETTLED = NOW - DAY
+SEED = 20240501
+
+recovering = pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet", "json"], indirect=True)
+
+
+def lose_the_machine(runs):
+    shutil.rmtree(runs.working_dir, ignore_errors=True)
+
+
+@recovering
+@pytest.mark.parametrize("lost", [False, True], ids=["disk kept", "disk lost"])
+def test_a_run_killed_at_any_step_is_made_good_by_the_next(runs, lost):
+    """One destination, killed again and again: each run gets some way, dies, and the next goes on from there."""
+    random.seed(SEED)
+    deaths, at = 0, 1
+    settings = runs.nested()
+    now = SETTLED
+    while deaths < 8:
+        # a step further each time, and another six hours to load
+        now += 6 * HOUR
+        if run_until_killed(settings, now, at):
+            deaths += 1
+        at = at + random.randint(1, 7) if deaths % 6 else random.randint(1, 5)
+        if lost:
+            lose_the_machine(runs)
+    runs.load(now)
+    runs.expect(MIDNIGHT, now - DAY)
+
+
+@recovering
+@pytest.mark.parametrize("at", range(1, 30, 4))
+def test_the_very_first_run_may_die_anywhere(runs, at):
+    run_until_killed(runs.nested(), NOW, at)
+    lose_the_machine(runs)
+
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, SETTLED)
+
+
+@recovering
+@pytest.mark.parametrize("at", [1, 3, 6, 10, 15])
+def test_a_run_that_removes_rows_may_die_as_well(runs, at):
+    runs.load(NOW)
+    runs.target.forget_newest(3)
+    run_until_killed(runs.nested(), NOW, at)
+    lose_the_machine(runs)
+
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, SETTLED)
+
+
+@recovering
+@pytest.mark.parametrize("at", [5, 9, 13])
+def test_a_back_fill_that_died_is_made_good_by_the_same_back_fill(runs, at):
+    runs.load(NOW)
+    earlier = (MIDNIGHT - 2 * DAY, MIDNIGHT - DAY)
+    run_until_killed(runs.nested(), NOW, at, earlier)
+    lose_the_machine(runs)
+
+    runs.load(NOW, *earlier)
+    runs.load(NOW + 6 * HOUR)
+
+    rows = runs.target.rows()
+    expected = sum(1 for span in (earlier, (MIDNIGHT, SETTLED + 6 * HOUR)) for _ in runs.sim.account.events(*span))
+    assert len(rows) == expected
+
+
+@everywhere
+def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
+    runs.load(NOW)
+    asked = len(runs.sim.created())
+    runs.target.forget_newest(3)
+
+    runs.load(NOW)
+
+    assert len(runs.sim.created()) > asked
+    runs.expect(MIDNIGHT, SETTLED)
+    runs.load(NOW + 6 * HOUR)
+    runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
+
+
+@everywhere
+def test_all_sync_rows_deleted_are_loaded_again_without_doubling(runs):
+    runs.load(NOW)
+    runs.target.forget_newest(99)
+
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, SETTLED)
+
+
+@everywhere
+def test_nothing_is_asked_for_twice_even_with_the_machine_lost(runs):
+    runs.load(NOW)
+    asked = len(runs.sim.requests)
+    lose_the_machine(runs)
+
+    runs.load(NOW)
+
+    assert len(runs.sim.requests) == asked
+    runs.expect(MIDNIGHT, SETTLED)
+
+
+@everywhere
+def test_an_empty_window_moves_the_sync_point(runs):
+    runs.sim.events = lambda start, end: ()
+    runs.load(NOW)
+
+    assert [row["BundleEndTime"] for row in runs.target.sync()][-1] == SETTLED
+    asked = len(runs.sim.created())
+    runs.load(NOW)
+    assert len(runs.sim.created()) == asked == 6
+
+
+@everywhere
+def test_back_fills_leave_the_sync_point_and_are_not_loaded_again(runs):
+    runs.load(NOW - 12 * HOUR)
+    ahead = (SETTLED - 6 * HOUR, SETTLED)
+    runs.load(NOW, *ahead)
+    runs.load(NOW, MIDNIGHT - DAY, MIDNIGHT)
+    asked = len(runs.sim.created())
+
+    runs.load(NOW + 6 * HOUR)
+
+    later = runs.sim.created()[asked:]
+    assert ahead not in later
+    runs.expect(MIDNIGHT - DAY, SETTLED + 6 * HOUR)
+
+
+@everywhere
+def test_a_back_fill_before_the_first_run_does_not_stand_in_its_way(runs):
+    runs.load(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 12 * HOUR)
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, SETTLED)
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("kind", "on", "error"),
+    [
+        ("corrupt", "download", CorruptBundleError),
+        ("truncate", "download", CorruptBundleError),
+        ("failed", "operation", ExportFailedError),
+    ],
+)
+def test_a_bad_window_stops_the_run_after_those_before_it(runs, kind, on, error):
+    runs.sim.faults.add(Fault(kind, on=on, match="2024-05-01T12:00:00Z", times=None))
+
+    with pytest.raises(error, match="2024-05-01 12:00 to 2024-05-01 18:00 UTC: "):
+        runs.load(NOW)
+
+    runs.expect(MIDNIGHT, MIDNIGHT + 12 * HOUR)
+    runs.sim.faults.clear()
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, SETTLED)
+    starts = [start for start, _ in runs.sim.created()]
+    assert starts.count(MIDNIGHT) == starts.count(MIDNIGHT + 6 * HOUR) == 1
+
+
+@in_sql
+def test_a_load_that_the_destination_refuses_leaves_nothing_half_done(runs):
+    runs.load(MIDNIGHT + DAY + 6 * HOUR)
+    runs.target.query('ALTER TABLE "fs_export" DROP COLUMN "PageUrl"')
+    runs.target.query('ALTER TABLE "fs_export" ADD COLUMN "PageUrl" INTEGER')
+
+    with pytest.raises(LoadError):
+        runs.load(NOW)
+    with pytest.raises(LoadError):
+        runs.load(NOW)
+
+    runs.target.query('ALTER TABLE "fs_export" DROP COLUMN "PageUrl"')
+    runs.target.query('ALTER TABLE "fs_export" ADD COLUMN "PageUrl" VARCHAR')
+    runs.load(NOW)
+    rows = runs.target.rows()
+    assert len(rows) == sum(1 for _ in runs.sim.account.events(MIDNIGHT, SETTLED))
+    assert runs.target.query('SELECT * FROM "fs_sync_pending"') == []
+
+
+@everywhere
+def test_an_event_on_a_boundary_belongs_to_the_later_window(runs):
+    boundary = MIDNIGHT + 6 * HOUR
+    event = {"EventStart": boundary.isoformat(), "EventType": "click", "IndvId": 2**60 + 1}
+    inside = {"EventStart": (boundary + HOUR).isoformat(), "EventType": "load"}
+    # an export that takes its end in
+    runs.sim.events = lambda start, end: [e for e, t in ((event, boundary), (inside, boundary + HOUR)) if start <= t <= end]
+
+    told = runs.load(NOW)
+
+    if runs.target.kind == "json":
+        return  # FullStory's own bytes are not touched
+    assert sorted(row["EventType"] for row in runs.target.rows()) == ["click", "load"]
+    assert [tally.outside for tally in told.tallies.values()] == [1, 0, 0, 0, 0, 0]
+    (click,) = (row for row in runs.target.rows() if row["EventType"] == "click")
+    assert click["_hauser_window"] == boundary
