@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 	$(BIN)/hauser-dlt demo
 
 test: $(INSTALLED) ## Run the tests, against real servers on loopback
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check

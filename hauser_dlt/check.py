@@ -42,8 +42,7 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
         yield "fullstory", _account(config.source, stopping)
         with Sync.open(config, stopping.pause) as sync:
             yield "destination", _writable(sync.pipeline, sync.target)
-            for table, found in _tables(sync, config.source):
-                yield table, found
+            yield from _tables(sync, config.source)
             plan = sync.plan(datetime.now(UTC))
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
 
@@ -112,7 +111,8 @@ def _compared(table: str, expected: dict[str, str], present: dict[str, Any]) -> 
     for name, kind in expected.items():
         if kinds.get(name.lower(), kind) != kind:
             raise LoadError(
-                f"column {name} of table {table} is of type {kinds[name.lower()]}, but {kind} is needed; rename it or the table"
+                f"column {name} of table {table} is of type {kinds[name.lower()]}, but {kind} is needed;"
+                " rename it or the table"
             )
     missing = [name for name in expected if name.lower() not in kinds]
     return f"fits; would get the columns {', '.join(missing)}" if missing else "fits"

@@ -71,12 +71,25 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options by which any command is told its settings."""
     for option in (
         click.option("-v", "--verbose", count=True, help="Tell more on stderr (-vv: dlt's own log, too)."),
-        click.option("-s", "--set", "sets", multiple=True, callback=_option_values, metavar="NAME=VALUE",
-                     help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable."),
+        click.option(
+            "-s",
+            "--set",
+            "sets",
+            multiple=True,
+            callback=_option_values,
+            metavar="NAME=VALUE",
+            help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable.",
+        ),
         click.option("--dataset", metavar="NAME", help="Same as --set dataset_name=NAME."),
         click.option("--destination", metavar="NAME", help="Same as --set destination=NAME."),
-        click.option("-c", "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-                     help="Read a hauser configuration (TOML) as well; it is stronger than .dlt/."),
+        click.option(
+            "-c",
+            "--config",
+            "config_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Read a hauser configuration (TOML) as well; it is stronger than .dlt/.",
+        ),
     ):
         command = option(command)
     return command
@@ -131,7 +144,9 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
         elif name in {declared.name for declared in fields(RunSettings)}:
             name = f"hauser.{name}"
         else:
-            raise ConfigError(f"--set {name}: there is no such setting; `{PROGRAM} init` writes a file with all of them")
+            raise ConfigError(
+                f"--set {name}: there is no such setting; `{PROGRAM} init` writes a file with all of them"
+            )
     *sections, key = name.split(".")
     place = options
     for section in sections:
@@ -159,7 +174,9 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 
 @main.command()
 @settings_options
-@click.option("--start", callback=_moment, metavar="TIME", help="Back-fill from here (UTC), without moving the sync point.")
+@click.option(
+    "--start", callback=_moment, metavar="TIME", help="Back-fill from here (UTC), without moving the sync point."
+)
 @click.option("--end", callback=_moment, metavar="TIME", help="Stop before this time (UTC).")
 @click.option("--follow", is_flag=True, help="Go on: sleep until the next window is ready, load it at once.")
 @click.option("--dry-run", is_flag=True, help="Show the windows that would be loaded; change nothing.")
@@ -275,8 +292,13 @@ def check(*, as_json: bool, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--from", "hauser_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Take the settings of a hauser configuration (TOML).")
+@click.option(
+    "--from",
+    "hauser_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take the settings of a hauser configuration (TOML).",
+)
 def init(hauser_file: Path | None) -> None:
     """Write .dlt/config.toml, with every setting explained, and .dlt/secrets.toml into the current folder.
 
@@ -299,10 +321,20 @@ def init(hauser_file: Path | None) -> None:
 
 
 @main.command()
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True,
-              help="Where to put files and database; an earlier demo there is replaced.")
-@click.option("--events-per-hour", type=click.IntRange(1, 1_000_000), default=1000, show_default=True,
-              help="How busy the imagined web site is.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where to put files and database; an earlier demo there is replaced.",
+)
+@click.option(
+    "--events-per-hour",
+    type=click.IntRange(1, 1_000_000),
+    default=1000,
+    show_default=True,
+    help="How busy the imagined web site is.",
+)
 @click.option("--days", type=click.IntRange(1, 30), default=3, show_default=True, help="How many days to load.")
 def demo(folder: Path, events_per_hour: int, days: int) -> None:
     """Load believable events of a simulated FullStory into Parquet files and DuckDB, and answer a few questions.

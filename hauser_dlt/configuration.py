@@ -54,7 +54,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     try:
         context = Container()[PluggableRunContext]
         context.reload()
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - of whatever kind: dlt, tomlkit, the file system
         raise ConfigError(f".dlt/ cannot be read: {' '.join(str(exc).split())}") from None
     from_files = [p for p in context.providers.providers if not isinstance(p, EnvironProvider)]
     token = os.environ.get("FULLSTORY_API_TOKEN")

@@ -21,7 +21,8 @@ _MARK = ".hauser-dlt-demo"
 
 ANSWERS = {
     "Events per day": """
-        SELECT CAST(make_timestamp(epoch_us("EventStart")) AS DATE) AS day, count(*) AS events, count(DISTINCT "UserId") AS users
+        SELECT CAST(make_timestamp(epoch_us("EventStart")) AS DATE) AS day,
+               count(*) AS events, count(DISTINCT "UserId") AS users
         FROM {events} GROUP BY day ORDER BY day""",
     "The most frustrating pages: rage, dead and error clicks": """
         SELECT split_part("PageUrl", '?', 1) AS page, count("EventModFrustrated") AS rage,

@@ -32,7 +32,11 @@ class Progress:
         self._began, self._events = time.monotonic(), 0
         if plan.bundles and sys.stderr.isatty():
             self._bar = click.progressbar(
-                length=len(plan.bundles), label="windows", show_pos=True, show_eta=True, file=sys.stderr,
+                length=len(plan.bundles),
+                label="windows",
+                show_pos=True,
+                show_eta=True,
+                file=sys.stderr,
                 item_show_func=lambda _: self._rate(),
             )
             self._bar.render_progress()

@@ -93,7 +93,12 @@ def text(value: Any) -> str:
 
 def secret(value: Any) -> str:
     """Read a key that can stand in an HTTP header."""
-    if not isinstance(value, str) or not value.strip() or not value.strip().isascii() or re.search(r"\s", value.strip()):
+    if (
+        not isinstance(value, str)
+        or not value.strip()
+        or not value.strip().isascii()
+        or re.search(r"\s", value.strip())
+    ):
         raise ValueError("an API key of FullStory, without blanks")
     return value.strip()
 
@@ -185,7 +190,7 @@ def typed_fields(value: Any) -> dict[str, Kind]:
     if not isinstance(table, Mapping) or not all(
         isinstance(key, str) and _NAME.fullmatch(key) and kind in DECLARABLE for key, kind in table.items()
     ):
-        raise ValueError(f"a table such as {{ EventFoo = \"int\" }}, with types {', '.join(DECLARABLE)}")
+        raise ValueError(f'a table such as {{ EventFoo = "int" }}, with types {", ".join(DECLARABLE)}')
     return dict(table)
 
 
@@ -225,22 +230,61 @@ def setting(default: Any, read: Callable[[Any], Any], help: str, *, hide: bool =
 class SourceSettings:
     """`[sources.fullstory]`: what to export."""
 
-    api_token: str = setting("", secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True)
-    api: str = setting("segment_export", one_of("segment_export", "data_export"), "FullStory's API: segment exports, or the legacy data exports.")
-    base_url: str = setting("", url, 'The API\'s address; "" is https://api.fullstory.com, or https://export.fullstory.com/api/v1 for data exports. EU accounts: https://api.eu1.fullstory.com.')
+    api_token: str = setting(
+        "", secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True
+    )
+    api: str = setting(
+        "segment_export",
+        one_of("segment_export", "data_export"),
+        "FullStory's API: segment exports, or the legacy data exports.",
+    )
+    base_url: str = setting(
+        "",
+        url,
+        'The API\'s address; "" is https://api.fullstory.com, or https://export.fullstory.com/api/v1 for data exports.'
+        " EU accounts: https://api.eu1.fullstory.com.",
+    )
     segment_id: str = setting("everyone", text, "The segment whose events are exported.")
-    event_scope: str = setting("", one_of("", "events", "pages", "sessions", "individuals"), 'Which events of a matching visit come along; "" leaves it to FullStory (events).')
-    fields: str | tuple[str, ...] = setting("known", field_list, '"known": all fields that hauser-dlt knows and all custom variables; "default": FullStory\'s choice; or a list.')
-    extra_fields: dict[str, Kind] = setting({}, typed_fields, "Fields of FullStory that hauser-dlt does not know yet, with their types (text, int, int32, float, bool, timestamp).")
-    new_fields: str = setting("columns", one_of("columns", "custom_vars"), 'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").')
-    include_mobile_fields: bool = setting(False, flag, "Export the fields of FullStory for mobile apps, too (an account feature).")
+    event_scope: str = setting(
+        "",
+        one_of("", "events", "pages", "sessions", "individuals"),
+        'Which events of a matching visit come along; "" leaves it to FullStory (events).',
+    )
+    fields: str | tuple[str, ...] = setting(
+        "known",
+        field_list,
+        '"known": all fields that hauser-dlt knows and all custom variables;'
+        ' "default": FullStory\'s choice; or a list.',
+    )
+    extra_fields: dict[str, Kind] = setting(
+        {},
+        typed_fields,
+        "Fields of FullStory that hauser-dlt does not know yet, with their types"
+        " (text, int, int32, float, bool, timestamp).",
+    )
+    new_fields: str = setting(
+        "columns",
+        one_of("columns", "custom_vars"),
+        'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").',
+    )
+    include_mobile_fields: bool = setting(
+        False, flag, "Export the fields of FullStory for mobile apps, too (an account feature)."
+    )
     start_time: datetime | None = setting("", moment, 'Where the first run starts; "" is 30 days ago.')
-    export_duration: timedelta = setting("1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h.")
-    export_delay: timedelta = setting("24h", export_delay, "How long events settle before they are exported; at least 1h.")
-    concurrent_exports: int = setting(4, between(1, 64), "How many exports are asked for at the same time at most; fewer when FullStory answers 429.")
+    export_duration: timedelta = setting(
+        "1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h."
+    )
+    export_delay: timedelta = setting(
+        "24h", export_delay, "How long events settle before they are exported; at least 1h."
+    )
+    concurrent_exports: int = setting(
+        4, between(1, 64), "How many exports are asked for at the same time at most; fewer when FullStory answers 429."
+    )
     request_timeout: timedelta = setting("60s", pause, "How long FullStory may keep silent in a request.")
     export_timeout: timedelta = setting("6h", pause, "How long FullStory may take to prepare one export.")
-    backoff: timedelta = setting("1s", duration, "The first pause before a request is tried again; it doubles with each try.")
+    backoff: timedelta = setting(
+        "1s", duration, "The first pause before a request is tried again; it doubles with each try."
+    )
     max_retries: int = setting(8, between(0, 100), "How many times a request is tried again.")
     http_headers: dict[str, str] = setting({}, headers, "Headers to add to each request to FullStory.", hide=True)
     export_table: str = setting("fs_export", name, "The table of the events.")
@@ -251,14 +295,40 @@ class SourceSettings:
 class RunSettings:
     """`[hauser]`: where to load it, and how a run goes."""
 
-    destination: str = setting("duckdb", text, "duckdb, filesystem, or any other destination of dlt; its own settings stand under [destination.<name>].")
-    dataset_name: str = setting("fullstory", name, "The schema, dataset or database that holds the tables. For filesystem the tables are folders right below bucket_url.")
-    pipeline_name: str = setting("hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination.")
-    group_by_day: bool | None = setting("auto", by_day, 'true: load whole UTC days only, one file a day; false: one file a window; "auto": a file a day while more than a day behind.')
-    file_format: str = setting("parquet", one_of("parquet", "csv", "jsonl", "json"), 'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.')
-    compress: bool = setting(False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself).")
-    hauser_sync_file: str = setting("", text, "The checkpoint of a Go hauser, .sync.hauser; the first run starts there.")
-    working_dir: str = setting("", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.')
+    destination: str = setting(
+        "duckdb",
+        text,
+        "duckdb, filesystem, or any other destination of dlt; its own settings stand under [destination.<name>].",
+    )
+    dataset_name: str = setting(
+        "fullstory",
+        name,
+        "The schema, dataset or database that holds the tables."
+        " For filesystem the tables are folders right below bucket_url.",
+    )
+    pipeline_name: str = setting(
+        "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
+    )
+    group_by_day: bool | None = setting(
+        "auto",
+        by_day,
+        "true: load whole UTC days only, one file a day; false: one file a window;"
+        ' "auto": a file a day while more than a day behind.',
+    )
+    file_format: str = setting(
+        "parquet",
+        one_of("parquet", "csv", "jsonl", "json"),
+        'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.',
+    )
+    compress: bool = setting(
+        False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."
+    )
+    hauser_sync_file: str = setting(
+        "", text, "The checkpoint of a Go hauser, .sync.hauser; the first run starts there."
+    )
+    working_dir: str = setting(
+        "", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.'
+    )
 
 
 S = TypeVar("S", SourceSettings, RunSettings)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,8 +21,8 @@ from dlt.extract import DltResource
 from hauser_dlt import decode, settings
 from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
 from hauser_dlt.downloads import Delivery, deliver
-from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
+from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import DAY, Window, floor
 

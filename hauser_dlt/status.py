@@ -115,7 +115,8 @@ def as_lines(found: Status) -> Iterator[str]:
     else:
         yield f"sync point   {found.sync_point:%Y-%m-%d %H:%M} UTC, {_hours(found.lag)} ago"
     yield f"loaded       {found.events:,} events in {found.windows:,} windows, {found.empty:,} of them empty"
-    yield f"waiting      {_windows(found.waiting) or 'none; the next is ready at ' + format(found.next_ready, '%Y-%m-%d %H:%M UTC')}"
+    nothing_yet = f"none; the next is ready at {found.next_ready:%Y-%m-%d %H:%M} UTC"
+    yield f"waiting      {_windows(found.waiting) or nothing_yet}"
     yield f"missing      {_windows(found.missing) or 'none'}"
     if found.half:
         yield f"incomplete   {found.half} rows of loads that did not finish; the next run removes them"

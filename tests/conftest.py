@@ -88,9 +88,6 @@ class Told:
     def done(self) -> None:
         """See `Report`."""
 
-    def done(self) -> None:
-        """See `Report`."""
-
 
 @dataclass
 class Runs:
@@ -123,11 +120,17 @@ class Runs:
         configure(self.nested(settings))
         return Configuration(read_source(), read_run())
 
-    def command(self, *arguments: str, program: tuple[str, ...] = ("-m", "hauser_dlt"), **settings: Any) -> subprocess.Popen[str]:
+    def command(
+        self, *arguments: str, program: tuple[str, ...] = ("-m", "hauser_dlt"), **settings: Any
+    ) -> subprocess.Popen[str]:
         """Start `hauser-dlt ...` as a process of its own, with settings from the environment."""
         environ = {**os.environ, **dict(_flat(self.nested(settings)))}
         return subprocess.Popen(
-            [sys.executable, *program, *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, *program, *arguments],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def expect(self, start: datetime, end: datetime) -> None:
@@ -136,7 +139,13 @@ class Runs:
         self.target.expect_order()
 
     def nested(self, settings: Mapping[str, Any] = {}) -> dict[str, Any]:
-        usual = {"start_time": MIDNIGHT.isoformat(), "export_duration": "6h", "backoff": "10ms", "max_retries": 2, "fields": "default"}
+        usual = {
+            "start_time": MIDNIGHT.isoformat(),
+            "export_duration": "6h",
+            "backoff": "10ms",
+            "max_retries": 2,
+            "fields": "default",
+        }
         source: dict[str, Any] = {"api_token": self.sim.token, "base_url": self.sim.url, **usual}
         document = self.target.settings()
         run = document["hauser"] | {"working_dir": str(self.working_dir)}

@@ -25,7 +25,9 @@ def readme(text: str) -> str:
     def table(mark: re.Match[str]) -> str:
         return f"{mark[1]}\n\n{settings_table(getattr(settings, mark[2]))}\n\n{mark[3]}"
 
-    return re.sub(r"(<!-- settings: (\w+) -->)\n.*?(^(?:`\[|dlt's telemetry))", table, text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(
+        r"(<!-- settings: (\w+) -->)\n.*?(^(?:`\[|dlt's telemetry))", table, text, flags=re.DOTALL | re.MULTILINE
+    )
 
 
 def documents() -> dict[Path, str]:

@@ -71,7 +71,9 @@ class _Killer:
         return stepping
 
 
-def _run(settings: Mapping[str, Any], now: datetime, span: tuple[datetime | None, datetime | None], kill_at: int) -> None:
+def _run(
+    settings: Mapping[str, Any], now: datetime, span: tuple[datetime | None, datetime | None], kill_at: int
+) -> None:
     killer = _Killer(kill_at)
     for kind, name in _STEPS:
         setattr(kind, name, killer.around(getattr(kind, name), name))

@@ -88,7 +88,9 @@ class Target:
     def sync(self) -> list[Row]:
         """Return the rows of the sync table, oldest window first."""
         if self.into_files:
-            rows = [_typed(json.loads(line)) for file in self.files("fs_sync") for line in file.read_text().splitlines()]
+            rows = [
+                _typed(json.loads(line)) for file in self.files("fs_sync") for line in file.read_text().splitlines()
+            ]
         else:
             rows = self.query('SELECT * FROM "fs_sync"')
         return sorted(rows, key=lambda row: row["BundleEndTime"])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
+
 from hauser_dlt.simulator import Account, Fault, Simulator
 
 # Two days and some hours before now, so that there are whole days and a part of one.
@@ -165,7 +166,14 @@ def test_fullstory_being_away_is_exit_code_75(shell):
 
 def test_check_goes_from_key_to_tables(shell):
     lines = shell("check").splitlines()
-    assert [line.split()[1] for line in lines] == ["settings", "fullstory", "destination", "fs_export", "fs_sync", "next"]
+    assert [line.split()[1] for line in lines] == [
+        "settings",
+        "fullstory",
+        "destination",
+        "fs_export",
+        "fs_sync",
+        "next",
+    ]
     assert "ARCHITECT" in lines[1]
     assert "would be created" in lines[2]
     assert shell.sim.created() == []
@@ -250,7 +258,7 @@ def test_a_signal_stops_it_at_the_next_safe_point(shell, number, code):
     shell.sim.faults.clear()
     shell.sim.operations.clear()
     shell("run")
-    assert shell.rows("select count(*), count(distinct \"BundleStartTime\") from fullstory.fs_sync")[0][0] > 24
+    assert shell.rows('select count(*), count(distinct "BundleStartTime") from fullstory.fs_sync')[0][0] > 24
 
 
 def test_follow_goes_on_until_it_is_stopped(shell):

@@ -3,13 +3,15 @@
 import csv
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pyarrow.parquet
 import pytest
+from test_cli import Shell
+
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.simulator.events import RawNumber, encode
-from test_cli import Shell
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -45,7 +47,7 @@ def exported(shell):
     """Return what the simulator has for the windows that were asked for, as text -> number of events."""
     windows = sorted({(op.start, op.end) for op in shell.sim.operations.values()})
     assert windows[0][0] == START
-    assert all(a[1] == b[0] for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(windows))
     return [event for start, end in windows for event in shell.sim.account.events(start, end)]
 
 
@@ -142,7 +144,11 @@ def test_parquet_holds_every_event_field_by_field(shell):
     rows = []
     for path in files(shell, "parquet"):
         for row in pyarrow.parquet.read_table(path).to_pylist():
-            fields = {k: v.astimezone(UTC) if KNOWN[k] == "timestamp" else v for k, v in row.items() if k in KNOWN and v is not None}
+            fields = {
+                k: v.astimezone(UTC) if KNOWN[k] == "timestamp" else v
+                for k, v in row.items()
+                if k in KNOWN and v is not None
+            }
             rows.append((fields, exact(row["CustomVars"])))
     assert comparable(rows) == comparable(map(expected, exported(shell)))
 
@@ -208,7 +214,10 @@ def test_a_wrong_file_is_one_line_that_names_key_value_and_what_is_allowed(shell
     configure(shell, 'ExportDelay = "5m"')
     shell("run", "-c", "hauser.toml", code=2)
 
-    assert shell.err == 'Error: ExportDelay = "5m" in hauser.toml: allowed is at least 1h: events are not complete before that\n'
+    assert (
+        shell.err
+        == 'Error: ExportDelay = "5m" in hauser.toml: allowed is at least 1h: events are not complete before that\n'
+    )
 
 
 def test_the_environments_key_wins_over_the_files(shell):

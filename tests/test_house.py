@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 import documents
-import hauser_dlt
 import pytest
+
+import hauser_dlt
 from hauser_dlt import cli
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source import fullstory
@@ -115,7 +116,9 @@ def test_the_readme_promises_only_targets_that_make_has():
 def test_help_imports_nothing_heavy():
     code = "import sys; from hauser_dlt.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert not {"dlt", "pyarrow", "requests", "duckdb", "sqlglot", "orjson", "tomlkit"} & set(out.splitlines()[-1].split())
+    assert not {"dlt", "pyarrow", "requests", "duckdb", "sqlglot", "orjson", "tomlkit"} & set(
+        out.splitlines()[-1].split()
+    )
 
 
 def test_every_command_has_help_of_its_own():

@@ -41,7 +41,11 @@ def test_a_pipeline_loads_what_is_ready_and_then_nothing_more(name, sim, server,
     monkeypatch.setenv("SOURCES__FULLSTORY__START_TIME", (datetime.now(UTC) - timedelta(days=2)).isoformat())
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "exports")
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", server.dsn())
-    read = {"fullstory_to_duckdb": from_duckdb, "fullstory_to_files": from_files, "fullstory_to_postgres": from_postgres}[name]
+    read = {
+        "fullstory_to_duckdb": from_duckdb,
+        "fullstory_to_files": from_files,
+        "fullstory_to_postgres": from_postgres,
+    }[name]
 
     for _ in range(2):
         subprocess.run([sys.executable, PIPELINES / f"{name}.py"], check=True, stdout=subprocess.PIPE)

@@ -4,11 +4,12 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.settings import RunSettings, SourceSettings, duration, export_duration, moment
-from hypothesis import given
-from hypothesis import strategies as st
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -110,7 +111,9 @@ def test_settings_do_not_show_their_secrets():
 
 
 def test_tables_and_lists_may_be_spelled_as_json():
-    found = read(api_token="key", extra_fields='{"EventFoo": "int"}', http_headers='{"X": "y"}', fields="EventStart, PageUrl")
+    found = read(
+        api_token="key", extra_fields='{"EventFoo": "int"}', http_headers='{"X": "y"}', fields="EventStart, PageUrl"
+    )
     assert found.extra_fields == {"EventFoo": "int"}
     assert found.http_headers == {"X": "y"}
     assert found.fields == ("EventStart", "PageUrl")

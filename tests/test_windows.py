@@ -14,7 +14,7 @@ STEPS = [DAY / parts for parts in (1, 2, 3, 4, 6, 8, 12, 24, 48, 96)]
 laws = settings(max_examples=60, deadline=None)
 steps = st.sampled_from(STEPS)
 minutes = st.integers(0, 4 * 24 * 60).map(lambda count: MIDNIGHT + count * MINUTE)
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
 
 
 def stretches(ends):

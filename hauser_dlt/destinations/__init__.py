@@ -1,6 +1,5 @@
 """Destinations: what dlt is told about each, and how its ledger is read."""
 
-import os.path
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,8 @@ def target(run: RunSettings) -> Target:
     except (UnknownDestinationModule, ImportError) as exc:
         missing = f" (install hauser-dlt[{run.destination}])" if isinstance(exc, ImportError) else ""
         raise ConfigError(
-            f"destination = {run.destination!r}: dlt has no such destination{missing}; duckdb, filesystem and postgres are some"
+            f"destination = {run.destination!r}: dlt has no such destination{missing};"
+            " duckdb, filesystem and postgres are some"
         ) from None
     return Target(destination, run.dataset_name, False, f"{run.destination}, dataset {run.dataset_name}")
 
@@ -68,7 +68,7 @@ def _filesystem(run: RunSettings) -> Target:
         )
     url = str(found[0]).strip()
     if url.startswith("file:") or "://" not in url:
-        url = Path(os.path.abspath(url.removeprefix("file://"))).as_uri()
+        url = Path(url.removeprefix("file://")).resolve().as_uri()
     # The tables are to be folders right below bucket_url, so its last part takes the place of dlt's dataset.
     base, _, name = url.rstrip("/").rpartition("/")
     if not urlsplit(url).path.strip("/"):

@@ -93,6 +93,16 @@ def _open(path: Path, compress: bool) -> Any:
 
 
 @dataclass
+class _Part:
+    """A file being written."""
+
+    path: Path
+    schema: pa.Schema
+    writer: Any
+    rows: int = 0
+
+
+@dataclass
 class WindowFiles:
     """Writes the events of one load package into files, and has dlt import them.
 
@@ -106,8 +116,7 @@ class WindowFiles:
     group: Group
     made: dict[Path, Window] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
-    _writer: Any = None
-    _open: tuple[Path, pa.Schema, int] | None = None
+    _part: _Part | None = None
 
     def reader(self, batches: Reader) -> Reader:
         """Return what takes the place of a reader of Arrow batches: it yields files to import."""
@@ -116,36 +125,35 @@ class WindowFiles:
     def _read(
         self, batches: Reader, delivery: Delivery, columns: Columns, load_id: str | None
     ) -> Generator[Any, None, Tally]:
-        window = delivery.bundle.window
-        reading = batches(delivery, columns, load_id)
+        span = self.group.span if self.group.whole else delivery.bundle.window
+        tally = yield from self._parts(batches(delivery, columns, load_id), span)
+        if self._part and delivery.bundle.window.end == span.end:
+            yield self._finish(self._part)
+        return tally
+
+    def _parts(self, reading: Generator[Any, None, Tally], span: Window) -> Generator[Any, None, Tally]:
+        """Write batches; where a new column has come up, another file begins, with another header."""
         while True:
             try:
                 batch = next(reading)
             except StopIteration as stop:
                 tally: Tally = stop.value
-                break
-            if self._open and not self._open[1].equals(batch.schema):
-                yield self._finish()  # a new column has come up: another file, with another header
-            self._write(batch, self.group.span if self.group.whole else window)
-        if self._open and (not self.group.whole or window.end == self.group.span.end):
-            yield self._finish()
-        return tally
+                return tally
+            if self._part and not self._part.schema.equals(batch.schema):
+                yield self._finish(self._part)
+            if batch.num_rows:
+                self._part = self._part or self._begin(batch.schema, span)
+                self._part.writer.write_batch(batch)
+                self._part.rows += batch.num_rows
 
-    def _write(self, batch: pa.RecordBatch, span: Window) -> None:
-        if self._open is None:
-            path = self._new_path(span)
-            self._writer = _WRITERS[self.file_format](path, batch.schema, self.compress)
-            self._open = (path, batch.schema, 0)
-        path, schema, rows = self._open
-        self._writer.write_batch(batch)
-        self._open = (path, schema, rows + batch.num_rows)
+    def _begin(self, schema: pa.Schema, span: Window) -> _Part:
+        path = self._new_path(span)
+        return _Part(path, schema, _WRITERS[self.file_format](path, schema, self.compress))
 
-    def _finish(self) -> Any:
-        assert self._open
-        path, schema, rows = self._open
-        self._writer.close()
-        self._open = None
-        return dlt.mark.with_file_import(str(path), _OPAQUE, rows, hints=schema.empty_table())
+    def _finish(self, part: _Part) -> Any:
+        self._part = None
+        part.writer.close()
+        return dlt.mark.with_file_import(str(part.path), _OPAQUE, part.rows, hints=part.schema.empty_table())
 
     def _read_raw(self, delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
         """Unpack FullStory's own bytes into a file; reading the records along the way shows that it is whole."""
@@ -240,7 +248,9 @@ class FilesLedger:
         for file in sorted(self._all(self._event_files), key=lambda file: file.window):
             if file.load_id in self._complete and file.window.overlaps(stretch) and not self._owns(file.load_id):
                 spans = [other.window for other in self._event_files[file.load_id]]
-                stretch = Window(min(stretch.start, *(w.start for w in spans)), max(stretch.end, *(w.end for w in spans)))
+                stretch = Window(
+                    min(stretch.start, *(w.start for w in spans)), max(stretch.end, *(w.end for w in spans))
+                )
         return stretch
 
     def dead(self, scope: Window, now: datetime) -> list[str]:
@@ -315,7 +325,9 @@ class FilesLedger:
         try:
             return [self._row(json.loads(line), file.load_id) for line in lines if line.strip()]
         except (KeyError, TypeError, ValueError) as exc:
-            raise LoadError(f"{file.path} is not as we wrote it ({exc!r}); delete it to load its windows again") from None
+            raise LoadError(
+                f"{file.path} is not as we wrote it ({exc!r}); delete it to load its windows again"
+            ) from None
 
     def _row(self, row: dict[str, Any], load_id: str) -> SyncRow:
         start, end, processed = (

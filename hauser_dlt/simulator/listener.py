@@ -67,7 +67,7 @@ class Listener(ThreadingHTTPServer):
         self._open.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over clients that went away, report what is a mistake of ours or of a test."""
         error = sys.exception()
         if error and not isinstance(error, OSError):

@@ -39,7 +39,12 @@ def postgres() -> Iterator[Postgres]:
         initdb = ["--auth=scram-sha-256", f"--username={USER}", f"--pwfile={home / 'password'}", "--no-sync"]
         _run([_program("initdb"), f"--pgdata={home / 'data'}", "--encoding=UTF8", "--locale=C", *initdb], who)
         port = free_port()
-        flags = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "timezone": "Asia/Tokyo"}
+        flags = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "timezone": "Asia/Tokyo",
+        }
         options = [f"-c{name}={value}" for name, value in flags.items()]
         with (home / "log").open("wb") as log:
             server = subprocess.Popen(
