@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dlt
 import pyarrow.compute as pc
 import pytest
+from dlt.common import logger
 from targets import as_rows, bare
 
 from hauser_dlt import fullstory
@@ -158,8 +159,6 @@ def test_dlts_own_load_id_setting_does_no_harm(pipeline, monkeypatch):
 
 
 def test_dlt_has_nothing_to_warn_of(pipeline, caplog, monkeypatch):
-    from dlt.common import logger
-
     warnings = []
     monkeypatch.setattr(logger, "warning", lambda text, *_, **__: warnings.append(text), raising=False)
     pipeline.run(fullstory())

@@ -7,6 +7,8 @@ import pyarrow.parquet
 import pytest
 from targets import HOUR, MIDNIGHT, everywhere, in_files, in_sql
 
+from hauser_dlt.fields import KNOWN
+
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 4 * DAY  # with the delay of a day, three days have settled: the first two far behind
 SETTLED = NOW - DAY
@@ -162,8 +164,6 @@ def test_columns_of_the_users_own_stay_and_get_null(runs):
 
 @in_sql
 def test_the_first_run_makes_all_columns_even_without_an_event(runs):
-    from hauser_dlt.fields import KNOWN
-
     runs.sim.events = lambda start, end: ()
     runs.load(NOW)
 
