@@ -37,7 +37,10 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
     Raises:
         HauserError: the first thing that is not.
     """
-    yield "settings", f"windows of {config.source.export_duration}, settled for {config.source.export_delay}"
+    step, delay = (
+        length.total_seconds() / 3600 for length in (config.source.export_duration, config.source.export_delay)
+    )
+    yield "settings", f"windows of {step:g} h, settled for {delay:g} h"
     with Stopping() as stopping:
         yield "fullstory", _account(config.source, stopping)
         with Sync.open(config, stopping.pause) as sync:

@@ -66,10 +66,11 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         *from_files,
         _provider("defaults", _DEFAULTS),
     ]
+    context.initialize_runtime()  # dlt's log and telemetry have been set up without our defaults
 
 
 def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:
-    return CustomLoaderDocProvider(name, lambda: dict(document))
+    return CustomLoaderDocProvider(name, lambda: dict(document), locations=[])
 
 
 def find(key: str, *sections: str) -> tuple[Any, str] | None:

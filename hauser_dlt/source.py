@@ -21,6 +21,7 @@ from dlt.extract import DltResource
 from hauser_dlt import decode, settings
 from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
 from hauser_dlt.downloads import Delivery, deliver
+from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
 from hauser_dlt.settings import SourceSettings
@@ -115,14 +116,15 @@ def fullstory(
     del given["end_time"]
     read = settings.read(SourceSettings, partial(_argument, given))
     exports = connect(read, sleep, {})
-    stretch_end = settings.moment(end_time)
+    stretch_end = _end_of_stretch(end_time)
+    ahead = read.concurrent_exports if read.api == "segment_export" else 1
 
     def deliveries(cursor: datetime | None) -> Iterator[Delivery]:
         now = datetime.now(UTC)
         start = first_start(read, now) if cursor is None or stretch_end else cursor
         stretch = Window(start, stretch_end or _END_OF_TIME)
         with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
-            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), read.concurrent_exports):
+            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), ahead):
                 yield delivery
                 delivery.path.unlink()
 
@@ -134,6 +136,13 @@ def _argument(given: dict[str, Any], name: str) -> tuple[Any, str] | None:
     if name == "api_token" and not value:
         value = os.environ.get("FULLSTORY_API_TOKEN")
     return None if value is None else (value, "argument or dlt's configuration")
+
+
+def _end_of_stretch(end_time: Any) -> datetime | None:
+    try:
+        return settings.moment(end_time)
+    except ValueError as exc:
+        raise ConfigError(f"end_time = {end_time!r} (from argument or dlt's configuration): allowed is {exc}") from None
 
 
 def first_start(read: SourceSettings, now: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """The loop: what the destination lacks -> bundles -> load packages, one a day; recovery comes first."""
 
 import logging
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.destinations.exceptions import DestinationConnectionError
 
@@ -21,7 +23,7 @@ from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.destinations.sql import pending_table
 from hauser_dlt.downloads import Delivery, deliver
-from hauser_dlt.errors import ConfigError, ExportError, HauserError, LoadError, TransientError
+from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.source import CURSOR, SCHEMA, connect, export_resources, first_start, read_batches
@@ -105,7 +107,8 @@ class Sync:
     @contextmanager
     def open(cls, config: Configuration, pause: Callable[[float], None]) -> Iterator["Sync"]:
         """Provide a Sync whose state is the destination's: nothing that lies on this machine is relied on."""
-        to = target(config.run)
+        with translated():
+            to = target(config.run)
         root = Path(config.run.working_dir or Path(get_dlt_pipelines_dir()) / "hauser-dlt") / config.run.pipeline_name
         exports = connect(config.source, pause, Operations(root / "operations"))
         with private_folder(root) as folder:
@@ -127,6 +130,7 @@ class Sync:
             end: where to stop at the latest.
         """
         with translated():
+            self.ledger = self.target.ledger(self.pipeline, self._config.source)  # as things are now
             rewound = False
             settled = self._exports.settled(now)
             if self._config.run.group_by_day and start is None:
@@ -208,33 +212,29 @@ class Sync:
         taken: list[Delivery] = []
         read: list[Window] = []
 
-        def taking() -> Iterator[Delivery]:
-            for delivery in islice(deliveries, len(group.windows)):
-                taken.append(delivery)
-                yield delivery
-
         def noting(window: Window, tally: Tally) -> None:
             read.append(window)
             report.read(window, tally)
 
         failure: HauserError | None = None
         try:
-            package = self._load(group, taking(), moves_cursor, noting)
+            package = self._load(group, _kept(deliveries, taken), moves_cursor, noting)
         except (ExportError, TransientError) as exc:
-            failed = group.windows[len(read)] if len(read) < len(group.windows) else None
-            if failed is None or isinstance(exc, LoadError):
-                raise
-            exc.args = (f"{failed}: {exc}", *exc.args[1:])
+            if len(read) == len(group.windows):
+                raise  # the destination's error, and no window's
+            exc.args = (f"{group.windows[len(read)]}: {exc}", *exc.args[1:])
+            if isinstance(exc, CorruptBundleError):
+                self._exports.forget(taken[-1].bundle)  # as it is, this export is of no use to the next run
             if not read:
                 raise
             failure = exc
-            whole = replace(group, windows=tuple(read))
-            package = self._load(whole, iter(taken[: len(read)]), moves_cursor, lambda window, tally: None)
+            good = replace(group, windows=tuple(read))
+            package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
         report.loaded(package)
         for delivery in taken:
             delivery.path.unlink(missing_ok=True)
-            if failure is None or delivery.bundle.window in read:
-                self._exports.forget(delivery.bundle)
+        for delivery in taken[: len(read)]:
+            self._exports.forget(delivery.bundle)
         if failure:
             raise failure
 
@@ -258,7 +258,7 @@ class Sync:
             noting(delivery.bundle.window, tally)
             return tally
 
-        source = self._source(deliveries, reader, moves_cursor)
+        source = self._source(islice(deliveries, len(group.windows)), reader, moves_cursor)
         try:
             with translated():
                 self.pipeline.extract(source)
@@ -299,6 +299,13 @@ class Sync:
         return source
 
 
+def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Delivery]:
+    """Pass deliveries on, and remember them: their files may be read once more."""
+    for delivery in deliveries:
+        taken.append(delivery)
+        yield delivery
+
+
 def read_checkpoint(path: Path) -> datetime:
     """Return the time in a Go hauser's checkpoint file.
 
@@ -307,7 +314,8 @@ def read_checkpoint(path: Path) -> datetime:
     """
     text = path.read_text(errors="replace").strip()
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        time = datetime.fromisoformat(text).replace(microsecond=0)  # bundles end on whole seconds
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except ValueError:
         raise ConfigError(f"{path} holds {text[:40]!r}, not a time; put hauser's last sync point there") from None
 
@@ -323,6 +331,10 @@ def translated() -> Iterator[None]:
         raise _translate(exc) from exc
 
 
+_PASSES = re.compile(r"\b(dead)?lock(ed)?\b|\bconnection\b|\bhost name\b|timed? ?out", re.IGNORECASE)
+_LASTS = re.compile(r"authentication failed|does not exist|no such file|not a valid", re.IGNORECASE)
+
+
 def _translate(exc: BaseException) -> HauserError:
     chain: list[BaseException] = [exc]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
@@ -330,14 +342,27 @@ def _translate(exc: BaseException) -> HauserError:
     for error in chain:
         if isinstance(error, HauserError):
             return error
-    for error in chain:
-        if isinstance(error, ConfigurationException):
+        if isinstance(error, ConfigFieldMissingException):
+            return ConfigError(_lacking(error))
+        if isinstance(error, (ConfigurationException, MissingDependencyException)):
             return ConfigError(_line(error))
     text = _line(chain[-1])
-    if any(isinstance(error, DestinationConnectionError) for error in chain) or "lock" in text.lower():
+    unreachable = any(isinstance(error, DestinationConnectionError) for error in chain) or _PASSES.search(text)
+    if unreachable and _LASTS.search(text):
+        return ConfigError(f"the destination cannot be used with these settings: {text}")
+    if unreachable:
         return TransientError(f"the destination cannot be used at present: {text}")
     return LoadError(f"the destination refuses: {text}")
 
 
+def _lacking(error: ConfigFieldMissingException) -> str:
+    """Say what is missing. dlt's own message runs to a page, and fails on providers of settings without a file."""
+    return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
+
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@|(password\W{0,3}[=:]\s*)\S+", re.IGNORECASE)
+
+
 def _line(exc: BaseException) -> str:
-    return " ".join(str(exc).split())[:400] or type(exc).__name__
+    hidden = _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", str(exc))
+    return " ".join(hidden.split())[:400] or type(exc).__name__

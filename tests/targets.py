@@ -30,6 +30,7 @@ HOUR = timedelta(hours=1)
 
 everywhere = pytest.mark.parametrize("target", KINDS, indirect=True)
 in_sql = pytest.mark.parametrize("target", SQL_KINDS, indirect=True)
+in_each_way = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet"], indirect=True)
 in_files = pytest.mark.parametrize("target", FILE_KINDS, indirect=True)
 
 Row = dict[str, Any]

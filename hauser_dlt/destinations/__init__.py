@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.destinations.sql_client import WithSqlClient
 
 from hauser_dlt.configuration import find
 from hauser_dlt.destinations.files import LAYOUT, FilesLedger, extension_of
@@ -51,13 +52,35 @@ def target(run: RunSettings) -> Target:
         return _filesystem(run)
     try:
         destination: Any = Destination.from_reference(run.destination)
+        has_tables = issubclass(destination.client_class, WithSqlClient)
     except (UnknownDestinationModule, ImportError) as exc:
         missing = f" (install hauser-dlt[{run.destination}])" if isinstance(exc, ImportError) else ""
         raise ConfigError(
             f"destination = {run.destination!r}: dlt has no such destination{missing};"
             " duckdb, filesystem and postgres are some"
         ) from None
+    if not has_tables:
+        raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
+    if isinstance(destination, dlt.destinations.postgres):
+        destination = _exact_postgres(run.destination)
+    if isinstance(destination, dlt.destinations.duckdb):
+        _refuse_ambiguous(run)
     return Target(destination, run.dataset_name, False, f"{run.destination}, dataset {run.dataset_name}")
+
+
+def _exact_postgres(name: str) -> Destination[Any, Any]:
+    from hauser_dlt.destinations.postgres import ExactPostgres  # needs a driver that others do without
+
+    return ExactPostgres(destination_name=name)
+
+
+def _refuse_ambiguous(run: RunSettings) -> None:
+    found = find("credentials", "destination", run.destination)
+    file = str(found[0]) if found else f"{run.pipeline_name}.duckdb"
+    if Path(file.removeprefix("duckdb:///")).stem.lower() == run.dataset_name.lower():
+        raise ConfigError(
+            f"a DuckDB file must not be named like its dataset: change dataset_name, or the name of {file}"
+        )
 
 
 def _filesystem(run: RunSettings) -> Target:
