@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import dlt
+import tenacity
 from dlt.common.schema.utils import new_table
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
@@ -18,6 +19,14 @@ from hauser_dlt.ledger import SyncRow
 from hauser_dlt.windows import DAY, Window
 
 # dlt gives a load the status 0 in _dlt_loads once all of it has arrived.
+
+# Back-fills that begin at the same moment make the same tables and columns: all but one are told that they exist.
+_together = tenacity.Retrying(
+    retry=tenacity.retry_if_exception_message(match=r"(?is).*(already exists|duplicate|concurrent)"),
+    stop=tenacity.stop_after_attempt(8),
+    wait=tenacity.wait_random(0.05, 0.5),
+    reraise=True,
+)
 
 
 def pending_table(sync_table: str) -> Any:
@@ -34,7 +43,6 @@ class SqlLedger:
         self._pipeline = pipeline
         self._export_table = export_table
         self._sync_table = sync_table
-        self._tables_exist = False
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -94,9 +102,8 @@ class SqlLedger:
 
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`."""
-        if not self._tables_exist:
-            self._pipeline.sync_schema()
-            self._tables_exist = self._has_our_columns = True
+        _together(self._pipeline.sync_schema)
+        self._has_our_columns = True
         columns = "{load_id}, {window_start}, {window_end}, {started_at}"
         self._execute(
             f"INSERT INTO {{pending}} ({columns}) VALUES (%s, %s, %s, %s)",
