@@ -110,7 +110,6 @@ def configured(
         ConfigError: a setting is missing, wrong or unknown.
     """
     from hauser_dlt import configuration
-    from hauser_dlt.hauser_toml import read_hauser_toml
 
     options: dict[str, Any] = {}
     named = {"destination": destination, "dataset_name": dataset}
@@ -118,10 +117,7 @@ def configured(
         _put(options, name, value)
     hauser: dict[str, Any] = {}
     if config_file:
-        read = read_hauser_toml(config_file)
-        hauser = read.settings
-        for warning in read.warnings:
-            click.echo(f"Warning: {warning}", err=True)
+        hauser = _hauser_settings(config_file)
         if "staging" in hauser.get("hauser", {}):
             raise ConfigError(
                 f"{config_file} loads into a warehouse by way of a bucket, which {PROGRAM} cannot do yet;"
@@ -130,6 +126,15 @@ def configured(
     _log(verbose, options)
     configuration.configure(options, hauser, str(config_file))
     return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
+
+
+def _hauser_settings(file: Path) -> dict[str, Any]:
+    from hauser_dlt.hauser_toml import read_hauser_toml
+
+    read = read_hauser_toml(file)
+    for warning in read.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    return read.settings
 
 
 def _put(options: dict[str, Any], name: str, value: str) -> None:
@@ -307,14 +312,8 @@ def init(hauser_file: Path | None) -> None:
       hauser-dlt init --from hauser.toml
     """
     from hauser_dlt import settings_files
-    from hauser_dlt.hauser_toml import read_hauser_toml
 
-    values: dict[str, Any] = {}
-    if hauser_file:
-        read = read_hauser_toml(hauser_file)
-        values = read.settings
-        for warning in read.warnings:
-            click.echo(f"Warning: {warning}", err=True)
+    values = _hauser_settings(hauser_file) if hauser_file else {}
     for path in settings_files.write(Path(".dlt"), values):
         click.echo(f"wrote {path}")
     click.echo("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)
