@@ -1,0 +1,131 @@
+"""Files that users or accidents have got at: edited, cut short or left over; and folders with names of all sorts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from targets import HOUR, MIDNIGHT, Target, in_files
+
+from hauser_dlt import status
+from hauser_dlt.errors import LoadError
+from hauser_dlt.windows import Window
+
+DAY = timedelta(days=1)
+STEP = 6 * HOUR
+END = MIDNIGHT + DAY + 12 * HOUR  # of what has settled: a day and a half, six windows, two packages
+NOW = END + DAY
+
+parquet = pytest.mark.parametrize("target", ["parquet"], indirect=True)
+
+
+def stamps(paths):
+    """Return the stretches in the names of files."""
+    return [path.name.split(".")[0] for path in paths]
+
+
+@in_files
+def test_a_sync_file_that_lost_lines_makes_its_whole_load_go(runs):
+    runs.load(NOW)
+    (first, _) = runs.target.files("fs_sync")
+    first.write_text("".join(first.read_text().splitlines(keepends=True)[1:]))
+    told = runs.load(NOW, start=MIDNIGHT, end=MIDNIGHT + STEP)
+
+    # the lost window alone was asked for, but a file cannot be cut
+    assert list(told.tallies) == [Window(MIDNIGHT + n * STEP, MIDNIGHT + (n + 1) * STEP) for n in range(4)]
+    runs.expect(MIDNIGHT, END)
+
+
+@in_files
+def test_deleted_event_files_of_a_load_without_sync_file_are_no_trouble(runs):
+    runs.load(NOW)
+    runs.target.files("fs_sync")[-1].unlink()
+    runs.target.files()[-1].unlink()
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, END)
+
+
+@parquet
+def test_a_sync_file_that_cannot_be_read_is_named(runs):
+    runs.load(NOW)
+    newest = runs.target.files("fs_sync")[-1]
+    newest.write_text('{"BundleEndTime": "soon"}\n')
+    with pytest.raises(LoadError, match=newest.name):
+        runs.load(NOW)
+    newest.unlink()
+    runs.load(NOW)
+
+    runs.expect(MIDNIGHT, END)
+
+
+@parquet
+def test_files_cut_short_by_a_kill_are_taken_away(runs):
+    runs.load(NOW - DAY)
+    load_id = "1700000000.5"
+    for table in ("fs_export", "fs_sync"):
+        kind = {"fs_export": "parquet", "fs_sync": "jsonl"}[table]
+        torn = runs.target.out / table / f"20240501T120000Z-20240502T000000Z.{load_id}.{kind}"
+        torn.write_bytes(runs.target.files(table)[0].read_bytes()[:50])
+    with runs.sync() as sync:
+        found = status.status(sync, "here", NOW, STEP)
+    runs.load(NOW)
+
+    assert found.half == 1
+    runs.expect(MIDNIGHT, END)
+
+
+@parquet
+def test_a_dead_load_of_another_stretch_is_left_alone_for_a_day(runs):
+    runs.load(NOW)
+    old, recent = (f"20240101T000000Z-20240102T000000Z.{at.timestamp()}.parquet" for at in _a_day_and_an_hour_ago())
+    for name in (old, recent):
+        (runs.target.out / "fs_export" / name).write_bytes(b"PAR1")
+    runs.load(NOW)
+
+    left = [path.name for path in runs.target.files()]
+    assert recent in left
+    assert old not in left
+
+
+def _a_day_and_an_hour_ago():
+    now = datetime.now(UTC)
+    return now - timedelta(days=1, minutes=1), now - HOUR
+
+
+@pytest.mark.parametrize("target", ["json"], indirect=True)
+def test_files_with_the_same_content_are_named_after_their_own_windows(runs):
+    runs.sim.events = lambda start, end: [{"EventStart": "2024-05-01T00:00:00Z"}]
+    runs.load(NOW)
+
+    starts = [MIDNIGHT + n * STEP for n in range(6)]
+    assert stamps(runs.target.files()) == [f"{s:%Y%m%dT%H%M%SZ}-{s + STEP:%Y%m%dT%H%M%SZ}" for s in starts]
+
+
+@parquet
+def test_other_peoples_files_stay(runs):
+    stranger = runs.target.out / "fs_export" / "20240501-20240502.parquet"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"somebody else's")
+    runs.load(NOW)
+    runs.target.forget_newest(99)
+    runs.load(NOW)
+
+    assert stranger.read_bytes() == b"somebody else's"
+
+
+@parquet
+@pytest.mark.parametrize("name", ["two words", "100%25", "été #1", "a.b"])
+def test_folders_may_be_called_anything(runs, tmp_path, name):
+    runs.target = Target("parquet", tmp_path / name, "fs")
+    runs.load(NOW)
+    runs.load(NOW)
+
+    assert [path.name for path in tmp_path.glob("*/out/fs_export")] == ["fs_export"]
+    runs.expect(MIDNIGHT, END)
+
+
+@parquet
+def test_a_dry_run_makes_nothing(runs):
+    with runs.sync() as sync:
+        assert len(sync.plan(NOW).bundles) == 6
+
+    assert list(runs.target.out.rglob("*")) == []
