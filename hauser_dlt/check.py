@@ -13,9 +13,9 @@ import dlt
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
 from hauser_dlt.errors import AccessError, LoadError
-from hauser_dlt.exports import Client, data_exports, segment_exports
-from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
+from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, ROW_WINDOW, Kind
 from hauser_dlt.settings import SourceSettings
+from hauser_dlt.source import SYNC_COLUMNS, client, declared_kinds
 from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync, translated
 
@@ -51,12 +51,11 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
 
 
 def _account(read: SourceSettings, stopping: Stopping) -> str:
+    asking = client(read, stopping.pause)
     if read.api == "data_export":
-        client = Client(read, read.base_url or data_exports.BASE_URL, stopping.pause)
-        client.request("GET", "/export/list", params={"start": int(datetime.now(UTC).timestamp())})
+        asking.request("GET", "/export/list", params={"start": int(datetime.now(UTC).timestamp())})
         return "the key can list data exports"
-    client = Client(read, read.base_url or segment_exports.BASE_URL, stopping.pause)
-    account = client.me()
+    account = asking.me()
     role = str(account.get("role", ""))
     if role == "USER":
         raise AccessError("the key's role is USER; exports need a key of the Architect role or above")
@@ -64,13 +63,13 @@ def _account(read: SourceSettings, stopping: Stopping) -> str:
 
 
 def _writable(pipeline: dlt.Pipeline, target: Target) -> str:
-    with translated(), pipeline.destination_client() as client:
-        if not client.is_storage_initialized():
+    with translated(), pipeline.destination_client() as destination:
+        if not destination.is_storage_initialized():
             if target.place.startswith("file:"):
                 _refuse_read_only(Path(url2pathname(urlsplit(target.place).path)))
             return f"{target.place}: reachable; would be created"
         if target.into_files:
-            files: Any = client
+            files: Any = destination
             probe = files.pathlib.join(files.dataset_path, _PROBE)
             files.fs_client.pipe_file(probe, b"")
             files.fs_client.rm_file(probe)
@@ -91,20 +90,15 @@ def _refuse_read_only(folder: Path) -> None:
 def _tables(sync: Sync, read: SourceSettings) -> Iterator[tuple[str, str]]:
     if sync.target.into_files:
         return
-    expected = {name: _DLT_TYPES[kind] for name, kind in {**KNOWN, **_asked_for(read)}.items()}
+    expected = {name: _DLT_TYPES[kind] for name, kind in declared_kinds(read).items()}
     expected |= {CUSTOM_VARS: "text", LOAD_ID: "text", ROW_WINDOW: "timestamp"}
-    sync_columns = {"ID": "bigint", "Processed": "timestamp", "BundleEndTime": "timestamp"}
-    sync_columns |= {"BundleStartTime": "timestamp", "EventCount": "bigint", LOAD_ID: "text"}
-    with translated(), sync.pipeline.destination_client() as client:
-        storage: Any = client
+    sync_columns = {name: column["data_type"] for name, column in SYNC_COLUMNS.items() if name != "_dlt_id"}
+    with translated(), sync.pipeline.destination_client() as destination:
+        storage: Any = destination
         names = [read.export_table, read.sync_table]
-        present = dict(storage.get_storage_tables(names)) if client.is_storage_initialized() else {}
+        present = dict(storage.get_storage_tables(names)) if storage.is_storage_initialized() else {}
     for table, columns in zip(names, (expected, sync_columns), strict=True):
         yield table, _compared(table, columns, present.get(table) or {})
-
-
-def _asked_for(read: SourceSettings) -> dict[str, Kind]:
-    return {**(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
 
 
 def _compared(table: str, expected: dict[str, str], present: dict[str, Any]) -> str:

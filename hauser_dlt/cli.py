@@ -274,7 +274,7 @@ def status(*, as_json: bool, **settings: Any) -> None:
 
     config = configured(**settings, keyless=True)
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
-        found = statuses.status(sync, sync.target.place, datetime.now(UTC), config.source.export_duration)
+        found = statuses.status(sync, datetime.now(UTC), config.source.export_duration)
     lines = [json.dumps(statuses.as_document(found), indent=2)] if as_json else statuses.as_lines(found)
     for line in lines:
         click.echo(line)

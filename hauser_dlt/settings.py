@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import DECLARABLE, Kind
 
-T = TypeVar("T")
 Lookup = Callable[[str], tuple[Any, str] | None]
 """Setting's name -> (its value as spelled, where that was found), or None where it is not set."""
 

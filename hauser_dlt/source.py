@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -39,7 +39,7 @@ SCHEMA = dlt.Schema(
 )
 
 _NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
-_SYNC_COLUMNS: Any = {
+SYNC_COLUMNS: Any = {
     "ID": {"data_type": "bigint"},
     "Processed": {"data_type": "timestamp"},
     "BundleEndTime": {"data_type": "timestamp"},
@@ -117,14 +117,13 @@ def fullstory(
     read = settings.read(SourceSettings, partial(_argument, given))
     exports = connect(read, sleep, {})
     stretch_end = _end_of_stretch(end_time)
-    ahead = read.concurrent_exports if read.api == "segment_export" else 1
 
     def deliveries(cursor: datetime | None) -> Iterator[Delivery]:
         now = datetime.now(UTC)
         start = first_start(read, now) if cursor is None or stretch_end else cursor
         stretch = Window(start, stretch_end or _END_OF_TIME)
         with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
-            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), ahead):
+            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), ahead(read)):
                 yield delivery
                 delivery.path.unlink()
 
@@ -151,11 +150,22 @@ def first_start(read: SourceSettings, now: datetime) -> datetime:
     return floor(start, read.export_duration) if read.api == "segment_export" else start
 
 
+def ahead(read: SourceSettings) -> int:
+    """Return how many bundles to have prepared at a time."""
+    return read.concurrent_exports if read.api == "segment_export" else 1
+
+
+def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
+    """Return a client of the API that the settings name."""
+    usual = data_exports.BASE_URL if read.api == "data_export" else segment_exports.BASE_URL
+    return Client(read, read.base_url or usual, pause)
+
+
 def connect(read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
-    """Return the API that the settings name."""
+    """Return the exports of the API that the settings name."""
     if read.api == "data_export":
-        return DataExports(Client(read, read.base_url or data_exports.BASE_URL, pause), read)
-    return SegmentExports(Client(read, read.base_url or segment_exports.BASE_URL, pause), read, operations)
+        return DataExports(client(read, pause), read)
+    return SegmentExports(client(read, pause), read, operations)
 
 
 def export_resources(
@@ -181,7 +191,7 @@ def export_resources(
     def bundles() -> Iterator[Any]:
         columns = table_columns(read)
         load_id = _load_id()
-        for delivery in deliveries(_cursor()):
+        for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
             tally = yield from reader(delivery, columns, load_id)
             yield Loaded(delivery.bundle, tally)
 
@@ -197,7 +207,7 @@ def export_resources(
         return None if isinstance(item, Loaded) else item
 
     @dlt.transformer(
-        name="fs_sync", data_from=bundles, table_name=read.sync_table, write_disposition="append", columns=_SYNC_COLUMNS
+        name="fs_sync", data_from=bundles, table_name=read.sync_table, write_disposition="append", columns=SYNC_COLUMNS
     )
     def sync(item: Any) -> Any:
         return item.row() if isinstance(item, Loaded) else None
@@ -223,9 +233,14 @@ def read_batches(
     return batcher.tally
 
 
+def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
+    """Return the fields that are columns from the first run on: known ones, and those that the settings add."""
+    return {**KNOWN, **(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
+
+
 def table_columns(read: SourceSettings) -> Columns:
-    """Return the export table's columns: known ones, declared ones, and those that earlier runs have found."""
-    kinds: dict[str, Kind] = {**KNOWN, **(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
+    """Return the export table's columns: declared ones, and those that earlier runs have found."""
+    kinds = declared_kinds(read)
     earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
     for name in earlier.keys() - {CUSTOM_VARS, LOAD_ID, ROW_WINDOW}:
         kinds.setdefault(name, MOBILE.get(name, "any"))
@@ -261,8 +276,7 @@ def _load_id() -> str | None:
         return None
 
 
-def _cursor() -> datetime | None:
-    """Return the end of the last loaded window, where dlt's incremental on `fs_sync` keeps it."""
-    state = dlt.current.resource_state("fs_sync")
+def cursor_in(state: Mapping[str, Any]) -> datetime | None:
+    """Return the end of the last loaded window, where dlt's incremental keeps it in the state of `fs_sync`."""
     last: datetime | None = state.get("incremental", {}).get(CURSOR, {}).get("last_value")
-    return last
+    return last and last.astimezone(UTC)

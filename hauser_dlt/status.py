@@ -42,23 +42,21 @@ class Status:
     loads: list[dict[str, Any]]
 
 
-def status(sync: Sync, place: str, now: datetime, step: timedelta) -> Status:
+def status(sync: Sync, now: datetime, step: timedelta) -> Status:
     """Return what the destination says about itself, without changing or asking FullStory anything.
 
     Args:
         step: the length in which missing stretches are told.
     """
+    plan = sync.plan(now)
     rows = sync.ledger.rows()
     whole = [row for row in rows if row.complete]
-    plan = sync.plan(now)
-    begun = any(row.start is not None for row in whole)
     sync_point = plan.stretch.start if whole else None
-    reach = [row.window for row in whole if row.start is not None]
-    gaps: Iterator[Window] = iter(())
-    if begun and sync_point:
-        gaps = uncovered(Window(min(w.start for w in reach), max(sync_point, min(w.start for w in reach))), reach)
+    loaded = [row.window for row in whole if row.start is not None]
+    begin = min((window.start for window in loaded), default=plan.stretch.start)
+    gaps = uncovered(Window(begin, max(begin, plan.stretch.start)), loaded)
     return Status(
-        place=place,
+        place=sync.target.place,
         sync_point=sync_point,
         lag=now - sync_point if sync_point else None,
         next_ready=sync.next_ready(now),

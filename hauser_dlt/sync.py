@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,7 @@ from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.ledger import Ledger
-from hauser_dlt.source import CURSOR, SCHEMA, connect, export_resources, first_start, read_batches
+from hauser_dlt.source import CURSOR, SCHEMA, ahead, connect, cursor_in, export_resources, first_start, read_batches
 from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered
 from hauser_dlt.workdir import Operations, private_folder
 
@@ -154,16 +154,14 @@ class Sync:
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
         report.planned(plan)
-        with translated():
-            self._reconcile(plan)
-        ahead = self._config.source.concurrent_exports if self._config.source.api == "segment_export" else 1
-        by_window = {bundle.window: bundle for bundle in plan.bundles}
-        deliveries = deliver(self._exports, plan.bundles, self._folder, ahead)
         try:
-            for group in groups(by_window, plan.settled, self._config.run.group_by_day):
-                self._load_group(group, deliveries, plan.moves_cursor, report)
+            with translated():
+                self._reconcile(plan)
+            windows = (bundle.window for bundle in plan.bundles)
+            with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
+                for group in groups(windows, plan.settled, self._config.run.group_by_day):
+                    self._load_group(group, deliveries, plan.moves_cursor, report)
         finally:
-            deliveries.close()
             report.done()
 
     def _sync_point(self, now: datetime) -> tuple[datetime, bool]:
@@ -185,9 +183,8 @@ class Sync:
         return first_start(self._config.source, now)
 
     def _cursor(self) -> datetime | None:
-        state = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
-        last: datetime | None = state.get("fs_sync", {}).get("incremental", {}).get(CURSOR, {}).get("last_value")
-        return last and last.astimezone(UTC)
+        resources = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
+        return cursor_in(resources.get("fs_sync", {}))
 
     def _reconcile(self, plan: Plan) -> None:
         now = datetime.now(UTC)

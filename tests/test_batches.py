@@ -3,11 +3,14 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 
 import pyarrow as pa
 import pytest
+import reference
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from reference import Number, read
 
 from hauser_dlt import batches
 from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
@@ -31,34 +34,7 @@ KINDS = {
 NEW = ("EventTotalBlockingTime", "EventInteractionToNextPaint", "A1b")
 
 
-class Number(str):
-    """A JSON number as it is written."""
-
-    __slots__ = ()
-
-
-def read(text):
-    """JSON with its numbers as they are written: slow, and exact."""
-    return json.loads(text, parse_int=Number, parse_float=Number)
-
-
-def write(value, indent=None, level=0, *, ascii_only=False):
-    """A slow JSON writer; objects may be lists of pairs, in a tuple, so that keys can come twice."""
-    line = "" if indent is None else "\n" + " " * indent * (level + 1)
-    last = "" if indent is None else "\n" + " " * indent * level
-    colon = ":" if indent is None else " : "
-
-    def inner(item):
-        return write(item, indent, level + 1, ascii_only=ascii_only)
-
-    if isinstance(value, Number):
-        return value
-    if isinstance(value, list) and value:
-        return f"[{','.join(line + inner(item) for item in value)}{last}]"
-    if isinstance(value, dict | tuple):
-        pairs = value.items() if isinstance(value, dict) else value
-        return f"{{{','.join(line + inner(key) + colon + inner(item) for key, item in pairs)}{last}}}"
-    return json.dumps(value, ensure_ascii=ascii_only)
+write = partial(reference.write, colon=" : ")  # blanks wherever JSON allows them
 
 
 def bundle(events, layout="NDJSON", *, ascii_only=False):

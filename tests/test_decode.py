@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from reference import Number, write
 
 from hauser_dlt import decode
 from hauser_dlt.decode import gunzip, is_flat, member, members, records
@@ -17,30 +18,6 @@ from hauser_dlt.errors import CorruptBundleError
 WHITE = " \t\r\n"
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(few, max_examples=100)
-
-
-class Number(str):
-    """A JSON number as it is written."""
-
-    __slots__ = ()
-
-
-def write(value, indent=None, level=0, *, ascii_only=False):
-    """A slow JSON writer: compact, or a line per item; numbers as they are."""
-    line = "" if indent is None else "\n" + " " * indent * (level + 1)
-    last = "" if indent is None else "\n" + " " * indent * level
-    colon = ":" if indent is None else ": "
-
-    def inner(item):
-        return write(item, indent, level + 1, ascii_only=ascii_only)
-
-    if isinstance(value, Number):
-        return value
-    if isinstance(value, list) and value:
-        return f"[{','.join(line + inner(item) for item in value)}{last}]"
-    if isinstance(value, dict) and value:
-        return f"{{{','.join(line + inner(key) + colon + inner(item) for key, item in value.items())}{last}}}"
-    return json.dumps(value, ensure_ascii=ascii_only)
 
 
 def number(text):

@@ -66,7 +66,7 @@ def test_files_cut_short_by_a_kill_are_taken_away(runs):
         torn = runs.target.out / table / f"20240501T120000Z-20240502T000000Z.{load_id}.{kind}"
         torn.write_bytes(runs.target.files(table)[0].read_bytes()[:50])
     with runs.sync() as sync:
-        found = status.status(sync, "here", NOW, STEP)
+        found = status.status(sync, NOW, STEP)
     runs.load(NOW)
 
     assert found.half == 1

@@ -1,7 +1,8 @@
 """The ledger at destinations that speak SQL.
 
 Beside the sync table stands one with the suffix `_pending`: a row for each load that has begun and is not known
-to be complete. It is empty between runs; a row that is found there tells of a load that died.
+to be complete. It is empty between runs; a row that is found there tells of a load that died. In `_dlt_loads`,
+dlt gives a load the status 0 once all of it has arrived.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,8 +18,6 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from hauser_dlt.fields import LOAD_ID, ROW_WINDOW
 from hauser_dlt.ledger import SyncRow
 from hauser_dlt.windows import DAY, Window
-
-# dlt gives a load the status 0 in _dlt_loads once all of it has arrived.
 
 # Back-fills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(

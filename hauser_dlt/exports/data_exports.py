@@ -1,6 +1,6 @@
 """Legacy data exports: FullStory lists its finished bundles, and each is downloaded by its id.
 
-The API, deprecated by FullStory: https://help.fullstory.com/hc/en-us/articles/360020624214.
+The API, deprecated by FullStory: https://help.fullstory.com.
 """
 
 import zlib

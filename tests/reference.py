@@ -1,0 +1,33 @@
+"""JSON read and written slowly and exactly, with numbers as they are spelled: what the decoder is compared with."""
+
+import json
+
+
+class Number(str):
+    """A JSON number as it is written."""
+
+    __slots__ = ()
+
+
+def read(text):
+    """JSON with its numbers as they are written."""
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+def write(value, indent=None, level=0, *, ascii_only=False, colon=": "):
+    """Compact, or a line per item; objects may be tuples of pairs, so that keys can come twice."""
+    line = "" if indent is None else "\n" + " " * indent * (level + 1)
+    last = "" if indent is None else "\n" + " " * indent * level
+    between = ":" if indent is None else colon
+
+    def inner(item):
+        return write(item, indent, level + 1, ascii_only=ascii_only, colon=colon)
+
+    if isinstance(value, Number):
+        return value
+    if isinstance(value, list) and value:
+        return f"[{','.join(line + inner(item) for item in value)}{last}]"
+    if isinstance(value, dict | tuple):
+        pairs = value.items() if isinstance(value, dict) else value
+        return f"{{{','.join(line + inner(key) + between + inner(item) for key, item in pairs)}{last}}}"
+    return json.dumps(value, ensure_ascii=ascii_only)
