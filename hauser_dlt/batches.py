@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hauser_dlt.decode import Record, is_flat, member, members
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, RENAMED, Kind
+from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, Kind, todays
 from hauser_dlt.windows import Window
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
@@ -41,11 +41,20 @@ class Tally:
         rows: events that are kept.
         outside: events that FullStory sent although they lie outside the window.
         misfits: field -> number of values that did not fit its type.
+        cut: column -> number of texts that were longer than the column.
     """
 
     rows: int = 0
     outside: int = 0
     misfits: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        """Count in what was noticed about another bundle."""
+        self.rows += other.rows
+        self.outside += other.outside
+        self.misfits += other.misfits
+        self.cut += other.cut
 
 
 class Columns:
@@ -53,28 +62,31 @@ class Columns:
 
     Args:
         kinds: column -> type, in the table's order.
-        grow: whether an unknown name in FullStory's form (PascalCase) becomes a column, of type `any`.
+        grow: whether an unknown name in FullStory's form (PascalCase) becomes a column.
+        new: the type of such a column.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], *, grow: bool = True) -> None:
+    def __init__(
+        self, kinds: Mapping[str, Kind], *, grow: bool = True, new: Callable[[str], Kind] = lambda name: "any"
+    ) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
         self._known = {name.lower(): name for name in kinds}
         self._new = {CUSTOM_VARS.lower(): ""}  # warehouses fold case, so of two spellings one becomes a column
         self._grow = grow
+        self._kind_of_new = new
 
     def name_of(self, key: str) -> str | None:
         """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
-        key = _RENAMED.get(key.lower(), key)
+        key = todays(key)
         lower = key.lower()
         if lower in self._known or not self._grow or not _FIELD_NAME.fullmatch(key):
             return self._known.get(lower)
         if self._new.setdefault(lower, key) != key:
             return None
-        self.kinds[key] = "any"
+        self.kinds[key] = self._kind_of_new(key)
         return key
 
 
-_RENAMED = {old.lower(): new for old, new in RENAMED.items()}
 _FIELD_NAME = re.compile(r"(?=.*[a-z])[A-Z][A-Za-z0-9]{0,127}")
 
 

@@ -13,21 +13,14 @@ import dlt
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
 from hauser_dlt.errors import AccessError, LoadError
-from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, ROW_WINDOW, Kind
+from hauser_dlt.fields import Kind
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import SYNC_COLUMNS, client, declared_kinds
+from hauser_dlt.source import SYNC_KINDS, client, export_kinds
 from hauser_dlt.stopping import Stopping
-from hauser_dlt.sync import Sync, translated
+from hauser_dlt.sync import Sync, refuse_conflicts
+from hauser_dlt.tables import Table
+from hauser_dlt.translation import translated
 
-_DLT_TYPES: dict[Kind, str] = {
-    "text": "text",
-    "any": "text",
-    "int": "bigint",
-    "int32": "bigint",
-    "float": "double",
-    "bool": "bool",
-    "timestamp": "timestamp",
-}
 _PROBE = "_hauser_dlt_check"
 
 
@@ -90,26 +83,25 @@ def _refuse_read_only(folder: Path) -> None:
 def _tables(sync: Sync, read: SourceSettings) -> Iterator[tuple[str, str]]:
     if sync.target.into_files:
         return
-    expected = {name: _DLT_TYPES[kind] for name, kind in declared_kinds(read).items()}
-    expected |= {CUSTOM_VARS: "text", LOAD_ID: "text", ROW_WINDOW: "timestamp"}
-    sync_columns = {name: column["data_type"] for name, column in SYNC_COLUMNS.items() if name != "_dlt_id"}
-    with translated(), sync.pipeline.destination_client() as destination:
-        storage: Any = destination
-        names = [read.export_table, read.sync_table]
-        present = dict(storage.get_storage_tables(names)) if storage.is_storage_initialized() else {}
-    for table, columns in zip(names, (expected, sync_columns), strict=True):
-        yield table, _compared(table, columns, present.get(table) or {})
+    with translated():
+        sync.look()
+    yield read.export_table, _compared(read.export_table, export_kinds(read), sync.tables.export)
+    yield read.sync_table, _compared(read.sync_table, SYNC_KINDS, sync.tables.sync)
 
 
-def _compared(table: str, expected: dict[str, str], present: dict[str, Any]) -> str:
-    if not present:
-        return f"would be created with {len(expected)} columns"
-    kinds = {name.lower(): column.get("data_type") for name, column in present.items()}
-    for name, kind in expected.items():
-        if kinds.get(name.lower(), kind) != kind:
-            raise LoadError(
-                f"column {name} of table {table} is of type {kinds[name.lower()]}, but {kind} is needed;"
-                " rename it or the table"
-            )
-    missing = [name for name in expected if name.lower() not in kinds]
-    return f"fits; would get the columns {', '.join(missing)}" if missing else "fits"
+def _compared(name: str, kinds: dict[str, Kind], table: Table) -> str:
+    if not table.columns:
+        return f"would be created with {len(kinds)} columns"
+    refuse_conflicts(name, kinds, table)
+    found = ["fits"]
+    if missing := table.lacks(kinds):
+        found.append(f"would get the columns {', '.join(missing)}")
+    if former := {field: table.spelled(field) for field in kinds if table.spelled(field).lower() != field.lower()}:
+        found.append(", ".join(f"{field} goes into {column}" for field, column in former.items()))
+    if narrow := table.narrow():
+        found.append(", ".join(f"{column} takes {length:,} bytes of text" for column, length in narrow.items()))
+    if needy := table.others_that_need_a_value(kinds):
+        found.append(f"{', '.join(needy)} must have a default, being NOT NULL")
+    if table.by_ingestion:
+        found.append("each event goes into the partition of its day")
+    return "; ".join(found)

@@ -118,11 +118,6 @@ def configured(
     hauser: dict[str, Any] = {}
     if config_file:
         hauser = _hauser_settings(config_file)
-        if "staging" in hauser.get("hauser", {}):
-            raise ConfigError(
-                f"{config_file} loads into a warehouse by way of a bucket, which {PROGRAM} cannot do yet;"
-                " set StorageOnly = true, or name another destination of dlt in .dlt/config.toml"
-            )
     _log(verbose, options)
     configuration.configure(options, hauser, str(config_file))
     return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())

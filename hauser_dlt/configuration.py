@@ -30,7 +30,11 @@ _DEFAULTS: dict[str, Any] = {
         "log_level": "CRITICAL",  # errors are reported once, as one line
     },
     "normalize": {"data_writer": {"disable_compression": True}},
-    "load": {"delete_completed_jobs": True},
+    "load": {
+        "delete_completed_jobs": True,
+        # a statement whose answer was lost may have been carried out: sent once more, it would double rows
+        "raise_on_max_retries": 1,
+    },
     "schema": {"naming": "sql_cs_v1"},  # names as FullStory spells them, even before our schema is known
 }
 

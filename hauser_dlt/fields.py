@@ -65,5 +65,16 @@ MOBILE: dict[str, Kind] = dict.fromkeys(
 RENAMED = {"PageAgent": "PageUserAgent", "EventTargetSelectorTok": "EventTargetSelector"}
 """Names of the legacy Data Export -> today's names."""
 
+FORMER = {new: old for old, new in RENAMED.items()}
+"""Today's names -> those of the legacy Data Export, which tables of the Go hauser still have."""
+
+_TODAYS = {old.lower(): new for old, new in RENAMED.items()}
+
+
+def todays(name: str) -> str:
+    """Return the name that a field has today."""
+    return _TODAYS.get(name.lower(), name)
+
+
 CUSTOM_TOKENS = ("user_*", "evt_*", "page_*")
 """What asks for all custom variables in a list of export fields."""

@@ -40,6 +40,9 @@ class Ledger(Protocol):
     def inherited(self) -> datetime | None:
         """Return the end of the newest window that the Go hauser loaded."""
 
+    def disinherit(self, since: datetime) -> None:
+        """Remove the Go hauser's events from `since` on: it may have died in the middle of a window."""
+
     def owned(self, since: datetime) -> list[Window]:
         """Return the windows after `since` that a complete load owns."""
 
@@ -63,6 +66,9 @@ class Ledger(Protocol):
 
     def announce(self, load_id: str, span: Window) -> None:
         """Note that a load begins, so that it is found should it die."""
+
+    def announced(self) -> set[str]:
+        """Return the ids of the loads that have begun and are not known to be complete."""
 
     def settle(self) -> None:
         """Forget the notes of loads that are complete."""

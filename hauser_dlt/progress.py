@@ -79,6 +79,9 @@ def remarks(window: Window, tally: Tally) -> list[str]:
     if tally.misfits:
         fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.misfits.items()))
         lines.append(f"Warning: {window}: values that do not fit their column are in CustomVars instead: {fields}")
+    if tally.cut:
+        columns = ", ".join(f"{name} ({count})" for name, count in sorted(tally.cut.items()))
+        lines.append(f"Warning: {window}: texts that are longer than their column are cut: {columns}")
     if tally.outside:
         lines.append(f"Warning: {window}: left out {tally.outside} events from outside the window")
     return lines
@@ -101,4 +104,5 @@ def as_document(package: Package) -> dict[str, Any]:
         "events": package.events,
         "outside": package.tally.outside,
         "misfits": dict(package.tally.misfits),
+        "cut": dict(package.tally.cut),
     }

@@ -59,6 +59,14 @@ def export_delay(value: Any) -> timedelta:
     return delay
 
 
+def whole_days(value: Any) -> timedelta:
+    """Read a duration of whole days; 0 is none."""
+    length = duration(value)
+    if length % timedelta(days=1):
+        raise ValueError("whole days, such as 720h or 30d; 0 is never")
+    return length
+
+
 def pause(value: Any) -> timedelta:
     """Read a duration of more than nothing."""
     length = duration(value)
@@ -307,6 +315,22 @@ class RunSettings:
     )
     pipeline_name: str = setting(
         "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
+    )
+    staging: str = setting(
+        "",
+        one_of("", "filesystem"),
+        'Where load packages lie before the destination loads them: "filesystem", the bucket of'
+        ' [destination.filesystem] (Redshift always does), or "", sent to the destination itself.',
+    )
+    varchar_max: int = setting(
+        65535,
+        between(1, 65535),
+        "Of Redshift only: how many bytes of text a column takes; longer text is cut at a character.",
+    )
+    partition_expiration: timedelta = setting(
+        "0",
+        whole_days,
+        'Of BigQuery only: after how long a day of events is dropped, in whole days ("720h"); "0" is never.',
     )
     group_by_day: bool | None = setting(
         "auto",

@@ -16,6 +16,7 @@ import pyarrow as pa
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.destinations.adapters import bigquery_adapter
 from dlt.extract import DltResource
 
 from hauser_dlt import decode, settings
@@ -23,13 +24,15 @@ from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
-from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind
+from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind, todays
 from hauser_dlt.settings import SourceSettings
+from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.windows import DAY, Window, floor
 
 CURSOR = "BundleEndTime"
 BATCH_ROWS = 10_000
 _FIRST_RUN_REACHES_BACK = 30 * DAY
+_CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
@@ -39,15 +42,15 @@ SCHEMA = dlt.Schema(
 )
 
 _NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
-SYNC_COLUMNS: Any = {
-    "ID": {"data_type": "bigint"},
-    "Processed": {"data_type": "timestamp"},
-    "BundleEndTime": {"data_type": "timestamp"},
-    "BundleStartTime": {"data_type": "timestamp"},
-    "EventCount": {"data_type": "bigint"},
-    "_dlt_id": {"data_type": "text", "nullable": True, "unique": False},
-    **_NULLABLE_MARKS,
+SYNC_KINDS: dict[str, Kind] = {
+    "ID": "int",
+    "Processed": "timestamp",
+    "BundleEndTime": "timestamp",
+    "BundleStartTime": "timestamp",
+    "EventCount": "int",
+    LOAD_ID: "text",
 }
+"""The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ def fullstory(
                 yield delivery
                 delivery.path.unlink()
 
-    return export_resources(deliveries, partial(read_batches, read), read, moves_cursor=stretch_end is None)
+    reader = partial(read_batches, read, Fitting(Table(), text_limit()))
+    return export_resources(deliveries, reader, read, moves_cursor=stretch_end is None)
 
 
 def _argument(given: dict[str, Any], name: str) -> tuple[Any, str] | None:
@@ -174,6 +178,7 @@ def export_resources(
     read: SourceSettings,
     *,
     moves_cursor: bool = True,
+    tables: Tables | None = None,
 ) -> tuple[DltResource, DltResource]:
     """Return the resources `fs_export` and `fs_sync` over ready-made parts.
 
@@ -185,11 +190,13 @@ def export_resources(
         reader: makes the items of `fs_export` out of one file.
         read: names of tables, types of fields.
         moves_cursor: False for back-fills.
+        tables: as they are at the destination, where that has been looked at.
     """
+    there = tables or Tables()
 
     @dlt.resource(name="bundles", selected=False)
     def bundles() -> Iterator[Any]:
-        columns = table_columns(read)
+        columns = table_columns(read, there.export)
         load_id = _load_id()
         for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
             tally = yield from reader(delivery, columns, load_id)
@@ -207,30 +214,67 @@ def export_resources(
         return None if isinstance(item, Loaded) else item
 
     @dlt.transformer(
-        name="fs_sync", data_from=bundles, table_name=read.sync_table, write_disposition="append", columns=SYNC_COLUMNS
+        name="fs_sync",
+        data_from=bundles,
+        table_name=read.sync_table,
+        write_disposition="append",
+        columns=_sync_columns(there.sync),
+        file_format=_staged_format(),
     )
     def sync(item: Any) -> Any:
-        return item.row() if isinstance(item, Loaded) else None
+        return (
+            {there.sync.spelled(name): value for name, value in item.row().items()}
+            if isinstance(item, Loaded)
+            else None
+        )
 
     if moves_cursor:
-        sync.apply_hints(incremental=dlt.sources.incremental(CURSOR, range_start="open"))
+        sync.apply_hints(incremental=dlt.sources.incremental(there.sync.spelled(CURSOR), range_start="open"))
+    if not there.export.columns:
+        _lay_out(events)
     return events, sync
 
 
+def _sync_columns(table: Table) -> Any:
+    """Return dlt's hints for the sync table, with the names and types that it has already."""
+    columns: dict[str, Any] = {"_dlt_id": {"data_type": "text", "nullable": True, "unique": False}, **_NULLABLE_MARKS}
+    for name, kind in SYNC_KINDS.items():
+        there = {k: v for k, v in (table.column(name) or {}).items() if k in ("precision", "timezone")}
+        columns[table.spelled(name)] = {"data_type": DLT_TYPES[kind], "nullable": True, **there}
+    return columns
+
+
+def _lay_out(events: DltResource) -> None:
+    """Have the destination lay out a new export table by time: events are asked for by day."""
+    destination = _active_destination()
+    if isinstance(destination, dlt.destinations.redshift):
+        events.apply_hints(columns={EVENT_START: {"data_type": "timestamp", "sort": True}})
+    if isinstance(destination, dlt.destinations.bigquery):
+        bigquery_adapter(events, partition=EVENT_START, cluster=_CLUSTERED)
+
+
 def read_batches(
-    read: SourceSettings, delivery: Delivery, columns: Columns, load_id: str | None
+    read: SourceSettings, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
 ) -> Generator[pa.RecordBatch, None, Tally]:
-    """Yield one bundle's events as Arrow batches; a `Reader` once the settings are given."""
+    """Yield one bundle's events as Arrow batches; a `Reader` once the first two arguments are given."""
     window = delivery.bundle.window
-    # data exports, and scopes of whole pages or visits, bring events from outside the window on purpose
-    strict = read.api == "segment_export" and read.event_scope in ("", "events")
-    batcher = Batcher(columns, window if strict else None, _marks(load_id, window.start))
+    batcher = Batcher(columns, window if keeps_to_windows(read) else None, _marks(load_id, window.start))
     with delivery.path.open("rb") as file:
         records = decode.records(decode.gunzip(iter(partial(file.read, 1 << 18), b"")))
-        yield from batcher.batches(records, BATCH_ROWS)
+        for batch in batcher.batches(records, BATCH_ROWS):
+            yield fit(batch, batcher.tally)
     if not batcher.tally.rows:
-        yield empty_batch(columns)  # the table has all its columns after the first run, events or not
+        # the table has all its columns after the first run, events or not
+        yield fit(empty_batch(columns), batcher.tally)
     return batcher.tally
+
+
+def keeps_to_windows(read: SourceSettings) -> bool:
+    """Tell whether a window's events lie inside it.
+
+    Data exports, and scopes of whole pages or visits, bring others on purpose.
+    """
+    return read.api == "segment_export" and read.event_scope in ("", "events")
 
 
 def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
@@ -238,13 +282,21 @@ def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
     return {**KNOWN, **(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
 
 
-def table_columns(read: SourceSettings) -> Columns:
+def export_kinds(read: SourceSettings) -> dict[str, Kind]:
+    """Return all columns of the export table that are there from the first run on, bookkeeping included."""
+    return {**declared_kinds(read), CUSTOM_VARS: "text", LOAD_ID: "text", ROW_WINDOW: "timestamp"}
+
+
+def table_columns(read: SourceSettings, table: Table) -> Columns:
     """Return the export table's columns: declared ones, and those that earlier runs have found."""
     kinds = declared_kinds(read)
+    declared = {name.lower() for name in export_kinds(read)}
     earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
-    for name in earlier.keys() - {CUSTOM_VARS, LOAD_ID, ROW_WINDOW}:
-        kinds.setdefault(name, MOBILE.get(name, "any"))
-    return Columns(kinds, grow=read.new_fields == "columns")
+    for name in earlier:
+        if todays(name).lower() not in declared:
+            kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
+    there = {name: table.kind(name, kind) for name, kind in kinds.items()}
+    return Columns(there, grow=read.new_fields == "columns", new=table.kind_of_new)
 
 
 def empty_batch(columns: Columns) -> pa.RecordBatch:
@@ -260,12 +312,31 @@ def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
     }
 
 
+def _active_destination() -> Any:
+    active = Container()[PipelineContext]
+    return active.pipeline().destination if active.is_active() else None
+
+
 def _exact_format() -> Any:
     """Return the format in which the active pipeline's destination takes events unaltered; None leaves it to dlt."""
-    active = Container()[PipelineContext]
-    destination = active.pipeline().destination if active.is_active() else None
+    destination = _active_destination()
     # dlt would choose CSV for Postgres, and have each "" read as NULL
-    return "insert_values" if destination and destination.destination_type.endswith(".postgres") else None
+    is_postgres = destination and destination.destination_type.endswith(".postgres")
+    return "insert_values" if is_postgres else _staged_format()
+
+
+def _staged_format() -> Any:
+    """Return Parquet for destinations where dlt's JSONL would alter or lose values; None leaves it to dlt."""
+    destination = _active_destination()
+    # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
+    return "parquet" if isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery) else None
+
+
+def text_limit() -> int | None:
+    """Return how many bytes of text the active pipeline's destination takes at the most; None is any number."""
+    destination = _active_destination()
+    limits = destination.capabilities() if destination else None
+    return limits.max_text_data_type_length if limits and limits.is_max_text_data_type_length_in_bytes else None
 
 
 def _load_id() -> str | None:
@@ -278,5 +349,6 @@ def _load_id() -> str | None:
 
 def cursor_in(state: Mapping[str, Any]) -> datetime | None:
     """Return the end of the last loaded window, where dlt's incremental keeps it in the state of `fs_sync`."""
-    last: datetime | None = state.get("incremental", {}).get(CURSOR, {}).get("last_value")
+    cursors = {path.lower(): cursor for path, cursor in state.get("incremental", {}).items()}
+    last: datetime | None = cursors.get(CURSOR.lower(), {}).get("last_value")
     return last and last.astimezone(UTC)

@@ -1,8 +1,7 @@
 """The loop: what the destination lacks -> bundles -> load packages, one a day; recovery comes first."""
 
 import logging
-import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,21 +11,32 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
-from dlt.common.exceptions import MissingDependencyException
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.destinations.exceptions import DestinationConnectionError
 
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
-from hauser_dlt.destinations.sql import pending_table
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
 from hauser_dlt.exports import Bundle, Exports
+from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger
-from hauser_dlt.source import CURSOR, SCHEMA, ahead, connect, cursor_in, export_resources, first_start, read_batches
+from hauser_dlt.source import (
+    CURSOR,
+    SCHEMA,
+    SYNC_KINDS,
+    ahead,
+    connect,
+    cursor_in,
+    export_kinds,
+    export_resources,
+    first_start,
+    read_batches,
+    text_limit,
+)
+from hauser_dlt.tables import Fitting, Table, Tables
+from hauser_dlt.translation import translated
 from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered
 from hauser_dlt.workdir import Operations, private_folder
 
@@ -53,13 +63,15 @@ class Plan:
         bundles: what is ready and not loaded, oldest first.
         settled: the moment up to which events have settled.
         rewound: the sync table ends before dlt's cursor, because users took rows away.
+        inherits: a Go hauser has loaded what lies before the stretch.
     """
 
     stretch: Window
     bundles: list[Bundle]
     settled: datetime
     moves_cursor: bool
-    rewound: bool
+    rewound: bool = False
+    inherits: bool = False
 
 
 class Report(Protocol):
@@ -82,7 +94,13 @@ class Sync:
     """Brings one destination up to date with one FullStory account.
 
     Use `Sync.open`, which sees to the working folder.
+
+    Attributes:
+        tables, ledger: the destination as it was when last looked at, by `look` or `plan`.
     """
+
+    tables: Tables
+    ledger: Ledger
 
     def __init__(
         self,
@@ -101,14 +119,13 @@ class Sync:
         self._pause = pause
         with translated():
             pipeline.sync_destination()
-            self.ledger: Ledger = to.ledger(pipeline, config.source)
 
     @classmethod
     @contextmanager
     def open(cls, config: Configuration, pause: Callable[[float], None]) -> Iterator["Sync"]:
         """Provide a Sync whose state is the destination's: nothing that lies on this machine is relied on."""
         with translated():
-            to = target(config.run)
+            to = target(config.run, config.source)
         root = Path(config.run.working_dir or Path(get_dlt_pipelines_dir()) / "hauser-dlt") / config.run.pipeline_name
         exports = connect(config.source, pause, Operations(root / "operations"))
         with private_folder(root) as folder:
@@ -116,6 +133,7 @@ class Sync:
                 config.run.pipeline_name,
                 pipelines_dir=str(folder / "dlt"),
                 destination=to.destination,
+                staging=to.staging.destination() if to.staging else None,
                 dataset_name=to.dataset_name,
             )
             downloads = folder / "downloads"
@@ -130,18 +148,18 @@ class Sync:
             end: where to stop at the latest.
         """
         with translated():
-            self.ledger = self.target.ledger(self.pipeline, self._config.source)  # as things are now
-            rewound = False
+            self.look()
+            rewound = inherits = False
             settled = self._exports.settled(now)
             if self._config.run.group_by_day and start is None:
                 settled = floor(settled, DAY)  # whole days only
             if start is None:
-                begin, rewound = self._sync_point(now)
+                begin, rewound, inherits = self._sync_point(now)
             else:
                 begin = start
             stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
             bundles = list(self._exports.bundles(stretch, self.ledger.owned(stretch.start), now))
-        return Plan(stretch, bundles, settled, start is None, rewound)
+        return Plan(stretch, bundles, settled, start is None, rewound, inherits)
 
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which one more window may be ready."""
@@ -156,7 +174,13 @@ class Sync:
         report.planned(plan)
         try:
             with translated():
+                if plan.bundles:  # before FullStory is asked for any
+                    refuse_conflicts(
+                        self._config.source.export_table, export_kinds(self._config.source), self.tables.export
+                    )
+                    refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
                 self._reconcile(plan)
+                self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
@@ -164,17 +188,23 @@ class Sync:
         finally:
             report.done()
 
-    def _sync_point(self, now: datetime) -> tuple[datetime, bool]:
-        """Return where to go on, and whether that is before dlt's cursor.
+    def look(self) -> None:
+        """See what the destination has at this moment."""
+        self.tables = self.target.tables(self.pipeline, self._config.source)
+        self.ledger = self.target.ledger(self.pipeline, self._config.source, self.tables)
+
+    def _sync_point(self, now: datetime) -> tuple[datetime, bool, bool]:
+        """Return where to go on, whether that is before dlt's cursor, and whether a Go hauser came so far.
 
         The sync table is the truth, since users edit it; the cursor tells which of its rows were loaded by going
         on (back-fills add rows of later stretches, too).
         """
         cursor = self._cursor()
         if cursor is None:
-            return self.ledger.inherited() or self._first_start(now), False
+            inherited = self.ledger.inherited()
+            return inherited or self._first_start(now), False, inherited is not None
         last = self.ledger.last(cursor)
-        return (last, last < cursor) if last else (self._first_start(now), True)
+        return (last, last < cursor, False) if last else (self._first_start(now), True, False)
 
     def _first_start(self, now: datetime) -> datetime:
         checkpoint = self._config.run.hauser_sync_file
@@ -193,6 +223,10 @@ class Sync:
             logger.info("removing what dead loads left: %s", ", ".join(dead))
             self.ledger.remove(dead)
         self.ledger.settle()
+        if self.target.staging:
+            self.target.staging.remove_all_but(self.ledger.announced())
+        if plan.inherits:
+            self.ledger.disinherit(plan.stretch.start)
         if plan.rewound or not plan.moves_cursor:
             whole = Window(plan.stretch.start, reach.end) if plan.rewound else plan.stretch
             self.ledger.clear(uncovered(whole, self.ledger.owned(whole.start)))
@@ -201,8 +235,8 @@ class Sync:
 
     def _rewind(self, to: datetime) -> None:
         with self.pipeline.managed_state() as state:
-            incremental = state["sources"][SCHEMA.name]["resources"]["fs_sync"]["incremental"][CURSOR]
-            incremental.update(last_value=to, unique_hashes=[])
+            incremental = state["sources"][SCHEMA.name]["resources"]["fs_sync"]["incremental"]
+            incremental[self.tables.sync.spelled(CURSOR)].update(last_value=to, unique_hashes=[])
 
     def _load_group(self, group: Group, deliveries: Iterator[Delivery], moves_cursor: bool, report: Report) -> None:
         """Load one package. If a window cannot be had, those before it are loaded, and then its error is raised."""
@@ -243,15 +277,16 @@ class Sync:
         noting: Callable[[Window, Tally], None],
     ) -> Package:
         files = WindowFiles(self._folder, self._config.run.file_format, self._config.run.compress, group)
-        read = partial(read_batches, self._config.source)
+        limit = text_limit()
+        if isinstance(self.target.destination, dlt.destinations.redshift):
+            limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
+        read = partial(read_batches, self._config.source, Fitting(self.tables.export, limit))
         total = Tally()
 
         def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
             inner = files.reader(read) if self.target.into_files else read
             tally = yield from self._checking(inner(delivery, columns, load_id))
-            total.rows += tally.rows
-            total.outside += tally.outside
-            total.misfits += tally.misfits
+            total.add(tally)
             noting(delivery.bundle.window, tally)
             return tally
 
@@ -264,8 +299,12 @@ class Sync:
                 if self.target.into_files:
                     files.name_jobs(self.pipeline, load_id, self._config.source.sync_table)
                 self.ledger.announce(load_id, group.span)
+                if self.target.staging:
+                    self.pipeline.staging = self.target.staging.destination(load_id)
                 self.pipeline.load().raise_on_failed_jobs()
                 self.ledger.settle()
+                if self.target.staging:
+                    self.target.staging.remove(load_id)
         finally:
             self.pipeline.abort_packages()
             for path in files.made:
@@ -286,13 +325,12 @@ class Sync:
     def _source(self, deliveries: Iterator[Delivery], reader: Any, moves_cursor: bool) -> Any:
         @dlt.source(schema=SCHEMA, section="fullstory")
         def fullstory() -> Any:
-            return export_resources(lambda cursor: deliveries, reader, self._config.source, moves_cursor=moves_cursor)
+            return export_resources(
+                lambda cursor: deliveries, reader, self._config.source, moves_cursor=moves_cursor, tables=self.tables
+            )
 
         source = fullstory()
-        if self.target.into_files:
-            source.resources["fs_sync"].apply_hints(file_format="jsonl")
-        else:
-            source.schema.update_table(pending_table(self._config.source.sync_table))
+        self.target.adapt(source, self._config, self.tables)
         return source
 
 
@@ -317,49 +355,13 @@ def read_checkpoint(path: Path) -> datetime:
         raise ConfigError(f"{path} holds {text[:40]!r}, not a time; put hauser's last sync point there") from None
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise what dlt and the drivers raise as an error of ours, in one line and without their secrets."""
-    try:
-        yield
-    except HauserError:
-        raise
-    except Exception as exc:
-        raise _translate(exc) from exc
+def refuse_conflicts(name: str, kinds: Mapping[str, Kind], table: Table) -> None:
+    """Make sure that a table can take our rows.
 
-
-_PASSES = re.compile(r"\b(dead)?lock(ed)?\b|\bconnection\b|\bhost name\b|timed? ?out", re.IGNORECASE)
-_LASTS = re.compile(r"authentication failed|does not exist|no such file|not a valid", re.IGNORECASE)
-
-
-def _translate(exc: BaseException) -> HauserError:
-    chain: list[BaseException] = [exc]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)
-    for error in chain:
-        if isinstance(error, HauserError):
-            return error
-        if isinstance(error, ConfigFieldMissingException):
-            return ConfigError(_lacking(error))
-        if isinstance(error, (ConfigurationException, MissingDependencyException)):
-            return ConfigError(_line(error))
-    text = _line(chain[-1])
-    unreachable = any(isinstance(error, DestinationConnectionError) for error in chain) or _PASSES.search(text)
-    if unreachable and _LASTS.search(text):
-        return ConfigError(f"the destination cannot be used with these settings: {text}")
-    if unreachable:
-        return TransientError(f"the destination cannot be used at present: {text}")
-    return LoadError(f"the destination refuses: {text}")
-
-
-def _lacking(error: ConfigFieldMissingException) -> str:
-    """Say what is missing. dlt's own message runs to a page, and fails on providers of settings without a file."""
-    return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
-
-
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@|(password\W{0,3}[=:]\s*)\S+", re.IGNORECASE)
-
-
-def _line(exc: BaseException) -> str:
-    hidden = _PASSWORD.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", str(exc))
-    return " ".join(hidden.split())[:400] or type(exc).__name__
+    Raises:
+        LoadError: names the columns that cannot.
+    """
+    if conflicts := list(table.conflicts(kinds)):
+        raise LoadError(
+            f"table {name}: column {'; column '.join(conflicts)}; rename the column, or load into another table"
+        )

@@ -83,7 +83,7 @@ def test_run_loads_all_that_is_ready_and_says_so_once_a_package(shell):
 def test_run_json_is_one_document_a_package(shell):
     documents = [json.loads(line) for line in shell("run", "--json").splitlines()]
 
-    assert {"load_id", "start", "end", "windows", "events", "outside", "misfits"} == set(documents[0])
+    assert {"load_id", "start", "end", "windows", "events", "outside", "misfits", "cut"} == set(documents[0])
     assert sum(d["windows"] for d in documents) == len(shell.sim.created())
 
 

@@ -24,8 +24,19 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "fields", "settings", "stopping", "workdir"},
-    {"decode", "batches", "hauser_toml", "exports", "downloads", "ledger", "settings_files", "configuration"},
+    {"windows", "fields", "settings", "stopping", "workdir", "translation"},
+    {
+        "decode",
+        "batches",
+        "cutting",
+        "tables",
+        "hauser_toml",
+        "exports",
+        "downloads",
+        "ledger",
+        "settings_files",
+        "configuration",
+    },
     {"source", "destinations"},
     {"sync", "status", "check", "progress", "demo"},
     {"cli", "__main__", "__init__"},

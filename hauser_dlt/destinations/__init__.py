@@ -1,6 +1,5 @@
 """Destinations: what dlt is told about each, and how its ledger is read."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,19 @@ from urllib.parse import urlsplit
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.destinations.adapters import bigquery_adapter
 from dlt.destinations.sql_client import WithSqlClient
 
-from hauser_dlt.configuration import find
+from hauser_dlt.configuration import Configuration, find
 from hauser_dlt.destinations.files import LAYOUT, FilesLedger, extension_of
 from hauser_dlt.destinations.folder import Folder
-from hauser_dlt.destinations.sql import SqlLedger
+from hauser_dlt.destinations.sql import SqlLedger, pending_table
+from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.tables import Table, Tables
+from hauser_dlt.windows import DAY
 
 __all__ = ["Target", "target"]
 
@@ -29,20 +32,56 @@ class Target:
     Attributes:
         into_files: the destination holds files, which we write ourselves.
         place: what users recognize it by, without credentials.
+        staging: the bucket by way of which it is loaded, if any.
     """
 
     destination: Destination[Any, Any]
     dataset_name: str
     into_files: bool
     place: str
+    staging: Staging | None = None
 
-    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Ledger:
+    def tables(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
+        """Return the export and the sync table as they are now."""
+        if self.into_files:
+            return Tables()
+        with pipeline.destination_client() as client:
+            storage: Any = client
+            found = dict(storage.get_storage_tables([read.export_table, read.sync_table]))
+            present = found.get(read.export_table, {})
+            bigquery = isinstance(self.destination, dlt.destinations.bigquery)
+            by_ingestion = bool(present and bigquery and storage.is_by_ingestion(read.export_table))
+        return Tables(Table.of(present, by_ingestion=by_ingestion), Table.of(found.get(read.sync_table, {})))
+
+    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> Ledger:
         """Return the ledger of a pipeline to this destination."""
-        kind: Callable[..., Ledger] = FilesLedger if self.into_files else SqlLedger
-        return kind(pipeline, read.export_table, read.sync_table)
+        if self.into_files:
+            return FilesLedger(pipeline, read.export_table, read.sync_table)
+        return SqlLedger(pipeline, read, tables)
+
+    def adapt(self, source: Any, config: Configuration, tables: Tables) -> None:
+        """Tell a dlt source what this destination needs to know of its tables."""
+        events = source.resources["fs_export"]
+        if self.into_files:
+            source.resources["fs_sync"].apply_hints(file_format="jsonl")
+            return
+        source.schema.update_table(pending_table(config.source.sync_table))
+        if isinstance(self.destination, dlt.destinations.bigquery):
+            from hauser_dlt.destinations.bigquery import BY_INGESTION
+
+            events.apply_hints(additional_table_hints={BY_INGESTION: tables.export.by_ingestion})
+            if not tables.export.columns and config.run.partition_expiration:
+                bigquery_adapter(events, partition_expiration_days=config.run.partition_expiration // DAY)
+
+    def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
+        """Have BigQuery drop the days of an existing table when the settings say so; without a setting it is let be."""
+        if isinstance(self.destination, dlt.destinations.bigquery) and config.run.partition_expiration:
+            with pipeline.destination_client() as client:
+                storage: Any = client
+                storage.expire(config.source.export_table, config.run.partition_expiration)
 
 
-def target(run: RunSettings) -> Target:
+def target(run: RunSettings, read: SourceSettings) -> Target:
     """Return the destination that the settings name.
 
     Raises:
@@ -57,21 +96,36 @@ def target(run: RunSettings) -> Target:
         missing = f" (install hauser-dlt[{run.destination}])" if isinstance(exc, ImportError) else ""
         raise ConfigError(
             f"destination = {run.destination!r}: dlt has no such destination{missing};"
-            " duckdb, filesystem and postgres are some"
+            " duckdb, filesystem, postgres, redshift and bigquery are some"
         ) from None
     if not has_tables:
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
-    if isinstance(destination, dlt.destinations.postgres):
-        destination = _exact_postgres(run.destination)
     if isinstance(destination, dlt.destinations.duckdb):
         _refuse_ambiguous(run)
-    return Target(destination, run.dataset_name, False, f"{run.destination}, dataset {run.dataset_name}")
+    destination, dataset = _exact(destination, run, read)
+    staged = run.staging or isinstance(destination, dlt.destinations.redshift)
+    staging = Staging(_bucket_url()) if staged else None
+    return Target(destination, dataset, False, f"{run.destination}, dataset {dataset}", staging)
 
 
-def _exact_postgres(name: str) -> Destination[Any, Any]:
-    from hauser_dlt.destinations.postgres import ExactPostgres  # needs a driver that others do without
+def _exact(destination: Any, run: RunSettings, read: SourceSettings) -> tuple[Any, str]:
+    """Return our own kind of a destination where dlt's would lose something, and the dataset's name."""
+    # each needs a driver that others do without
+    if isinstance(destination, dlt.destinations.postgres):
+        from hauser_dlt.destinations.postgres import ExactPostgres
 
-    return ExactPostgres(destination_name=name)
+        return ExactPostgres(destination_name=run.destination), run.dataset_name
+    if isinstance(destination, dlt.destinations.redshift):
+        from hauser_dlt.destinations.redshift import SEARCH_PATH, ExactRedshift
+
+        redshift = ExactRedshift(destination_name=run.destination)
+        named = run.dataset_name != SEARCH_PATH
+        return redshift, run.dataset_name if named else redshift.schema_on_search_path(read.export_table)
+    if isinstance(destination, dlt.destinations.bigquery):
+        from hauser_dlt.destinations.bigquery import ExactBigQuery
+
+        return ExactBigQuery(destination_name=run.destination), run.dataset_name
+    return destination, run.dataset_name
 
 
 def _refuse_ambiguous(run: RunSettings) -> None:
@@ -83,13 +137,22 @@ def _refuse_ambiguous(run: RunSettings) -> None:
         )
 
 
-def _filesystem(run: RunSettings) -> Target:
+def _bucket_url() -> str:
+    """Return the folder or bucket of files.
+
+    Raises:
+        ConfigError: it is not set.
+    """
     found = find("bucket_url", "destination", "filesystem")
     if found is None or not str(found[0]).strip():
         raise ConfigError(
             "bucket_url is missing: set it under [destination.filesystem] to a folder, or to a bucket such as s3://name/path"
         )
-    url = str(found[0]).strip()
+    return str(found[0]).strip()
+
+
+def _filesystem(run: RunSettings) -> Target:
+    url = _bucket_url()
     if url.startswith("file:") or "://" not in url:
         url = Path(url.removeprefix("file://")).resolve().as_uri()
     # The tables are to be folders right below bucket_url, so its last part takes the place of dlt's dataset.

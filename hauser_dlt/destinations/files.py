@@ -274,6 +274,13 @@ class FilesLedger:
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. The files' names are announcement enough."""
 
+    def disinherit(self, since: datetime) -> None:
+        """See `Ledger`. The Go hauser's files have other names, and each was whole or not there."""
+
+    def announced(self) -> set[str]:
+        """See `Ledger`."""
+        return set()
+
     def settle(self) -> None:
         """See `Ledger`."""
         self._look_again()

@@ -1,0 +1,126 @@
+"""dlt's BigQuery destination, but at home with tables that other hands have made.
+
+BigQuery's column names are the same in upper and in lower case, which dlt takes for different ones; and hauser's
+tables are partitioned by ingestion time, so that a day of events has to be addressed as `table$YYYYMMDD`
+(https://cloud.google.com/bigquery/docs/partitioned-tables#ingestion_time).
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import TColumnSchema, TTableSchemaColumns
+from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from dlt.destinations import bigquery
+from dlt.destinations.impl.bigquery.bigquery import BigQueryClient, BigQueryLoadJob
+from dlt.destinations.job_impl import ReferenceFollowupJobRequest
+from google.api_core.exceptions import NotFound
+from google.cloud.bigquery import Table, TimePartitioningType
+
+from hauser_dlt.fields import EVENT_START, ROW_WINDOW
+
+BY_INGESTION = "x-hauser-by-ingestion"
+"""dlt's hint on a table that BigQuery partitions by the day of loading."""
+
+
+class DayLoadJob(BigQueryLoadJob):
+    """Loads each day's events of one Parquet file into the partition of that day."""
+
+    _job_client: "ExactBigQueryClient"
+
+    def run(self) -> None:
+        """Load the days, one after another."""
+        table = self._load_table
+        with TemporaryDirectory(prefix="hauser-dlt-") as folder:
+            for day, path in self._days(Path(folder)):
+                self._load_table = {**table, "name": f"{table['name']}${day:%Y%m%d}"}
+                self._file_path = str(path)
+                super().run()
+
+    def _days(self, folder: Path) -> Iterator[tuple[datetime, Path]]:
+        """Write a file a day; their names, from which job ids are made, are that of the whole and the day."""
+        writers: dict[datetime, pyarrow.parquet.ParquetWriter] = {}
+        stem = Path(self._file_path).name.split(".")[:2]
+        paths: dict[datetime, Path] = {}
+        with self._open() as source:
+            for batch in pyarrow.parquet.ParquetFile(source).iter_batches():
+                for day, rows in _by_day(batch):
+                    if day not in writers:
+                        paths[day] = folder / f"{'.'.join(stem)}_{day:%Y%m%d}.0.parquet"
+                        writers[day] = pyarrow.parquet.ParquetWriter(paths[day], batch.schema)
+                    writers[day].write_batch(rows)
+        for writer in writers.values():
+            writer.close()
+        yield from sorted(paths.items())
+
+    def _open(self) -> Any:
+        if not ReferenceFollowupJobRequest.is_reference_job(self._file_path):
+            return Path(self._file_path).open("rb")
+        staging: Any = self._job_client.config.staging_config
+        bucket, _ = fsspec_from_config(staging)
+        return bucket.open(ReferenceFollowupJobRequest.resolve_reference(self._file_path))
+
+
+def _by_day(batch: pa.RecordBatch) -> Iterator[tuple[datetime, pa.RecordBatch]]:
+    """Yield the rows of each UTC day; those without a time belong to their window's day."""
+    names = {name.lower(): name for name in batch.schema.names}
+    moments = pc.coalesce(batch.column(names[EVENT_START.lower()]), batch.column(names[ROW_WINDOW]))
+    days = pc.floor_temporal(moments, unit="day")
+    for day in pc.unique(days):
+        yield day.as_py(), batch.filter(pc.equal(days, day))
+
+
+class ExactBigQueryClient(BigQueryClient):
+    """Finds columns whatever their case, and loads events into their day."""
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Return what loads one file."""
+        job = super().create_load_job(table, file_path, load_id, restore)
+        if table.get(BY_INGESTION) and isinstance(job, BigQueryLoadJob):
+            return DayLoadJob(file_path, self.config.http_timeout, self.config.retry_deadline)
+        return job
+
+    def _create_table_update(self, table_name: str, storage_columns: TTableSchemaColumns) -> Sequence[TColumnSchema]:
+        return self.schema.get_new_table_columns(table_name, storage_columns, case_sensitive=False)
+
+    def is_by_ingestion(self, table_name: str) -> bool:
+        """Tell whether a table is partitioned by the day of loading."""
+        table = self._table(table_name)
+        by_time = table and table.time_partitioning
+        return bool(by_time and not by_time.field and by_time.type_ == TimePartitioningType.DAY)
+
+    def expire(self, table_name: str, after: timedelta) -> None:
+        """Have the days of an existing table dropped after so long; 0 is never."""
+        table = self._table(table_name)
+        milliseconds = after // timedelta(milliseconds=1) or None
+        if table and table.time_partitioning and table.time_partitioning.expiration_ms != milliseconds:
+            partitioning = copy.deepcopy(table.time_partitioning)
+            partitioning.expiration_ms = milliseconds
+            table.time_partitioning = partitioning
+            self.sql_client.native_connection.update_table(table, ["time_partitioning"])
+
+    def _table(self, table_name: str) -> Table | None:
+        name = self.sql_client.make_qualified_table_name(table_name, quote=False)
+        try:
+            return self.sql_client.native_connection.get_table(name)
+        except NotFound:
+            return None
+
+
+class ExactBigQuery(bigquery):
+    """BigQuery, with every value in the column of its name and every event in its day."""
+
+    @property
+    def client_class(self) -> type[BigQueryClient]:
+        """The client for tables of any origin."""
+        return ExactBigQueryClient

@@ -1,0 +1,110 @@
+"""dlt's Redshift destination, but safe on tables that other hands have made or changed.
+
+dlt's COPY names no columns, so Parquet would be loaded by position, and a column of the user's own would break it or
+take another's values (https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-columnar.html).
+"""
+
+from typing import Any
+
+import psycopg2
+import pyarrow.parquet
+from dlt.common.configuration.specs import AwsCredentialsWithoutDefaults
+from dlt.common.data_writers.escape import escape_redshift_literal
+from dlt.common.destination.client import LoadJob
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from dlt.destinations import redshift
+from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
+from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
+
+from hauser_dlt.errors import ConfigError
+
+SEARCH_PATH = "search_path"
+"""hauser's word for a schema that the database's own search path tells."""
+
+
+class NamedCopyJob(RedshiftCopyFileLoadJob):
+    """COPY of one Parquet file into the columns that it names, in the file's order."""
+
+    _job_client: "ExactRedshiftClient"
+
+    def run(self) -> None:
+        """Load the file, in one transaction."""
+        client = self._job_client.sql_client
+        staging: Any = self._job_client.config.staging_config
+        bucket, _ = fsspec_from_config(staging)
+        with bucket.open(self._bucket_path) as file:
+            names = pyarrow.parquet.read_schema(file).names
+        columns = ", ".join(client.escape_column_name(name) for name in names)
+        with client.begin_transaction():
+            client.execute_sql(
+                f"COPY {client.make_qualified_table_name(self.load_table_name)} ({columns})"
+                f" FROM {escape_redshift_literal(self._bucket_path)} {self._authorization()} FORMAT AS PARQUET"
+                f" {' '.join(self.additional_copy_options)}"
+            )
+
+    def _authorization(self) -> str:
+        if self._staging_iam_role:
+            return f"IAM_ROLE {escape_redshift_literal(self._staging_iam_role)}"
+        if not isinstance(self._staging_credentials, AwsCredentialsWithoutDefaults):
+            raise ConfigError(
+                "Redshift loads from S3 only: set bucket_url under [destination.filesystem] to s3://bucket/path"
+            )
+        keys = self._staging_credentials.to_session_credentials()
+        named = {**keys, "token": keys["aws_session_token"]}
+        parts = [
+            f"{name}={named[name]}" for name in ("aws_access_key_id", "aws_secret_access_key", "token") if named[name]
+        ]
+        return f"CREDENTIALS {escape_redshift_literal(';'.join(parts))}"
+
+
+class ExactRedshiftClient(RedshiftClient):
+    """Loads Parquet by name, and knows how many bytes a VARCHAR takes."""
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """Return what loads one file."""
+        job = super().create_load_job(table, file_path, load_id, restore)
+        if isinstance(job, RedshiftCopyFileLoadJob) and job._bucket_path.endswith(".parquet"):  # noqa: SLF001
+            config: Any = self.config
+            return NamedCopyJob(
+                file_path,
+                staging_credentials=config.staging_config.credentials,
+                staging_iam_role=config.staging_iam_role,
+                additional_copy_options=config.additional_copy_options,
+            )
+        return job
+
+    def _get_storage_table_query_columns(self) -> list[str]:
+        """Ask for the length of a VARCHAR, in bytes, where dlt asks for the precision of numbers."""
+        length = "COALESCE(numeric_precision, character_maximum_length)"
+        return [length if name == "numeric_precision" else name for name in super()._get_storage_table_query_columns()]
+
+
+class ExactRedshift(redshift):
+    """Redshift, with every value in the column of its name."""
+
+    @property
+    def client_class(self) -> type[RedshiftClient]:
+        """The client that loads Parquet by name."""
+        return ExactRedshiftClient
+
+    def schema_on_search_path(self, table: str) -> str:
+        """Return the first schema on the database's search path that has a table, or else where one would be made."""
+        config: Any = self.configuration(RedshiftClientConfiguration()._bind_dataset_name(SEARCH_PATH))  # noqa: SLF001
+        connection = psycopg2.connect(config.credentials.to_native_representation())
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT table_schema FROM information_schema.tables WHERE table_name = %s", (table.lower(),)
+                )
+                holding = {schema for (schema,) in cursor.fetchall()}
+                cursor.execute("SHOW search_path")
+                ((path,),) = cursor.fetchall()
+                cursor.execute("SELECT current_schema(), current_user")
+                ((current, user),) = cursor.fetchall()
+        finally:
+            connection.close()
+        schemas = (schema.strip(' "').replace("$user", user) for schema in path.split(","))
+        return next((schema for schema in schemas if schema in holding), str(current))

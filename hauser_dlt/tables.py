@@ -1,0 +1,134 @@
+"""Tables as they are at the destination, perhaps made by other hands, and how our rows are made to fit them. No I/O.
+
+Columns are found without regard to case, and under the names that FullStory used before; what the table has of its
+own is left alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from hauser_dlt.batches import Tally
+from hauser_dlt.cutting import cut, cut_array, cut_object
+from hauser_dlt.fields import CUSTOM_VARS, FORMER, Kind
+
+DLT_TYPES: dict[Kind, str] = {
+    "text": "text",
+    "any": "text",
+    "int": "bigint",
+    "int32": "bigint",
+    "float": "double",
+    "bool": "bool",
+    "timestamp": "timestamp",
+}
+_USUAL_VARCHAR = 65535  # what Redshift calls VARCHAR(MAX)
+_KINDS: dict[str, Kind] = {"bigint": "int", "double": "float", "bool": "bool", "timestamp": "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table at the destination.
+
+    Attributes:
+        columns: name in lower case -> dlt's description of the column, with its name as spelled there; empty if there
+            is no such table.
+        by_ingestion: BigQuery partitions it by the day of loading, not by a column.
+    """
+
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_ingestion: bool = False
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Mapping[str, Any]], *, by_ingestion: bool = False) -> "Table":
+        """Return a table with columns as dlt finds them at the destination."""
+        return cls({name.lower(): {**column, "name": name} for name, column in columns.items()}, by_ingestion)
+
+    def column(self, name: str) -> Mapping[str, Any] | None:
+        """Return the column for one of our names, or for what FullStory called that field before."""
+        former = FORMER.get(name, name)
+        return self.columns.get(name.lower()) or self.columns.get(former.lower())
+
+    def spelled(self, name: str) -> str:
+        """Return one of our names as the table spells it."""
+        column = self.column(name)
+        return str(column["name"]) if column else name
+
+    def kind(self, name: str, kind: Kind) -> Kind:
+        """Return the type that our values of a column must have to fit the table's."""
+        column = self.column(name) or {}
+        return "int32" if kind == "int" and (column.get("precision") or 64) <= 32 else kind
+
+    def kind_of_new(self, name: str) -> Kind:
+        """Return the type of a field that we do not know: that of the table's column, should there be one."""
+        column = self.column(name) or {}
+        return self.kind(name, _KINDS.get(str(column.get("data_type")), "any"))
+
+    def conflicts(self, kinds: Mapping[str, Kind]) -> Iterator[str]:
+        """Yield what is wrong with each column that cannot take our values."""
+        for name, kind in kinds.items():
+            column = self.column(name)
+            if column and not _takes(column, kind):
+                size = f" ({column['precision']})" if column.get("precision") else ""
+                yield f"{column['name']} is of type {column.get('data_type')}{size}, and {DLT_TYPES[kind]} is needed"
+
+    def lacks(self, names: Mapping[str, Any]) -> list[str]:
+        """Return which of our names have no column."""
+        return [name for name in names if not self.column(name)]
+
+    def narrow(self) -> dict[str, int]:
+        """Return the text columns that take less than the destination would allow -> how many bytes."""
+        texts = {c["name"]: c.get("precision") for c in self.columns.values() if c.get("data_type") == "text"}
+        return {name: length for name, length in texts.items() if length and length < _USUAL_VARCHAR}
+
+    def others_that_need_a_value(self, names: Mapping[str, Any]) -> list[str]:
+        """Return the columns that are not ours and NOT NULL; only a default lets rows of ours in."""
+        ours = {self.spelled(name) for name in names}
+        return [c["name"] for c in self.columns.values() if c.get("nullable") is False and c["name"] not in ours]
+
+
+def _takes(column: Mapping[str, Any], kind: Kind) -> bool:
+    enough = column.get("data_type") != "bigint" or (column.get("precision") or 64) >= 32
+    return column.get("data_type") == DLT_TYPES[kind] and enough
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The export and the sync table, as they are at the destination."""
+
+    export: Table = field(default_factory=Table)
+    sync: Table = field(default_factory=Table)
+
+
+class Fitting:
+    """Makes batches fit the export table as it is: its spellings, its times without a zone, its bounds of text.
+
+    Args:
+        table: as it is at the destination.
+        limit: how many bytes a text may have at the most; None is any number.
+    """
+
+    def __init__(self, table: Table, limit: int | None) -> None:
+        self._table = table
+        self._limit = limit
+
+    def __call__(self, batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
+        """Return the batch with the table's names and types; what had to be cut is counted."""
+        arrays: dict[str, pa.Array] = {}
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            arrays[self._table.spelled(name)] = self._fit(name, array, tally)
+        return pa.RecordBatch.from_pydict(arrays)
+
+    def _fit(self, name: str, array: pa.Array, tally: Tally) -> pa.Array:
+        column = self._table.column(name) or {}
+        if pa.types.is_timestamp(array.type) and column.get("timezone") is False:
+            return array.cast(pa.timestamp(array.type.unit))  # its digits stay those of UTC
+        if pa.types.is_string(array.type) and (limit := _least(self._limit, column.get("precision"))):
+            array, count = cut_array(array, limit, cut_object if name == CUSTOM_VARS else cut)
+            tally.cut.update({name: count} if count else {})
+        return array
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
