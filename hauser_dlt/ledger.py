@@ -1,6 +1,7 @@
 """What the destination says about itself: which windows are loaded, and by which load."""
 
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,6 +34,9 @@ class SyncRow:
 
 class Ledger(Protocol):
     """The sync table and dlt's list of loads, as they are at the destination now."""
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Keep one connection for all that is asked inside."""
 
     def last(self, until: datetime) -> datetime | None:
         """Return the end of the newest window that a complete load owns and that ends by `until`."""

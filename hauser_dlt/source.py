@@ -239,8 +239,7 @@ def _sync_columns(table: Table) -> Any:
     """Return dlt's hints for the sync table, with the names and types that it has already."""
     columns: dict[str, Any] = {"_dlt_id": {"data_type": "text", "nullable": True, "unique": False}, **_NULLABLE_MARKS}
     for name, kind in SYNC_KINDS.items():
-        there = {k: v for k, v in (table.column(name) or {}).items() if k in ("precision", "timezone")}
-        columns[table.spelled(name)] = {"data_type": DLT_TYPES[kind], "nullable": True, **there}
+        columns[table.spelled(name)] = {"data_type": DLT_TYPES[kind], "nullable": True, **table.narrower(name)}
     return columns
 
 

@@ -149,16 +149,14 @@ class Sync:
         """
         with translated():
             self.look()
-            rewound = inherits = False
             settled = self._exports.settled(now)
             if self._config.run.group_by_day and start is None:
                 settled = floor(settled, DAY)  # whole days only
-            if start is None:
-                begin, rewound, inherits = self._sync_point(now)
-            else:
-                begin = start
-            stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
-            bundles = list(self._exports.bundles(stretch, self.ledger.owned(stretch.start), now))
+            with self.ledger.connected():
+                begin, rewound, inherits = (start, False, False) if start else self._sync_point(now)
+                stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
+                owned = self.ledger.owned(stretch.start)
+            bundles = list(self._exports.bundles(stretch, owned, now))
         return Plan(stretch, bundles, settled, start is None, rewound, inherits)
 
     def next_ready(self, now: datetime) -> datetime:
@@ -179,7 +177,8 @@ class Sync:
                         self._config.source.export_table, export_kinds(self._config.source), self.tables.export
                     )
                     refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
-                self._reconcile(plan)
+                with self.ledger.connected():
+                    self._reconcile(plan)
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:

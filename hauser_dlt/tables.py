@@ -34,16 +34,20 @@ class Table:
     Attributes:
         columns: name in lower case -> dlt's description of the column, with its name as spelled there; empty if there
             is no such table.
+        folded: the destination folds the case of all names, so that any spelling will do.
         by_ingestion: BigQuery partitions it by the day of loading, not by a column.
     """
 
     columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folded: bool = False
     by_ingestion: bool = False
 
     @classmethod
-    def of(cls, columns: Mapping[str, Mapping[str, Any]], *, by_ingestion: bool = False) -> "Table":
+    def of(
+        cls, columns: Mapping[str, Mapping[str, Any]], *, folded: bool = False, by_ingestion: bool = False
+    ) -> "Table":
         """Return a table with columns as dlt finds them at the destination."""
-        return cls({name.lower(): {**column, "name": name} for name, column in columns.items()}, by_ingestion)
+        return cls({name.lower(): {**column, "name": name} for name, column in columns.items()}, folded, by_ingestion)
 
     def column(self, name: str) -> Mapping[str, Any] | None:
         """Return the column for one of our names, or for what FullStory called that field before."""
@@ -51,9 +55,13 @@ class Table:
         return self.columns.get(name.lower()) or self.columns.get(former.lower())
 
     def spelled(self, name: str) -> str:
-        """Return one of our names as the table spells it."""
+        """Return one of our names as the table has it; where case is folded, in our own spelling."""
         column = self.column(name)
-        return str(column["name"]) if column else name
+        if not column:
+            return name
+        if not self.folded:
+            return str(column["name"])
+        return name if name.lower() in self.columns else FORMER[name]
 
     def kind(self, name: str, kind: Kind) -> Kind:
         """Return the type that our values of a column must have to fit the table's."""
@@ -64,6 +72,12 @@ class Table:
         """Return the type of a field that we do not know: that of the table's column, should there be one."""
         column = self.column(name) or {}
         return self.kind(name, _KINDS.get(str(column.get("data_type")), "any"))
+
+    def narrower(self, name: str) -> dict[str, Any]:
+        """Return dlt's hints for a column of whole numbers or times that takes less than ours would."""
+        column = self.column(name) or {}
+        integer = {"precision": 32} if self.kind(name, "int") == "int32" else {}
+        return {"timezone": False} if column.get("timezone") is False else integer
 
     def conflicts(self, kinds: Mapping[str, Kind]) -> Iterator[str]:
         """Yield what is wrong with each column that cannot take our values."""
@@ -84,8 +98,8 @@ class Table:
 
     def others_that_need_a_value(self, names: Mapping[str, Any]) -> list[str]:
         """Return the columns that are not ours and NOT NULL; only a default lets rows of ours in."""
-        ours = {self.spelled(name) for name in names}
-        return [c["name"] for c in self.columns.values() if c.get("nullable") is False and c["name"] not in ours]
+        ours = {self.spelled(name).lower() for name in names}
+        return [c["name"] for name, c in self.columns.items() if c.get("nullable") is False and name not in ours]
 
 
 def _takes(column: Mapping[str, Any], kind: Kind) -> bool:

@@ -51,7 +51,9 @@ class Target:
             present = found.get(read.export_table, {})
             bigquery = isinstance(self.destination, dlt.destinations.bigquery)
             by_ingestion = bool(present and bigquery and storage.is_by_ingestion(read.export_table))
-        return Tables(Table.of(present, by_ingestion=by_ingestion), Table.of(found.get(read.sync_table, {})))
+            folded = not storage.capabilities.has_case_sensitive_identifiers
+        export = Table.of(present, folded=folded, by_ingestion=by_ingestion)
+        return Tables(export, Table.of(found.get(read.sync_table, {}), folded=folded))
 
     def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> Ledger:
         """Return the ledger of a pipeline to this destination."""

@@ -9,6 +9,7 @@ import filecmp
 import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -276,6 +277,10 @@ class FilesLedger:
 
     def disinherit(self, since: datetime) -> None:
         """See `Ledger`. The Go hauser's files have other names, and each was whole or not there."""
+
+    def connected(self) -> AbstractContextManager[None]:
+        """See `Ledger`."""
+        return nullcontext()
 
     def announced(self) -> set[str]:
         """See `Ledger`."""

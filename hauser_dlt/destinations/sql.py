@@ -5,7 +5,9 @@ to be complete. It is empty between runs; a row that is found there tells of a l
 dlt gives a load the status 0 once all of it has arrived.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +32,23 @@ _together = tenacity.Retrying(
 )
 
 
+_COMPLETE = "SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Announcement:
+    """A load that has begun.
+
+    Attributes:
+        complete: all of it has arrived.
+    """
+
+    load_id: str
+    span: Window
+    started_at: datetime
+    complete: bool
+
+
 def pending_table(sync_table: str) -> Any:
     """Return the schema of the table of loads under way."""
     columns: list[Any] = [{"name": "load_id", "data_type": "text"}]
@@ -44,6 +63,8 @@ class SqlLedger:
         self._pipeline = pipeline
         self._read = read
         self._tables = tables
+        self._client: Any = None  # while connected, and what was then read
+        self._read_announcements: list[_Announcement] | None = None
         # whether the sync table is more than the Go hauser's: our first load adds what that one lacks
         self._has_our_columns = tables.sync.column(LOAD_ID) is not None
 
@@ -85,20 +106,18 @@ class SqlLedger:
         """See `Ledger`."""
         if not self._has_our_columns:
             return []
-        announced = self._query(
-            "SELECT p.{load_id} FROM {pending} p WHERE (p.{window_start} < %s AND p.{window_end} > %s"
-            " OR p.{started_at} < %s) AND p.{load_id} NOT IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)",
-            scope.end,
-            scope.start,
-            now - DAY,
-        )
+        announced = {
+            row.load_id
+            for row in self._announced()
+            if not row.complete and (row.span.overlaps(scope) or row.started_at < now - DAY)
+        }
         half_written = self._query(
-            "SELECT DISTINCT s.{_dlt_load_id} FROM {sync} s WHERE s.{BundleEndTime} > %s AND s.{BundleStartTime} < %s"
-            " AND s.{_dlt_load_id} NOT IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)",
+            f"SELECT DISTINCT s.{{{LOAD_ID}}} FROM {{sync}} s WHERE s.{{BundleEndTime}} > %s"
+            f" AND s.{{BundleStartTime}} < %s AND s.{{{LOAD_ID}}} NOT IN ({_COMPLETE})",
             self._end_time(scope.start),
             scope.end,
         )
-        return sorted({load_id for (load_id,) in (*announced, *half_written)})
+        return sorted(announced | {load_id for (load_id,) in half_written})
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The announcement goes last, so that a kill in between is made good next time."""
@@ -107,6 +126,7 @@ class SqlLedger:
             self._query(f"DELETE FROM {{export}} WHERE {{{LOAD_ID}}} = %s{inside}", load_id, *bounds)
             self._query(f"DELETE FROM {{sync}} WHERE {{{LOAD_ID}}} = %s", load_id)
             self._query("DELETE FROM {pending} WHERE {load_id} = %s", load_id)
+            self._read_announcements = None
 
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`."""
@@ -121,16 +141,33 @@ class SqlLedger:
 
     def announced(self) -> set[str]:
         """See `Ledger`."""
-        return {load_id for (load_id,) in self._query("SELECT {load_id} FROM {pending}")}
+        return {row.load_id for row in self._announced() if not row.complete}
+
+    def _announced(self) -> list["_Announcement"]:
+        """Return all loads that have begun; while connected, the table is read once."""
+        if self._read_announcements is None:
+            found = self._query(
+                "SELECT p.{load_id}, p.{window_start}, p.{window_end}, p.{started_at},"
+                f" CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END FROM {{pending}} p"
+            )
+            announced = [
+                _Announcement(load_id, Window(_in_utc(start), _in_utc(end)), _in_utc(started_at), bool(complete))
+                for load_id, start, end, started_at, complete in found
+            ]
+            if self._client is None:
+                return announced
+            self._read_announcements = announced
+        return self._read_announcements
 
     def _span(self, load_id: str) -> Window | None:
         """Return the stretch that a load was to fill, as it was announced or as its sync rows say."""
-        found = self._query("SELECT {window_start}, {window_end} FROM {pending} WHERE {load_id} = %s", load_id)
-        found = found or self._query(
+        announced = [row.span for row in self._announced() if row.load_id == load_id]
+        if announced:
+            return announced[0]
+        ((start, end),) = self._query(
             f"SELECT MIN({{BundleStartTime}}), MAX({{BundleEndTime}}) FROM {{sync}} WHERE {{{LOAD_ID}}} = %s", load_id
-        )
-        start, end = (_utc(moment) for moment in (found[0] if found else (None, None)))
-        return Window(start, end) if start and end else None
+        ) or [(None, None)]
+        return Window(_in_utc(start), _in_utc(end)) if start and end else None
 
     def _among_events_of(self, span: Window | None) -> tuple[str, list[datetime]]:
         """Return what keeps a statement from going through the whole export table, where a stretch tells the days."""
@@ -162,7 +199,19 @@ class SqlLedger:
 
     def settle(self) -> None:
         """See `Ledger`."""
-        self._query("DELETE FROM {pending} WHERE {load_id} IN (SELECT {load_id} FROM {loads} WHERE {status} = 0)")
+        if any(row.complete for row in self._announced()):
+            self._query(f"DELETE FROM {{pending}} WHERE {{load_id}} IN ({_COMPLETE})")
+            self._read_announcements = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """See `Ledger`."""
+        with self._pipeline.sql_client() as client:
+            self._client = client
+            try:
+                yield
+            finally:
+                self._client = self._read_announcements = None
 
     def _sync_rows(self, where: str, *arguments: Any, tail: str = "", only_complete: bool = True) -> list[SyncRow]:
         if not self._has_our_columns:
@@ -174,8 +223,7 @@ class SqlLedger:
         found = self._query(
             "SELECT s.{BundleStartTime}, s.{BundleEndTime}, s.{_dlt_load_id}, s.{EventCount}, s.{Processed},"
             f" CASE WHEN {complete} THEN 1 ELSE 0 END FROM {{sync}} s LEFT JOIN"
-            " (SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0) l"
-            f" ON l.{{load_id}} = s.{{_dlt_load_id}} {where} {tail}",
+            f" ({_COMPLETE}) l ON l.{{load_id}} = s.{{_dlt_load_id}} {where} {tail}",
             *arguments,
         )
         return [
@@ -192,7 +240,8 @@ class SqlLedger:
 
     def _execute(self, sql: str, *arguments: Any) -> list[Any]:
         """Run one statement; in it, {name} stands for a table or column."""
-        with self._pipeline.sql_client() as client:
+        with nullcontext() if self._client else self.connected():
+            client: Any = self._client
             names = _Names(client, self._read, self._tables)
             return list(client.execute_sql(sql.format_map(names), *arguments) or ())
 
@@ -217,6 +266,10 @@ def _as_there(table: Table, name: str, moment: datetime) -> datetime:
     return moment.replace(tzinfo=None) if column.get("timezone") is False else moment
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC, as which columns without a time zone are meant, the Go hauser's and ours."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _utc(moment: datetime | None) -> datetime | None:
-    """Return a moment in UTC, as which the Go hauser's columns without a time zone are meant."""
-    return moment and (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return moment and _in_utc(moment)
