@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from servers.faulty import Faulty
+from servers.gcs import GCS, gcs
 from servers.postgres import Postgres, postgres
+from servers.s3 import S3, s3
 from targets import MIDNIGHT, Target, as_rows, bare
 
 from hauser_dlt.batches import Tally
@@ -25,14 +28,20 @@ from hauser_dlt.sync import Package, Plan, Sync
 from hauser_dlt.windows import Window
 
 PATIENCE = 60  # seconds that a command may take
+_READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
+_READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing that this machine happens to have set reaches a test, and no test writes into its home."""
     for name in os.environ:
-        if name.startswith(("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")):
+        if name.startswith((*_READ_BY_US, *_READ_BY_CLOUDS)):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path / "nobody"))
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
 
@@ -49,6 +58,28 @@ def server() -> Iterator[Postgres]:
     """One Postgres for all tests."""
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(name="s3", scope="session")
+def _s3() -> Iterator[S3]:
+    """One S3 for all tests, which share its bucket: each writes below a prefix of its own."""
+    with s3() as running:
+        yield running
+
+
+@pytest.fixture(name="gcs", scope="session")
+def _gcs() -> Iterator[GCS]:
+    """One Google Cloud Storage for all tests, which share its bucket: each writes below a prefix of its own."""
+    with gcs() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def healthy_servers() -> Iterator[None]:
+    """No fault of a server outlives its test."""
+    yield
+    for proxy in Faulty.running:
+        proxy.clear()
 
 
 _numbers = count(1)
