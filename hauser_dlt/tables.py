@@ -84,7 +84,7 @@ class Table:
         for name, kind in kinds.items():
             column = self.column(name)
             if column and not _takes(column, kind):
-                size = f" ({column['precision']})" if column.get("precision") else ""
+                size = f" ({column['precision']})" if (column.get("precision") or 64) < 64 else ""
                 yield f"{column['name']} is of type {column.get('data_type')}{size}, and {DLT_TYPES[kind]} is needed"
 
     def lacks(self, names: Mapping[str, Any]) -> list[str]:

@@ -17,8 +17,10 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from servers.faulty import Faulty
 from servers.gcs import GCS, gcs
 from servers.postgres import Postgres, postgres
+from servers.redshift import Redshift, redshift
 from servers.s3 import S3, s3
 from targets import MIDNIGHT, Target, as_rows, bare
+from warehouses import RedshiftTarget
 
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
@@ -74,6 +76,13 @@ def _gcs() -> Iterator[GCS]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def redshift_server(server: Postgres, s3: S3) -> Iterator[Redshift]:
+    """One Redshift for all tests, which each have a schema of their own."""
+    with redshift(server, s3.endpoint_url) as running:
+        yield running
+
+
 @pytest.fixture(autouse=True)
 def healthy_servers() -> Iterator[None]:
     """No fault of a server outlives its test."""
@@ -89,6 +98,10 @@ _numbers = count(1)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """An empty destination; `indirect` parametrization says of which kind."""
     kind = getattr(request, "param", "duckdb")
+    if kind == "redshift":
+        backend = request.getfixturevalue("server").dsn().rpartition("/")[0]
+        at, s3 = (request.getfixturevalue(name) for name in ("redshift_server", "s3"))
+        return RedshiftTarget(kind, tmp_path, f"fs{next(_numbers)}", backend, server=at, s3=s3)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()
@@ -182,7 +195,13 @@ class Runs:
         run = document["hauser"] | {"working_dir": str(self.working_dir)}
         of_runs = {declared.name for declared in fields(RunSettings)}
         for name, value in (self.settings | settings).items():
-            (run if name in of_runs else source)[name] = value
+            *sections, key = name.split(".")
+            place = run if name in of_runs else source
+            if sections:
+                place = document
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[key] = value
         return document | {"hauser": run, "sources": {"fullstory": source}}
 
 

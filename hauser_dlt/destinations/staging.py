@@ -10,6 +10,8 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
+from hauser_dlt.errors import ConfigError
+
 _FOLDER = "hauser_dlt_staging"
 
 
@@ -32,11 +34,19 @@ class Staging:
             return
 
     def remove_all_but(self, load_ids: Collection[str]) -> None:
-        """Remove what load packages left that are not under way."""
+        """Remove what load packages left that are not under way.
+
+        Raises:
+            ConfigError: there is no such bucket. dlt would make one, and a slip of the pen is no wish for a bucket.
+        """
         bucket, folder = self._folder()
         try:
             found = {str(path).rstrip("/").rpartition("/")[2] for path in bucket.ls(folder, detail=False)}
         except FileNotFoundError:
+            if not bucket.exists(name := folder.partition("/")[0]):
+                raise ConfigError(
+                    f"there is no bucket {name}: make it, or look at bucket_url under [destination.filesystem]"
+                ) from None
             return
         for load_id in found - set(load_ids):
             self.remove(load_id)
