@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from servers.bigquery import BigQuery, Unavailable, bigquery
 from servers.faulty import Faulty
 from servers.gcs import GCS, gcs
 from servers.postgres import Postgres, postgres
@@ -72,6 +73,18 @@ def _gcs() -> Iterator[GCS]:
     """One Google Cloud Storage for all tests, which share its bucket: each writes below a prefix of its own."""
     with gcs() as running:
         yield running
+
+
+@pytest.fixture(name="bigquery", scope="session")
+def _bigquery(gcs: GCS) -> Iterator[BigQuery]:
+    """One BigQuery for all tests, each of which takes a dataset of its own; it reads the buckets of `gcs`."""
+    try:
+        with bigquery(gcs.root) as running:
+            yield running
+    except Unavailable as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
 
 
 @pytest.fixture(autouse=True)
