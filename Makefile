@@ -1,8 +1,9 @@
-# `make` lists the targets. Everything is installed into .venv; nothing else on the machine is changed.
+# `make` lists the targets. Everything is installed into .venv*; nothing else on the machine is changed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BIGQUERY := .venv-bigquery
 
 .PHONY: help demo test lint types docs format clean
 help: ## List the targets
@@ -14,10 +15,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group check
 	touch $@
 
+$(BIGQUERY)/.installed: tests/servers/install_bigquery.py tests/servers/bigquery.txt
+	$(PYTHON) $< $(BIGQUERY)
+
 demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
 	$(BIN)/hauser-dlt demo
 
-test: $(INSTALLED) ## Run the tests, against real servers on loopback
+test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(INSTALLED) ## Check style and format
@@ -35,4 +39,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

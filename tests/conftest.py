@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from servers.bigquery import BigQuery, Unavailable, bigquery
 from servers.faulty import Faulty
 from servers.gcs import GCS, gcs
 from servers.postgres import Postgres, postgres
 from servers.redshift import Redshift, redshift
 from servers.s3 import S3, s3
 from targets import MIDNIGHT, Target, as_rows, bare
-from warehouses import RedshiftTarget
+from warehouses import BigQueryTarget, RedshiftTarget
 
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
@@ -83,6 +84,18 @@ def redshift_server(server: Postgres, s3: S3) -> Iterator[Redshift]:
         yield running
 
 
+@pytest.fixture(name="bigquery", scope="session")
+def _bigquery(gcs: GCS) -> Iterator[BigQuery]:
+    """One BigQuery for all tests, each of which takes a dataset of its own; it reads the buckets of `gcs`."""
+    try:
+        with bigquery(gcs.root) as running:
+            yield running
+    except Unavailable as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+
+
 @pytest.fixture(autouse=True)
 def healthy_servers() -> Iterator[None]:
     """No fault of a server outlives its test."""
@@ -95,13 +108,19 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     """An empty destination; `indirect` parametrization says of which kind."""
     kind = getattr(request, "param", "duckdb")
     if kind == "redshift":
         backend = request.getfixturevalue("server").dsn().rpartition("/")[0]
         at, s3 = (request.getfixturevalue(name) for name in ("redshift_server", "s3"))
         return RedshiftTarget(kind, tmp_path, f"fs{next(_numbers)}", backend, server=at, s3=s3)
+    if kind.startswith("bigquery"):
+        at, gcs = (request.getfixturevalue(name) for name in ("bigquery", "gcs"))
+        for name, value in (at.environ() | gcs.environ()).items():
+            monkeypatch.setenv(name, value)
+        staged = kind == "bigquery-staged"
+        return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()

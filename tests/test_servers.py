@@ -131,3 +131,17 @@ def test_s3_finds_its_users_by_their_environment_alone(s3, monkeypatch):
     fs = s3fs.S3FileSystem(skip_instance_cache=True)
 
     assert s3.bucket in fs.ls("")
+
+
+@pytest.fixture
+def dataset(bigquery):
+    """A dataset of BigQuery that is this test's own."""
+    name = f"servers{next(_numbers)}"
+    with bigquery.client() as client:
+        client.create_dataset(name)
+    return name
+
+
+def test_bigquery_answers(bigquery, dataset):
+    with bigquery.client() as client:
+        assert [tuple(row) for row in client.query_and_wait("SELECT 1")] == [(1,)]

@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
 SETTLED = NOW - DAY
 
-in_warehouses = pytest.mark.parametrize("target", ["redshift"], indirect=True)
+in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery", "bigquery-staged"], indirect=True)
 in_redshift = pytest.mark.parametrize("target", ["redshift"], indirect=True)
 
 

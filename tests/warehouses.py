@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import psycopg2
+from google.cloud import bigquery as google
+from servers.bigquery import BigQuery
+from servers.gcs import GCS
 from servers.redshift import Redshift
 from servers.s3 import S3
 from targets import MIDNIGHT, Row, Target, _row
@@ -131,3 +134,48 @@ VarCharMax = 65535
     def staged(self) -> list[str]:
         """Return what lies in the part of the bucket."""
         return [path for path in self.s3.fs().find(self.prefix) if path.startswith(f"{self.prefix}/")]
+
+
+@dataclass(frozen=True, slots=True)
+class BigQueryTarget(Target):
+    """A dataset of the stand-in for BigQuery, loaded directly or by way of a folder of a bucket."""
+
+    server: BigQuery = field(kw_only=True)
+    gcs: GCS = field(kw_only=True)
+    by_bucket: bool = field(kw_only=True)
+
+    default_of_mine: ClassVar[Any] = None
+
+    @property
+    def prefix(self) -> str:
+        """The part of the bucket that is this target's own."""
+        return f"{self.gcs.bucket}/{self.dataset}/by_way_of"
+
+    def settings(self) -> dict[str, Any]:
+        """See `Target`."""
+        return {
+            "hauser": {
+                "destination": "bigquery",
+                "dataset_name": self.dataset,
+                "staging": "filesystem" if self.by_bucket else "",
+            },
+            "destination": {
+                "bigquery": {"project_id": self.server.project},
+                "filesystem": {"bucket_url": f"gs://{self.prefix}"},
+            },
+        }
+
+    def query(self, sql: str) -> list[Row]:
+        """See `Target`."""
+        config = google.QueryJobConfig(default_dataset=f"{self.server.project}.{self.dataset}")
+        rows = self.server.client().query(sql.replace('"', "`"), job_config=config).result()
+        return [_row([_SPELLED.get(n.lower(), n) for n in row.keys()], row.values()) for row in rows]  # noqa: SIM118
+
+    def columns(self, table: str = "fs_export") -> list[str]:
+        """See `Target`."""
+        found = self.server.client().get_table(f"{self.server.project}.{self.dataset}.{table}")
+        return [column.name for column in found.schema]
+
+    def staged(self) -> list[str]:
+        """Return what lies in the part of the bucket."""
+        return [path for path in self.gcs.fs().find(self.prefix) if path.startswith(f"{self.prefix}/")]
