@@ -86,7 +86,7 @@ def _tables(sync: Sync, read: SourceSettings) -> Iterator[tuple[str, str]]:
     with translated():
         sync.look()
     yield read.export_table, _compared(read.export_table, export_kinds(read), sync.tables.export)
-    yield read.sync_table, _compared(read.sync_table, SYNC_KINDS, sync.tables.sync)
+    yield read.sync_table, _compared(read.sync_table, {**SYNC_KINDS, "_dlt_id": "text"}, sync.tables.sync)
 
 
 def _compared(name: str, kinds: dict[str, Kind], table: Table) -> str:

@@ -156,7 +156,10 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
 
 def _log(verbose: int, options: dict[str, Any]) -> None:
     import logging
+    import warnings
 
+    # a faster road for large answers, and we ask for small ones
+    warnings.filterwarnings("ignore", "Cannot create BigQuery Storage client")
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     if verbose > 1:

@@ -22,6 +22,13 @@ SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
 _ALSO_KNOWN = {"end_time"}  # an argument of the source that may be configured, too
 
+# dlt's own settings without which events would be lost or doubled, whatever the user says.
+_REQUIRED: dict[str, Any] = {
+    "load": {
+        "raise_on_failed_jobs": True,  # otherwise dlt notes a load as complete although a part of it is missing
+        "raise_on_max_retries": 1,  # a statement whose answer was lost may have been carried out
+    },
+}
 # dlt's own settings that a run of ours wants, unless the user says otherwise.
 _DEFAULTS: dict[str, Any] = {
     "runtime": {
@@ -30,11 +37,7 @@ _DEFAULTS: dict[str, Any] = {
         "log_level": "CRITICAL",  # errors are reported once, as one line
     },
     "normalize": {"data_writer": {"disable_compression": True}},
-    "load": {
-        "delete_completed_jobs": True,
-        # a statement whose answer was lost may have been carried out: sent once more, it would double rows
-        "raise_on_max_retries": 1,
-    },
+    "load": {"delete_completed_jobs": True},
     "schema": {"naming": "sql_cs_v1"},  # names as FullStory spells them, even before our schema is known
 }
 
@@ -63,6 +66,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     from_files = [p for p in context.providers.providers if not isinstance(p, EnvironProvider)]
     token = os.environ.get("FULLSTORY_API_TOKEN")
     context.providers.providers = [
+        _provider("hauser-dlt", _REQUIRED),
         _provider("command line", options),
         _provider("FULLSTORY_API_TOKEN", {"sources": {"fullstory": {"api_token": token}}} if token else {}),
         EnvironProvider(),

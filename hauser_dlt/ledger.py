@@ -74,5 +74,5 @@ class Ledger(Protocol):
     def announced(self) -> set[str]:
         """Return the ids of the loads that have begun and are not known to be complete."""
 
-    def settle(self) -> None:
-        """Forget the notes of loads that are complete."""
+    def settle(self, load_id: str | None = None) -> None:
+        """Forget the notes of a load that is complete, or of all that are."""

@@ -301,7 +301,7 @@ class Sync:
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
                 self.pipeline.load().raise_on_failed_jobs()
-                self.ledger.settle()
+                self.ledger.settle(load_id)
                 if self.target.staging:
                     self.target.staging.remove(load_id)
         finally:

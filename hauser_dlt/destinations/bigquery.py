@@ -118,7 +118,11 @@ class ExactBigQueryClient(BigQueryClient):
 
 
 class ExactBigQuery(bigquery):
-    """BigQuery, with every value in the column of its name and every event in its day."""
+    """BigQuery, on tables of any origin; settings as dlt's own `bigquery` has them."""
+
+    def resolve_destination_name(self, destination_name: str | None) -> str:
+        """Return where its settings stand: under dlt's own name, unless another one is given."""
+        return destination_name or "bigquery"
 
     @property
     def client_class(self) -> type[BigQueryClient]:

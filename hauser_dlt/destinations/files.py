@@ -286,7 +286,7 @@ class FilesLedger:
         """See `Ledger`."""
         return set()
 
-    def settle(self) -> None:
+    def settle(self, load_id: str | None = None) -> None:
         """See `Ledger`."""
         self._look_again()
 

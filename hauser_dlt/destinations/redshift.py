@@ -83,7 +83,11 @@ class ExactRedshiftClient(RedshiftClient):
 
 
 class ExactRedshift(redshift):
-    """Redshift, with every value in the column of its name."""
+    """Redshift by way of S3, with every value in the column of its name; settings as dlt's own `redshift` has them."""
+
+    def resolve_destination_name(self, destination_name: str | None) -> str:
+        """Return where its settings stand: under dlt's own name, unless another one is given."""
+        return destination_name or "redshift"
 
     @property
     def client_class(self) -> type[RedshiftClient]:

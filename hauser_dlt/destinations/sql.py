@@ -197,9 +197,11 @@ class SqlLedger:
             datetime.now(UTC),
         )
 
-    def settle(self) -> None:
+    def settle(self, load_id: str | None = None) -> None:
         """See `Ledger`."""
-        if any(row.complete for row in self._announced()):
+        if load_id:
+            self._query("DELETE FROM {pending} WHERE {load_id} = %s", load_id)
+        elif any(row.complete for row in self._announced()):
             self._query(f"DELETE FROM {{pending}} WHERE {{load_id}} IN ({_COMPLETE})")
             self._read_announcements = None
 
