@@ -1,15 +1,29 @@
 """The servers that the tests talk to behave as the real ones are documented to, and fail on demand."""
 
+import io
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import s3fs
+from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError
+from google.cloud.bigquery import (
+    LoadJobConfig,
+    QueryJobConfig,
+    ScalarQueryParameter,
+    SchemaField,
+    Table,
+    TimePartitioning,
+)
 from servers.faulty import Fault
 
 PATIENCE = 60  # seconds
 UPLOAD = "^(PUT|POST) "
+ADDING = ["ALLOW_FIELD_ADDITION"]
 _numbers = count(1)
 
 
@@ -56,9 +70,8 @@ def test_requests_are_noted_in_their_order(store, place):
     assert downloaded.method == "GET"
 
 
-@pytest.mark.parametrize("when", ["before", "during", "after"])
-def test_a_connection_that_drops_is_made_again(store, place, when):
-    store.faults.append(fault := Fault(UPLOAD, "drop", when=when))
+def test_a_connection_that_drops_is_made_again(store, place):
+    store.faults.append(fault := Fault(UPLOAD, "drop", when="during"))
     store.fs().pipe_file(f"{place}/a", b"0123456789")
 
     assert fault.hits == 1
@@ -133,15 +146,150 @@ def test_s3_finds_its_users_by_their_environment_alone(s3, monkeypatch):
     assert s3.bucket in fs.ls("")
 
 
+DAY = datetime(2024, 5, 1, tzinfo=UTC)
+COLUMNS = "`EventStart` TIMESTAMP, `PageUrl` STRING, `IndvId` INT64"
+
+
+class Warehouse:
+    """A dataset of BigQuery that is one test's own, seen through Google's client."""
+
+    def __init__(self, client, dataset, gcs):
+        self.client = client
+        self.dataset = client.create_dataset(dataset).dataset_id
+        self.bucket = gcs
+
+    def query(self, sql):
+        return [tuple(row) for row in self.client.query_and_wait(sql.replace("d.", f"{self.dataset}."))]
+
+    def load(self, table, *rows, way="upload", **options):
+        packed = io.BytesIO()
+        pyarrow.parquet.write_table(pa.Table.from_pylist(list(rows)), packed)
+        config = LoadJobConfig(source_format="PARQUET", create_disposition="CREATE_NEVER", **options)
+        begin, arguments = self.client.load_table_from_file, {"job_config": config}
+        source = io.BytesIO(packed.getvalue())
+        if way == "gs":
+            begin, source = self.client.load_table_from_uri, f"gs://{self.bucket.bucket}/{self.dataset}/a b.parquet"
+            self.bucket.fs().pipe_file(source, packed.getvalue())
+        elif way == "at once":
+            arguments["size"] = len(packed.getvalue())
+        return begin(source, f"{self.dataset}.{table}", **arguments).result(retry=None)
+
+    def partitioning(self, table):
+        found = self.client.get_table(f"{self.dataset}.{table}").time_partitioning
+        return found and (found.type_, found.field, found.expiration_ms)
+
+    def by_ingestion(self, table):
+        made = Table(f"{self.client.project}.{self.dataset}.{table}", [SchemaField("IndvId", "INTEGER")])
+        made.time_partitioning = TimePartitioning(expiration_ms=1000)
+        return self.client.create_table(made)
+
+
 @pytest.fixture
-def dataset(bigquery):
-    """A dataset of BigQuery that is this test's own."""
-    name = f"servers{next(_numbers)}"
+def warehouse(bigquery, gcs):
     with bigquery.client() as client:
-        client.create_dataset(name)
-    return name
+        yield Warehouse(client, f"servers{next(_numbers)}", gcs)
 
 
-def test_bigquery_answers(bigquery, dataset):
-    with bigquery.client() as client:
-        assert [tuple(row) for row in client.query_and_wait("SELECT 1")] == [(1,)]
+def test_bigquery_loads_by_column_name_whatever_its_case_and_alters_nothing(warehouse):
+    warehouse.query(f"CREATE TABLE d.t ({COLUMNS}, mine STRING)")
+    moment = DAY + timedelta(microseconds=1)
+    for way in ("upload", "at once", "gs"):
+        warehouse.load("t", {"indvid": 2**60 + 1, "PAGEURL": "", "EventStart": moment}, {"PageUrl": None}, way=way)
+
+    rows = warehouse.query("SELECT * FROM d.t")
+    assert len(rows) == 6
+    assert set(rows) == {(moment, "", 2**60 + 1, None), (None, None, None, None)}
+
+
+def test_bigquery_removes_by_parameters_and_says_how_many(warehouse):
+    warehouse.query(f"CREATE TABLE d.t ({COLUMNS})")
+    warehouse.query("INSERT INTO d.t (IndvId, EventStart) VALUES (1, TIMESTAMP '2024-05-01'), (2, NULL)")
+    config = QueryJobConfig(query_parameters=[ScalarQueryParameter(None, "TIMESTAMP", DAY)])
+    job = warehouse.client.query(f"DELETE FROM {warehouse.dataset}.t WHERE EventStart = ?", config)
+
+    assert job.result().num_dml_affected_rows == 1
+    assert warehouse.query("SELECT IndvId FROM d.t") == [(2,)]
+
+
+def test_bigquery_keeps_how_a_table_is_partitioned(warehouse):
+    declared = {
+        f"CREATE TABLE d.a ({COLUMNS}) CLUSTER BY PageUrl": None,
+        f"CREATE TABLE d.b ({COLUMNS}) PARTITION BY DATE(EventStart)": ("DAY", "EventStart", None),
+        "ALTER TABLE d.b SET OPTIONS (description='x', partition_expiration_days=1)": ("DAY", "EventStart", 86_400_000),
+        "ALTER TABLE d.b SET OPTIONS (partition_expiration_days=NULL)": ("DAY", "EventStart", None),
+        f"CREATE TABLE d.c ({COLUMNS}) PARTITION BY _PARTITIONDATE OPTIONS (partition_expiration_days=1.5)": (
+            ("DAY", None, 129_600_000)
+        ),
+    }
+    for sql, partitioning in declared.items():
+        warehouse.query(sql)
+        assert warehouse.partitioning(sql.partition("d.")[2][0]) == partitioning
+
+
+def test_bigquery_lets_the_expiration_be_changed_but_not_the_partitioning(warehouse):
+    warehouse.query(f"CREATE TABLE d.t ({COLUMNS}) PARTITION BY DATE(EventStart)")
+    table = warehouse.client.get_table(f"{warehouse.dataset}.t")
+    table.time_partitioning = TimePartitioning(field="EventStart", expiration_ms=5000)
+    warehouse.client.update_table(table, ["time_partitioning"])
+    assert warehouse.partitioning("t") == ("DAY", "EventStart", 5000)
+
+    table.time_partitioning = TimePartitioning()
+    with pytest.raises(BadRequest, match="Cannot change partitioning spec"):
+        warehouse.client.update_table(table, ["time_partitioning"])
+
+
+def test_bigquery_loads_into_a_day_of_ingestion(warehouse):
+    assert warehouse.by_ingestion("t").time_partitioning.expiration_ms == 1000
+    warehouse.load("t", {"IndvId": 1})
+    job = warehouse.load("t$20240501", {"IndvId": 2, "more": "x"}, schema_update_options=ADDING)
+    warehouse.load("t$20240502", {"IndvId": 3}, way="gs")
+    warehouse.load("t$20240501", {"IndvId": 4}, way="at once", write_disposition="WRITE_TRUNCATE")
+
+    assert job.destination.table_id == "t$20240501"
+    assert warehouse.query("SELECT IndvId FROM d.t WHERE _PARTITIONTIME = TIMESTAMP '2024-05-01'") == [(4,)]
+    assert warehouse.query("SELECT IndvId FROM d.t WHERE _PARTITIONDATE = DATE '2024-05-02'") == [(3,)]
+    assert sorted(warehouse.query("SELECT * FROM d.t")) == [(1, None), (3, None), (4, None)]
+    assert [table.table_id for table in warehouse.client.list_tables(warehouse.dataset)] == ["t"]
+
+
+def test_bigquery_loads_into_a_day_of_events_only_what_belongs_there(warehouse):
+    warehouse.query(f"CREATE TABLE d.t ({COLUMNS}) PARTITION BY DATE(EventStart)")
+    warehouse.load("t$20240501", {"EventStart": DAY})
+    with pytest.raises(BadRequest, match="different partitions"):
+        warehouse.load("t$20240502", {"EventStart": DAY})
+
+    assert warehouse.query("SELECT EventStart FROM d.t") == [(DAY,)]
+
+
+def test_bigquery_refuses_what_does_not_fit(warehouse):
+    warehouse.by_ingestion("t")
+    for row, table, error in (
+        ({"IndvId": "x"}, "t", "Could not convert"),
+        ({"IndvId": "x"}, "t$20240501", "Could not convert"),
+        ({"more": "x"}, "t", "Cannot add fields"),
+        ({"more": "x"}, "t$20240501", r"t\$20240501. Cannot add fields"),
+        ({"IndvId": 1}, "nope", "Not found: Table"),
+        ({"IndvId": 1}, "nope$20240501", "Not found: Table"),
+    ):
+        with pytest.raises(GoogleAPICallError, match=error):
+            warehouse.load(table, row)
+
+    assert warehouse.query("SELECT * FROM d.t") == []
+
+
+def test_jobs_of_bigquery_fail_on_demand_and_load_nothing(warehouse, bigquery):
+    warehouse.query(f"CREATE TABLE d.t ({COLUMNS})")
+    quota = "Quota exceeded: Your table exceeded quota for imports or query appends per table"
+    for way in ("upload", "at once", "gs"):
+        bigquery.faults.append(Fault("^POST /.*/jobs", "fail", reason="quotaExceeded", message=quota))
+        with pytest.raises(Forbidden, match=quota):
+            warehouse.load("t", {"IndvId": 1}, way=way)
+
+    assert warehouse.query("SELECT IndvId FROM d.t") == []
+
+
+def test_bigquery_refuses_requests_on_demand(warehouse, bigquery):
+    bigquery.faults.append(Fault("^POST .*/queries", "error", status=403, reason="accessDenied", message="no access"))
+
+    with pytest.raises(Forbidden, match="no access"):
+        warehouse.query("SELECT 1")

@@ -19,6 +19,7 @@ from google.cloud import bigquery as google
 
 from servers.faulty import Fault, Faulty, Request, listening
 from servers.gcs import PROJECT, error, logged_in, write_login
+from servers.partitions import Partitions
 from servers.postgres import free_port
 
 HOME = Path(__file__).parent.parent.parent / ".venv-bigquery"  # see install_bigquery.py
@@ -45,7 +46,7 @@ class BigQuery:
 
     @property
     def faults(self) -> list[Fault]:
-        """What goes wrong."""
+        """What goes wrong; an `error` has Google's `reason`, and so has a job that is made to `fail`."""
         return self.proxy.faults
 
     def environ(self) -> dict[str, str]:
@@ -73,7 +74,7 @@ def bigquery(buckets: Path) -> Iterator[BigQuery]:
         raise Unavailable("there is no BigQuery to test with: `make test` installs it where it finds a Python 3.13")
     folder = Path(tempfile.mkdtemp(prefix="hauser-bigquery-"))
     try:
-        with _server(folder, buckets) as port, listening(proxy := Faulty(free_port(), port, error)):
+        with _server(folder, buckets) as port, listening(proxy := Partitions(free_port(), port, error)):
             yield BigQuery(proxy, write_login(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
