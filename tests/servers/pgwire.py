@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 PROTOCOL_3 = 196608
-SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
+SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 _AUTHENTICATION_DONE = (0, 12)
 """The server's steps that the client does not answer."""
 
@@ -63,15 +63,6 @@ def startup(parameters: Mapping[str, str]) -> bytes:
     """Return the frame that opens a session."""
     body = b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items()) + b"\0"
     return struct.pack("!II", len(body) + 8, PROTOCOL_3) + body
-
-
-def cancel(body: bytes) -> bytes:
-    """Return the frame that asks for an end of what a session does.
-
-    Args:
-        body: the session's key.
-    """
-    return struct.pack("!II", len(body) + 8, CANCEL_REQUEST) + body
 
 
 def strings(body: bytes) -> list[str]:

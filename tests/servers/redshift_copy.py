@@ -1,23 +1,21 @@
-"""What COPY reads: objects in S3, and their rows in the text that PostgreSQL's COPY FROM STDIN takes."""
+"""Files as Redshift's COPY reads them, and their rows in the text that PostgreSQL's COPY FROM STDIN takes."""
 
 import gzip
 import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-import botocore.config
-import botocore.session
 import pyarrow as pa
 import pyarrow.parquet
-from botocore.exceptions import BotoCoreError, ClientError
 
 from servers.redshift_ddl import MAX_BYTES
 from servers.redshift_lexer import Refused
+from servers.redshift_s3 import trouble
 from servers.redshift_sql import Copy
 
 _FOR_COLUMNAR = {"ACCEPTINVCHARS", "FILLRECORD", "STATUPDATE", "MANIFEST", "EXPLICIT_IDS", "SERIALIZETOJSON", "PARQUET"}
@@ -26,7 +24,6 @@ _FOR_JSON = {
     *("JSON", "GZIP", "REGION", "TRUNCATECOLUMNS", "DATEFORMAT", "TIMEFORMAT", "MAXERROR", "COMPUPDATE", "STATUPDATE"),
     *("ACCEPTINVCHARS", "BLANKSASNULL", "EMPTYASNULL", "TRIMBLANKS", "ROUNDEC", "ACCEPTANYDATE", "ENCODING"),
 }
-_SESSION = botocore.session.Session()  # one for all: it takes a while to read what S3 can do
 _MAX_OBJECT = 4 * 1024 * 1024  # bytes that one JSON object may have
 
 
@@ -45,81 +42,11 @@ class Column:
     required: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where COPY reads."""
-
-    endpoint: str
-    key: str
-    secret: str
-    token: str | None
-    region: str
-
-    def objects(self, url: str) -> dict[str, bytes]:
-        """Return all objects whose key begins as the address says.
-
-        Raises:
-            Refused: S3 does not hand them out, or there are none.
-        """
-        name, _, prefix = url.removeprefix("s3://").partition("/")
-        client = _SESSION.create_client(
-            "s3",
-            region_name=self.region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            aws_session_token=self.token,
-            config=botocore.config.Config(
-                s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}
-            ),
-        )
-        try:
-            listed = client.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
-            keys = [found["Key"] for page in listed for found in page.get("Contents", [])]
-            found = {key: client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
-        except ClientError as exc:
-            raise _s3_error(exc.response, f"Listing bucket={name} prefix={prefix}") from exc
-        except BotoCoreError as exc:
-            raise trouble(f"S3CurlException: {exc}", 8001, url) from exc
-        finally:
-            client.close()
-        if not found:
-            raise trouble(f"The specified S3 prefix '{prefix}' does not exist", 8001, url)
-        return found
-
-
-def trouble(message: str, code: int, context: str) -> Refused:
-    """Return an error of the kind that Redshift's compute nodes tell."""
-    detail = f"\n  error:  {message}\n  code:      {code}\n  context:   {context}\n"
-    return Refused("XX000", message, detail)
-
-
 def load_error(table: str) -> Refused:
     """Return what COPY says of a row that cannot be loaded."""
     return Refused(
         "XX000", f"Load into table '{table}' failed.  Check 'sys_load_error_detail' system table for details."
     )
-
-
-def access(copy: Copy, roles: Mapping[str, tuple[str, str]], user: str) -> tuple[str, str, str | None]:
-    """Return the key, the secret and the token that a statement means.
-
-    Raises:
-        Refused: it names none, or none that may be used.
-    """
-    said = copy.options
-    given = dict(part.split("=", 1) for part in said.get("CREDENTIALS", "").split(";") if "=" in part)
-    if "aws_access_key_id" in given:
-        return given["aws_access_key_id"], given["aws_secret_access_key"], given.get("token")
-    if "ACCESS_KEY_ID" in said and "SECRET_ACCESS_KEY" in said:
-        return said["ACCESS_KEY_ID"], said["SECRET_ACCESS_KEY"], said.get("SESSION_TOKEN")
-    role = said.get("IAM_ROLE") or given.get("aws_iam_role")
-    if role is None:
-        raise Refused("42601", "The COPY command needs IAM_ROLE, CREDENTIALS or ACCESS_KEY_ID and SECRET_ACCESS_KEY")
-    if role not in roles:
-        who = f"arn:aws:redshift:us-east-1:123456789012:dbuser:stand-in/{user}"
-        raise trouble(f"User {who} is not authorized to assume IAM Role {role}", 8001, "IAM Role=" + role)
-    return *roles[role], None
 
 
 def check_options(copy: Copy) -> None:
@@ -227,19 +154,6 @@ def json_rows(copy: Copy, content: bytes, columns: list[Column], table: str) -> 
 def encoded(rows: Iterator[list[Any]]) -> bytes:
     """Return rows as COPY FROM STDIN takes them."""
     return b"".join(("\t".join(map(_cell, row)) + "\n").encode() for row in rows)
-
-
-_SAID_BY_S3 = {
-    "NoSuchBucket": "The specified bucket does not exist",
-    "AccessDenied": "Access Denied",
-    "InvalidAccessKeyId": "The AWS Access Key Id you provided does not exist in our records.",
-}
-
-
-def _s3_error(response: Mapping[str, Any], context: str) -> Refused:
-    code, status = response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
-    message = _SAID_BY_S3.get(code, response["Error"]["Message"])
-    return trouble(f"S3ServiceException:{message},Status {status},Error {code},CanRetry 1", 8001, context)
 
 
 class _Number(str):
