@@ -68,7 +68,10 @@ def to_postgres(places):
 
 
 def to_redshift(places):
-    return to_s3(places) | {"DESTINATION__REDSHIFT__CREDENTIALS": places("redshift_server").dsn()}
+    return to_s3(places) | {
+        "DESTINATION__REDSHIFT__CREDENTIALS": places("redshift_server").dsn(),
+        "DESTINATION__FILESYSTEM__BUCKET_URL": "s3://events/staged",
+    }
 
 
 def to_bigquery(places):

@@ -2,91 +2,25 @@
 
 import gzip
 import io
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-import botocore.session
 import dlt
 import psycopg2
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 from dlt.pipeline.exceptions import PipelineStepFailed
-from servers.postgres import Postgres, free_port
+from servers.postgres import Postgres
 from servers.redshift import Fault, Redshift, redshift
+from servers.s3 import NOBODY, S3, WRITER
 
-KEY, SECRET = "AKIALOADER", "s3-s3cret"
-READER = ("AKIAREADER", "s3-s3cret-too")
-_SESSION = botocore.session.Session()
-_LISTENERS = ("master", "volume", "filer", "s3", "admin")
-_OFF = ("-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")
-
-
-@dataclass(frozen=True)
-class S3:
-    endpoint_url: str
-    bucket: str
-
-    def credentials(self) -> dict[str, str]:
-        return {
-            "aws_access_key_id": KEY,
-            "aws_secret_access_key": SECRET,
-            "endpoint_url": self.endpoint_url,
-            "region_name": "us-east-1",
-        }
-
-    @property
-    def client(self) -> Any:
-        given = {name: value for name, value in self.credentials().items() if name != "region_name"}
-        return _SESSION.create_client("s3", region_name="us-east-1", **given)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
-    """An S3 with one bucket, for as long as there is none in conftest.py."""
-    home = Path(tempfile.mkdtemp(prefix="hauser-s3-"))
-    identities = [
-        {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
-        for name, key, secret, actions in (("loader", KEY, SECRET, ["Admin"]), ("nobody", *READER, []))
-    ]
-    (home / "s3.json").write_text(json.dumps({"identities": identities}))
-    ports = {f"{name}.port{kind}": free_port() for name in _LISTENERS for kind in ("", ".grpc")}
-    flags = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": home, "s3.config": home / "s3.json"} | ports
-    weed = [
-        Path(sys.executable).with_name("weed"),
-        "mini",
-        *_OFF,
-        *(f"-{name}={value}" for name, value in flags.items()),
-    ]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(weed, stdout=log, stderr=log, env={"TMPDIR": str(home)}, cwd=home)
-    try:
-        running = S3(f"http://127.0.0.1:{ports['s3.port']}", "events")
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                running.client.create_bucket(Bucket="events")
-                break
-            except (BotoCoreError, ClientError):
-                assert time.monotonic() < deadline, (home / "log").read_text()
-                time.sleep(0.05)
-        yield running
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(home, ignore_errors=True)
+KEY, SECRET = WRITER
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +266,7 @@ def test_json_goes_by_name_in_lower_case(sql, put, line, options, expected):
     ],
 )
 def test_copy_gets_only_where_its_statement_may(sql, put, warehouse, login, bucket, expected):
-    warehouse.roles.update({"arn:known": (KEY, SECRET), "arn:nobody": READER})
+    warehouse.roles.update({"arn:known": (KEY, SECRET), "arn:nobody": NOBODY})
     warehouse.elsewhere["far"] = "eu-west-1"
     sql("CREATE TABLE t (n BIGINT)")
     url = put(parquet([{"n": 1}])).replace("//events", f"//{bucket}")
@@ -442,7 +376,7 @@ def put(s3: S3) -> Callable[..., str]:
     """Write an object and return its address."""
 
     def write(content: bytes, name: str = "file") -> str:
-        s3.client.put_object(Bucket=s3.bucket, Key=f"{run}/{name}", Body=content)
+        s3.fs().pipe_file(f"{s3.bucket}/{run}/{name}", content)
         return f"s3://{s3.bucket}/{run}/{name}"
 
     run = f"put{next(_numbers)}"

@@ -114,7 +114,7 @@ def put(store, path, timeout=PATIENCE):
 
 @pytest.mark.parametrize(
     ("key", "secret", "status"),
-    [("AKIALOADER", "wrong", "signature"), ("AKIANOBODY", "wrong", "does not exist"), ("", "", "Access Denied")],
+    [("AKIALOADER", "wrong", "signature"), ("AKIASTRANGER", "wrong", "does not exist"), ("", "", "Access Denied")],
 )
 def test_s3_refuses_wrong_keys(s3, key, secret, status):
     fs = s3fs.S3FileSystem(anon=not key, key=key, secret=secret, endpoint_url=s3.endpoint_url, skip_instance_cache=True)

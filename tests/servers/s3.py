@@ -23,6 +23,7 @@ from servers.postgres import free_port
 
 WRITER = ("AKIALOADER", "s3-s3cret-of-the-loader")
 READER = ("AKIAREADER", "s3-s3cret-of-the-reader")
+NOBODY = ("AKIANOBODY", "s3-s3cret-of-nobody")  # known, and allowed nothing
 REGION = "us-east-1"
 _PATIENCE = 30.0  # seconds
 _LISTENERS = ("master", "volume", "filer", "s3", "admin")
@@ -126,7 +127,11 @@ def s3(bucket: str = "events") -> Iterator[S3]:
 def _server(home: Path) -> Iterator[int]:
     identities = [
         {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
-        for name, (key, secret), actions in (("loader", WRITER, ["Admin"]), ("reader", READER, ["Read", "List"]))
+        for name, (key, secret), actions in (
+            ("loader", WRITER, ["Admin"]),
+            ("reader", READER, ["Read", "List"]),
+            ("nobody", NOBODY, []),
+        )
     ]
     (home / "s3.json").write_text(json.dumps({"identities": identities}))
     ports = {f"{name}.port{kind}": free_port() for name in _LISTENERS for kind in ("", ".grpc")}
