@@ -74,10 +74,11 @@ def _translate(exc: BaseException) -> HauserError:
             return ConfigError(_lacking(error))
         if isinstance(error, (ConfigurationException, MissingDependencyException)):
             return ConfigError(_line(error))
+    for text in map(_line, reversed(chain)):  # the innermost is the briefest
+        for pattern, kind, advice in _WHAT_TO_DO:
+            if pattern.search(text):
+                return kind(f"{_BEGINNINGS[kind]}: {text}; {advice}")
     text = _line(chain[-1])
-    for pattern, kind, advice in _WHAT_TO_DO:
-        if pattern.search(text):
-            return kind(f"{_BEGINNINGS[kind]}: {text}; {advice}")
     unreachable = any(isinstance(error, DestinationConnectionError) for error in chain) or _PASSES.search(text)
     kind = (ConfigError if _LASTS.search(text) else TransientError) if unreachable else LoadError
     return kind(f"{_BEGINNINGS[kind]}: {text}")

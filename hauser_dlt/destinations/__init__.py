@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
-from dlt.destinations.adapters import bigquery_adapter
+from dlt.destinations.impl.bigquery.bigquery_adapter import PARTITION_EXPIRATION_DAYS_HINT
 from dlt.destinations.sql_client import WithSqlClient
 
 from hauser_dlt.configuration import Configuration, find
@@ -71,9 +71,10 @@ class Target:
         if isinstance(self.destination, dlt.destinations.bigquery):
             from hauser_dlt.destinations.bigquery import BY_INGESTION
 
-            events.apply_hints(additional_table_hints={BY_INGESTION: tables.export.by_ingestion})
+            hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
             if not tables.export.columns and config.run.partition_expiration:
-                bigquery_adapter(events, partition_expiration_days=config.run.partition_expiration // DAY)
+                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration // DAY
+            events.apply_hints(additional_table_hints=hints)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
         """Have BigQuery drop the days of an existing table when the settings say so; without a setting it is let be."""
