@@ -316,6 +316,12 @@ class RunSettings:
     pipeline_name: str = setting(
         "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
     )
+    refresh_for: timedelta = setting(
+        "0",
+        duration,
+        "Windows that were loaded when their events were younger than this are loaded once more, when they are older:"
+        ' with "24h" late events come in although export_delay is short; "0" loads each window once.',
+    )
     staging: str = setting(
         "",
         one_of("", "filesystem"),

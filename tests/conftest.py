@@ -141,7 +141,6 @@ class Told:
 
     def read(self, window: Window, tally: Tally) -> None:
         """See `Report`."""
-        assert window not in self.tallies
         self.tallies[window] = tally
 
     def loaded(self, package: Package) -> None:
@@ -169,7 +168,15 @@ class Runs:
         """Load what is ready at `now`, in this process."""
         told = Told()
         with self.sync(**settings) as sync:
-            sync.run(sync.plan(now, start, end), told)
+            for plan in sync.plans(now, start, end):
+                sync.run(plan, told)
+        return told
+
+    def reload(self, now: datetime, start: datetime, end: datetime, **settings: Any) -> Told:
+        """Load a stretch again, in this process."""
+        told = Told()
+        with self.sync(**settings) as sync:
+            sync.run(sync.plan_reload(now, Window(start, end)), told)
         return told
 
     @contextmanager

@@ -21,6 +21,7 @@ from hauser_dlt.configuration import Configuration, configure, read_run, read_so
 from hauser_dlt.destinations.files import FilesLedger
 from hauser_dlt.destinations.sql import SqlLedger
 from hauser_dlt.sync import Sync
+from hauser_dlt.windows import Window
 
 PATIENCE = 60  # seconds
 
@@ -72,14 +73,19 @@ class _Killer:
 
 
 def _run(
-    settings: Mapping[str, Any], now: datetime, span: tuple[datetime | None, datetime | None], kill_at: int
+    settings: Mapping[str, Any],
+    now: datetime,
+    span: tuple[datetime | None, datetime | None],
+    reload: tuple[datetime, datetime] | None,
+    kill_at: int,
 ) -> None:
     killer = _Killer(kill_at)
     for kind, name in _STEPS:
         setattr(kind, name, killer.around(getattr(kind, name), name))
     configure(settings)
     with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
-        sync.run(sync.plan(now, *span), _Silent())
+        plan = sync.plan_reload(now, Window(*reload)) if reload else sync.plan(now, *span)
+        sync.run(plan, _Silent())
 
 
 class _Silent:
@@ -92,9 +98,10 @@ def run_until_killed(
     now: datetime,
     kill_at: int,
     span: tuple[datetime | None, datetime | None] = (None, None),
+    reload: tuple[datetime, datetime] | None = None,
 ) -> bool:
     """Run in a process of its own; return whether it was killed, because there were that many steps."""
-    process = _PROCESSES.Process(target=_run, args=(settings, now, span, kill_at))
+    process = _PROCESSES.Process(target=_run, args=(settings, now, span, reload, kill_at))
     process.start()
     process.join(PATIENCE)
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode

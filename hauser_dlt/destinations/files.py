@@ -27,7 +27,7 @@ from hauser_dlt import decode
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import LoadError
-from hauser_dlt.ledger import SyncRow
+from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.source import Reader, empty_batch
 from hauser_dlt.windows import DAY, Group, Window, uncovered
 
@@ -236,13 +236,25 @@ class FilesLedger:
         recent = [file for file in self._all(self._sync_files) if file.window.end > since]
         return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
-    def rows(self) -> list[SyncRow]:
+    def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
         for file in self._all(self._sync_files):
-            half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
-            rows += self._rows(file) if file.load_id in self._complete else half
-        return sorted(rows, key=lambda row: row.end)
+            if within is None or file.window.overlaps(within):
+                half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
+                rows += self._rows(file) if file.load_id in self._complete else half
+        touching = (row for row in rows if within is None or row.window.overlaps(within))
+        return sorted(touching, key=lambda row: row.end)
+
+    def whole(self, stretch: Window) -> Window:
+        """See `Ledger`. What can go is a load, with all its files."""
+        while True:
+            touched = [file.load_id for file in self._all(self._sync_files) if file.window.overlaps(stretch)]
+            spans = [stretch, *(f.window for load_id in touched for f in self._sync_files[load_id])]
+            wider = Window(min(span.start for span in spans), max(span.end for span in spans))
+            if wider == stretch:
+                return stretch
+            stretch = wider
 
     def widened(self, stretch: Window) -> Window:
         """See `Ledger`. A file cannot be cut."""
@@ -254,7 +266,7 @@ class FilesLedger:
                 )
         return stretch
 
-    def dead(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
         files = [*self._all(self._event_files), *self._all(self._sync_files)]
         touching = {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
@@ -275,20 +287,30 @@ class FilesLedger:
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. The files' names are announcement enough."""
 
-    def disinherit(self, since: datetime) -> None:
+    def disinherit(self, since: datetime, until: datetime | None = None) -> None:
         """See `Ledger`. The Go hauser's files have other names, and each was whole or not there."""
 
     def connected(self) -> AbstractContextManager[None]:
         """See `Ledger`."""
         return nullcontext()
 
-    def announced(self) -> set[str]:
+    def announced(self) -> list[Announcement]:
         """See `Ledger`."""
-        return set()
+        return []
 
     def settle(self, load_id: str | None = None) -> None:
-        """See `Ledger`."""
+        """See `Ledger`. Which loads share a stretch can be told by the names of their files."""
         self._look_again()
+        doubled: set[str] = set()
+        before: list[_File] = []
+        for file in sorted(self._all(self._sync_files), key=lambda file: file.window):
+            before = [other for other in before if other.window.overlaps(file.window)]
+            doubled |= {other.load_id for other in before} | ({file.load_id} if before else set())
+            before.append(file)
+        rows = [row for load in doubled & self._complete for file in self._sync_files[load] for row in self._rows(file)]
+        kept = {row.load_id for row in set(rows) - set(superseded(rows))}
+        if gone := {row.load_id for row in rows if row.load_id} - kept:
+            self.remove(gone)
 
     def _look_again(self) -> None:
         self._client.fs_client.invalidate_cache()
