@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from hauser_dlt import decode
+from hauser_dlt import decode, runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
-from hauser_dlt.errors import LoadError
+from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.source import Reader, empty_batch
 from hauser_dlt.windows import DAY, Group, Window, uncovered
@@ -218,6 +218,7 @@ class FilesLedger:
         self._client: Any = pipeline.destination_client()
         self._export_table = export_table
         self._sync_table = sync_table
+        self._pending = f"{sync_table}_pending"
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -268,24 +269,27 @@ class FilesLedger:
 
     def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
-        files = [*self._all(self._event_files), *self._all(self._sync_files)]
-        touching = {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
         # dlt's load ids are the time of their beginning, in seconds since 1970
-        old = {file.load_id for file in files if float(file.load_id) < (now - DAY).timestamp()} - self._complete
-        return sorted(touching | old)
+        begun = (now - DAY).timestamp()
+        files = (*self._all(self._event_files), *self._all(self._sync_files))
+        old = {file.load_id for file in files if float(file.load_id) < begun} - self._complete
+        return sorted((self._unowned(scope) | old) - self._notes.keys())
+
+    def _unowned(self, scope: Window) -> set[str]:
+        """Return the loads that have files in a stretch, and do not own their windows."""
+        files = (*self._all(self._event_files), *self._all(self._sync_files))
+        return {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
-            for file in (*self._sync_files.get(load_id, ()), *self._event_files.get(load_id, ())):
-                self._client.fs_client.rm_file(file.path)
+            for files in (self._sync_files, self._event_files, self._notes):
+                for file in files.get(load_id, ()):
+                    self._client.fs_client.rm_file(file.path)
         self._look_again()
 
     def clear(self, gaps: Iterable[Window]) -> None:
-        """See `Ledger`. Files that nobody owns are gone already, with their `dead` loads."""
-
-    def announce(self, load_id: str, span: Window) -> None:
-        """See `Ledger`. The files' names are announcement enough."""
+        """See `Ledger`. Files that nobody owns are gone already, with their loads."""
 
     def disinherit(self, since: datetime, until: datetime | None = None) -> None:
         """See `Ledger`. The Go hauser's files have other names, and each was whole or not there."""
@@ -294,13 +298,48 @@ class FilesLedger:
         """See `Ledger`."""
         return nullcontext()
 
+    def announce(self, load_id: str, span: Window) -> None:
+        """See `Ledger`. A small file beside the tables says who is loading."""
+        folder = self._client.get_table_dir(self._pending)
+        self._client.fs_client.makedirs(folder, exist_ok=True)
+        note = {"runner": runners.this(), "seen": datetime.now(UTC).isoformat()}
+        path = self._client.pathlib.join(folder, f"{stamp(span)}.{load_id}.json")
+        self._client.fs_client.pipe_file(path, orjson.dumps(note))
+
     def announced(self) -> list[Announcement]:
         """See `Ledger`."""
-        return []
+        self._look_again()
+        begun = [file for file in self._all(self._notes) if file.load_id not in self._complete]
+        return [note for note in map(self._announcement, begun) if note]
+
+    def _announcement(self, file: _File) -> Announcement | None:
+        try:
+            note = json.loads(self._client.fs_client.cat_file(file.path))
+            runner, seen = note["runner"], datetime.fromisoformat(note["seen"])
+        except FileNotFoundError:  # done since we looked
+            return None
+        except (KeyError, TypeError, ValueError):  # the process died while it wrote
+            runner, seen = None, datetime.min.replace(tzinfo=UTC)
+        return Announcement(file.load_id, file.window, runner, seen, complete=False)
 
     def settle(self, load_id: str | None = None) -> None:
-        """See `Ledger`. Which loads share a stretch can be told by the names of their files."""
+        """See `Ledger`."""
         self._look_again()
+        if load_id and load_id not in self._notes:
+            self.remove([load_id])
+            raise TransientError(f"another run has taken load {load_id} for dead; run again")
+        if done := {load_id} if load_id else self._notes.keys() & self._complete:
+            notes = [file for other in done for file in self._notes[other]]
+            under_way = self._notes.keys() - self._complete
+            # a kill may have come between the removal of a load's sync file and that of its events
+            half_removed = {load for note in notes for load in self._unowned(note.window)}
+            self.remove((self._superseded() | half_removed) - under_way)
+            for note in notes:
+                self._client.fs_client.rm_file(note.path)
+            self._look_again()
+
+    def _superseded(self) -> set[str]:
+        """Return the loads all of whose windows have been loaded again since; names tell which share a stretch."""
         doubled: set[str] = set()
         before: list[_File] = []
         for file in sorted(self._all(self._sync_files), key=lambda file: file.window):
@@ -309,12 +348,11 @@ class FilesLedger:
             before.append(file)
         rows = [row for load in doubled & self._complete for file in self._sync_files[load] for row in self._rows(file)]
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
-        if gone := {row.load_id for row in rows if row.load_id} - kept:
-            self.remove(gone)
+        return {row.load_id for row in rows if row.load_id} - kept
 
     def _look_again(self) -> None:
         self._client.fs_client.invalidate_cache()
-        for name in ("_event_files", "_sync_files", "_complete", "_judged"):
+        for name in ("_event_files", "_sync_files", "_notes", "_complete", "_judged"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -324,6 +362,11 @@ class FilesLedger:
     @cached_property
     def _sync_files(self) -> dict[str, list[_File]]:
         return self._by_load(self._sync_table)
+
+    @cached_property
+    def _notes(self) -> dict[str, list[_File]]:
+        """The announcements of loads."""
+        return self._by_load(self._pending)
 
     @cached_property
     def _complete(self) -> set[str]:
