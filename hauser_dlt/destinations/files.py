@@ -6,10 +6,11 @@ them into its load package and copies them to their place.
 """
 
 import filecmp
+import gzip
 import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -218,6 +219,7 @@ class FilesLedger:
         self._client: Any = pipeline.destination_client()
         self._export_table = export_table
         self._sync_table = sync_table
+        self._look_again()
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -266,7 +268,8 @@ class FilesLedger:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
             for file in (*self._sync_files.get(load_id, ()), *self._event_files.get(load_id, ())):
-                self._client.fs_client.rm_file(file.path)
+                with suppress(FileNotFoundError):  # its user was quicker
+                    self._client.fs_client.rm_file(file.path)
         self._look_again()
 
     def clear(self, gaps: Iterable[Window]) -> None:
@@ -332,8 +335,11 @@ class FilesLedger:
         return None if lost else rows
 
     def _rows(self, file: _File) -> list[SyncRow]:
-        with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
-            lines = stream.read().splitlines()
+        try:
+            content = self._client.fs_client.cat_file(file.path)
+        except FileNotFoundError:  # its user has taken it away since we looked
+            return []
+        lines = (gzip.decompress(content) if file.path.endswith(".gz") else content).splitlines()
         try:
             return [self._row(json.loads(line), file.load_id) for line in lines if line.strip()]
         except (KeyError, TypeError, ValueError) as exc:
