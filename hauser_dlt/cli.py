@@ -164,6 +164,9 @@ def _log(verbose: int, options: dict[str, Any]) -> None:
     logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     if verbose > 1:
         options.setdefault("runtime", {})["log_level"] = "INFO"
+    else:
+        for theirs in ("asyncio", "gcsfs", "google.auth"):  # they log what they raise, with all its traceback
+            logging.getLogger(theirs).setLevel(logging.CRITICAL)
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "datetime | None":

@@ -131,6 +131,14 @@ def url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def places(value: Any) -> tuple[str, ...]:
+    """Read a file's path or URL, or a list of them; "" is none."""
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple) or not all(isinstance(place, str) for place in found):
+        raise ValueError("a path or URL, or a list of them")
+    return tuple(place.strip() for place in found if place.strip())
+
+
 def flag(value: Any) -> bool:
     """Read true or false."""
     if isinstance(value, bool):
@@ -338,6 +346,12 @@ class RunSettings:
         whole_days,
         'Of BigQuery only: after how long a day of events is dropped, in whole days ("720h"); "0" is never.',
     )
+    storage_only: bool = setting(
+        False,
+        flag,
+        "Of Redshift and BigQuery: only write the files into [destination.filesystem], as with destination ="
+        ' "filesystem"; nothing is loaded.',
+    )
     group_by_day: bool | None = setting(
         "auto",
         by_day,
@@ -352,8 +366,11 @@ class RunSettings:
     compress: bool = setting(
         False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."
     )
-    hauser_sync_file: str = setting(
-        "", text, "The checkpoint of a Go hauser, .sync.hauser; the first run starts there."
+    hauser_sync_file: tuple[str, ...] = setting(
+        "",
+        places,
+        "The checkpoint of a Go hauser, .sync.hauser, in a folder or bucket, or a list of places where it may lie;"
+        " the first run starts at the newest.",
     )
     working_dir: str = setting(
         "", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.'

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,11 +19,13 @@ from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
+from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger, SyncRow
+from hauser_dlt.settings import moment
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
@@ -247,10 +249,8 @@ class Sync:
         return (last, last < cursor, False) if last else (self._first_start(now), True, False)
 
     def _first_start(self, now: datetime) -> datetime:
-        checkpoint = self._config.run.hauser_sync_file
-        if checkpoint and Path(checkpoint).is_file():
-            return read_checkpoint(Path(checkpoint))
-        return first_start(self._config.source, now)
+        found = [time for place in self._config.run.hauser_sync_file if (time := read_checkpoint(place))]
+        return max(found, default=None) or first_start(self._config.source, now)
 
     def _cursor(self) -> datetime | None:
         resources = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
@@ -436,18 +436,19 @@ def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Del
         yield delivery
 
 
-def read_checkpoint(path: Path) -> datetime:
-    """Return the time in a Go hauser's checkpoint file.
+def read_checkpoint(place: str) -> datetime | None:
+    """Return the time in a Go hauser's checkpoint file, a path or URL; None if there is no such file.
 
     Raises:
         ConfigError: the file does not hold one RFC 3339 time.
     """
-    text = path.read_text(errors="replace").strip()
-    try:
-        time = datetime.fromisoformat(text).replace(microsecond=0)  # bundles end on whole seconds
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except ValueError:
-        raise ConfigError(f"{path} holds {text[:40]!r}, not a time; put hauser's last sync point there") from None
+    text = read_text(place)
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if time := moment(text):
+            return time.replace(microsecond=0)  # bundles end on whole seconds
+    raise ConfigError(f"{place} holds {text[:40]!r}, not a time; put hauser's last sync point there")
 
 
 def refuse_conflicts(name: str, kinds: Mapping[str, Kind], table: Table) -> None:

@@ -93,6 +93,10 @@ _BEGINNINGS: dict[type[HauserError], str] = {
 
 def _lacking(error: ConfigFieldMissingException) -> str:
     """Say what is missing. dlt's own message runs to a page, and fails on providers of settings without a file."""
+    if error.spec_name.startswith("Filesystem") and error.fields == ["credentials"]:
+        return (
+            "the bucket's keys are missing: set them under [destination.filesystem.credentials] or in the environment"
+        )
     return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
 
 

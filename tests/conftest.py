@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import BucketTarget
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from servers.bigquery import BigQuery, Unavailable, bigquery
@@ -121,6 +122,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
             monkeypatch.setenv(name, value)
         staged = kind == "bigquery-staged"
         return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
+    if kind.startswith(("s3-", "gcs-")):
+        store, _, file_format = kind.partition("-")
+        at = request.getfixturevalue(store)
+        for name, value in at.environ().items() if store == "gcs" else ():
+            monkeypatch.setenv(name, value)
+        return BucketTarget(file_format, tmp_path, f"fs{next(_numbers)}", server=at)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +29,12 @@ MARKS = (LOAD_ID, ROW_WINDOW)
 MIDNIGHT = datetime(2024, 5, 1, tzinfo=UTC)  # a Wednesday
 HOUR = timedelta(hours=1)
 
+BUCKET_KINDS = ("s3-csv", "gcs-parquet")
+
 everywhere = pytest.mark.parametrize("target", KINDS, indirect=True)
 in_sql = pytest.mark.parametrize("target", SQL_KINDS, indirect=True)
 in_each_way = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet"], indirect=True)
+also_in_buckets = pytest.mark.parametrize("target", [*KINDS, *BUCKET_KINDS], indirect=True)
 in_files = pytest.mark.parametrize("target", FILE_KINDS, indirect=True)
 
 Row = dict[str, Any]
@@ -252,7 +256,7 @@ def _typed(row: Mapping[str, Any]) -> Row:
 
 
 def _parquet(file: Path) -> list[Row]:
-    table = pyarrow.parquet.read_table(file)
+    table = pyarrow.parquet.read_table(io.BytesIO(file.read_bytes()))
     return [_row(row, row.values()) for row in table.to_pylist()]
 
 

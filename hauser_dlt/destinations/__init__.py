@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.destination import Destination
@@ -90,7 +89,7 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     Raises:
         ConfigError: dlt knows no such destination, or it lacks a setting.
     """
-    if run.destination == "filesystem":
+    if run.destination == "filesystem" or run.storage_only:
         return _filesystem(run)
     try:
         destination: Any = Destination.from_reference(run.destination)
@@ -158,16 +157,12 @@ def _filesystem(run: RunSettings) -> Target:
     url = _bucket_url()
     if url.startswith("file:") or "://" not in url:
         url = Path(url.removeprefix("file://")).resolve().as_uri()
-    # The tables are to be folders right below bucket_url, so its last part takes the place of dlt's dataset.
-    base, _, name = url.rstrip("/").rpartition("/")
-    if not urlsplit(url).path.strip("/"):
-        base, name = url.rstrip("/"), run.dataset_name
     destination = Folder(
-        bucket_url=base,
+        bucket_url=url.rstrip("/"),
         destination_name="filesystem",
         layout=LAYOUT,
         extra_placeholders={"ext": extension_of(run.file_format)},
         enable_dataset_name_normalization=False,
         warn_unsafe_layout_separators=False,
     )
-    return Target(destination, name, True, url)
+    return Target(destination, run.dataset_name, True, url)

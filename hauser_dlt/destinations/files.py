@@ -6,10 +6,11 @@ them into its load package and copies them to their place.
 """
 
 import filecmp
+import gzip
 import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -219,6 +220,7 @@ class FilesLedger:
         self._export_table = export_table
         self._sync_table = sync_table
         self._pending = f"{sync_table}_pending"
+        self._look_again()
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -285,8 +287,12 @@ class FilesLedger:
         for load_id in load_ids:
             for files in (self._sync_files, self._event_files, self._notes):
                 for file in files.get(load_id, ()):
-                    self._client.fs_client.rm_file(file.path)
+                    self._remove(file)
         self._look_again()
+
+    def _remove(self, file: _File) -> None:
+        with suppress(FileNotFoundError):  # its user was quicker, or another run
+            self._client.fs_client.rm_file(file.path)
 
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`. Files that nobody owns are gone already, with their loads."""
@@ -335,7 +341,7 @@ class FilesLedger:
             half_removed = {load for note in notes for load in self._unowned(note.window)}
             self.remove((self._superseded() | half_removed) - under_way)
             for note in notes:
-                self._client.fs_client.rm_file(note.path)
+                self._remove(note)
             self._look_again()
 
     def _superseded(self) -> set[str]:
@@ -397,8 +403,11 @@ class FilesLedger:
         return None if lost else rows
 
     def _rows(self, file: _File) -> list[SyncRow]:
-        with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
-            lines = stream.read().splitlines()
+        try:
+            content = self._client.fs_client.cat_file(file.path)
+        except FileNotFoundError:  # its user has taken it away since we looked
+            return []
+        lines = (gzip.decompress(content) if file.path.endswith(".gz") else content).splitlines()
         try:
             return [self._row(json.loads(line), file.load_id) for line in lines if line.strip()]
         except (KeyError, TypeError, ValueError) as exc:
