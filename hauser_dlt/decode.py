@@ -7,15 +7,20 @@ short, not closed or not JSON raises CorruptBundleError, so that a window is nev
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NoReturn
 
+import msgspec
 import orjson
 
 from hauser_dlt.errors import CorruptBundleError
 
 Record = tuple[bytes, dict[str, Any]]
+
+numbers_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
+"""Parses JSON, but numbers with a point or an exponent stay text: `msgspec.Raw`, which is written as it was read."""
+_REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
 _PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
 _SLICE = 1 << 16  # compressed bytes at a time: zlib copies what it has not used at every call
@@ -97,26 +102,25 @@ class _Stream:
         """Return the next bytes, for a look or a message."""
         return bytes(self.buffer[self.start : self.start + size])
 
-    def line(self) -> bytes:
-        """Use up the bytes before the next line feed, or all that are left, and return them."""
-        searched = self.start
-        while (end := self.buffer.find(b"\n", searched)) < 0:
-            searched = len(self.buffer) - self.start  # where the buffer will go on, once `more` has cut its start
-            if not self.more():
-                return self.take(len(self.buffer))
-        return self.take(end)
-
     def take(self, end: int) -> bytes:
         """Use up the bytes before `end`, and return them."""
         taken = bytes(self.buffer[self.start : end])
         self.start = end
         return taken
 
+    def rest(self) -> Iterator[bytes]:
+        """Yield all bytes that are left, as they come."""
+        yield self.take(len(self.buffer))
+        yield from self._chunks
 
-def records(chunks: Iterable[bytes]) -> Iterator[Record]:
+
+def records(chunks: Iterable[bytes], parse: Callable[[bytes], Any] = orjson.loads) -> Iterator[Record]:
     """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
 
     The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold.
+
+    Args:
+        parse: `numbers_as_written`, or orjson's parser, to which the few records are left that another one refuses.
 
     Raises:
         CorruptBundleError: the bundle is not JSON, or ends before it is closed.
@@ -127,9 +131,9 @@ def records(chunks: Iterable[bytes]) -> Iterator[Record]:
             return
         case b"[":
             stream.start += 1
-            yield from _array(stream)
+            yield from _array(stream, parse)
         case b"{":
-            yield from _lines(stream)
+            yield from _lines(stream, parse)
         case _:
             _refuse(0, stream.shown(), "neither an array nor an object stands at its beginning")
 
@@ -138,15 +142,36 @@ def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
     raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
 
 
-def _lines(stream: _Stream) -> Iterator[Record]:
+def _lines(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
     """Yield the records of a bundle with one object a line."""
     number = 0
-    while stream.peek():
-        yield _record(stream.line().rstrip(b" \t\r"), number)
-        number += 1
+    for lines in _whole_lines(stream.rest()):
+        raws = [raw for line in lines if (raw := line.strip(b" \t\r"))]
+        try:
+            rows = list(map(parse, raws))
+        except _REFUSED:
+            rows = []
+        if {*map(type, rows)} == {dict}:
+            yield from zip(raws, rows, strict=True)
+        else:
+            yield from (_record(raw, number + i) for i, raw in enumerate(raws))
+        number += len(raws)
 
 
-def _array(stream: _Stream) -> Iterator[Record]:
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
+    begun: list[bytes] = []
+    for chunk in chunks:
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            begun.append(chunk)
+        else:
+            yield b"".join((*begun, chunk[:end])).split(b"\n")
+            begun = [chunk[end + 1 :]]
+    yield b"".join(begun).split(b"\n")
+
+
+def _array(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
     """Yield the records of an array, however it is laid out.
 
     Records are cut where one object seems to end and the next to begin. Where that is inside a record (a list
@@ -159,7 +184,7 @@ def _array(stream: _Stream) -> Iterator[Record]:
         while True:
             if stream.peek() != b"{":
                 _refuse(number, stream.shown(), "no object begins here")
-            yield _next_record(stream, number)
+            yield _next_record(stream, number, parse)
             number += 1
             follows = stream.peek()
             stream.start += 1
@@ -171,13 +196,13 @@ def _array(stream: _Stream) -> Iterator[Record]:
         _refuse(number, stream.shown(), "something follows the array's end")
 
 
-def _next_record(stream: _Stream, number: int) -> Record:
+def _next_record(stream: _Stream, number: int, parse: Callable[[bytes], Any]) -> Record:
     cut = _BETWEEN_RECORDS.search(stream.buffer, stream.start)
     if cut:
         try:
             raw = bytes(stream.buffer[stream.start : cut.start() + 1])
-            row = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            row = parse(raw)
+        except _REFUSED:
             pass
         else:
             stream.start = cut.start() + 1
