@@ -226,7 +226,8 @@ def read_batches(
     strict = read.api == "segment_export" and read.event_scope in ("", "events")
     batcher = Batcher(columns, window if strict else None, _marks(load_id, window.start))
     with delivery.path.open("rb") as file:
-        records = decode.records(decode.gunzip(iter(partial(file.read, 1 << 18), b"")))
+        pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
+        records = decode.records(pieces, decode.numbers_as_written)
         yield from batcher.batches(records, BATCH_ROWS)
     if not batcher.tally.rows:
         yield empty_batch(columns)  # the table has all its columns after the first run, events or not
