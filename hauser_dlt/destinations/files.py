@@ -9,6 +9,7 @@ import filecmp
 import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -85,7 +86,38 @@ class _JsonlWriter:
         self._stream.close()
 
 
-_WRITERS: dict[str, Any] = {"parquet": _ParquetWriter, "csv": _CsvWriter, "jsonl": _JsonlWriter}
+class _Behind:
+    """Has Arrow write in a thread: it needs no lock of Python's, so the next batch is decoded in the meantime."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._writing: Future[None] | None = None
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Write once the batch before this one is written: no more than two are held."""
+        self._wait()
+        self._writing = self._thread.submit(self._writer.write_batch, batch)
+
+    def close(self) -> None:
+        self._wait()
+        self._thread.shutdown()
+        self._writer.close()
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+
+
+def _arrow_writer(kind: Any) -> Callable[..., Any]:
+    return lambda path, schema, compress: _Behind(kind(path, schema, compress))
+
+
+_WRITERS: dict[str, Any] = {
+    "parquet": _arrow_writer(_ParquetWriter),
+    "csv": _arrow_writer(_CsvWriter),
+    "jsonl": _JsonlWriter,
+}
 
 
 def _open(path: Path, compress: bool) -> Any:
