@@ -87,13 +87,17 @@ class Batcher:
         columns: grows while records are read.
         window: rows whose `EventStart` lies outside are left out; None keeps all rows.
         marks: columns with one value for all rows (`_dlt_load_id`, say), appended to each batch.
+        floats: False if no value of a record is a float, since they were read `as_written`.
     """
 
-    def __init__(self, columns: Columns, window: Window | None, marks: Mapping[str, pa.Scalar]) -> None:
+    def __init__(
+        self, columns: Columns, window: Window | None, marks: Mapping[str, pa.Scalar], *, floats: bool = True
+    ) -> None:
         self.columns = columns
         self.tally = Tally()
         self._window = window
         self._marks = marks
+        self._at_once = {_TEXT} if floats else {_TEXT, _INTEGER}  # Arrow would take 1.5 for an integer
         self._first = len(columns.kinds)
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
         self._settled: set[str] = set()  # names of custom variables
@@ -135,10 +139,10 @@ class Batcher:
             keys.append(len(row))
             custom.append(_custom_vars(self._variables(row), raw, index, written))
         odd: dict[int, list[str]] = {}
-        texts = self._text_columns(rows)
+        easy = self._easy_columns(rows)
         arrays: dict[str, pa.Array] = {}
         for name in self._in_use:
-            values = texts[name] if name in texts else [row.get(name) for row in rows]
+            values = easy[name] if name in easy else [row.get(name) for row in rows]
             arrays[name], misfits = _column(self.columns.kinds[name], values, lambda i: written(i, name))  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
@@ -147,14 +151,15 @@ class Batcher:
             custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
         return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
 
-    def _text_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
-        """Return the columns of text at once, which is twice as fast as one by one; none if some value is no text."""
-        names = [name for name in self._in_use if _NATURAL[self.columns.kinds[name]] == _TEXT]
+    def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
+        """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
+        natural = {name: _NATURAL[self.columns.kinds[name]] for name in self._in_use}
+        easy = [(name, kind) for name, kind in natural.items() if kind in self._at_once]
         try:
-            struct = pa.array(rows, pa.struct([(name, pa.string()) for name in names]))
-        except pa.ArrowException:
+            struct = pa.array(rows, pa.struct(easy))
+        except (pa.ArrowException, OverflowError):
             return {}
-        return dict(zip(names, struct.flatten(), strict=True))
+        return dict(zip((name for name, _ in easy), struct.flatten(), strict=True))
 
     def _variables(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the custom variables of a row, and put its fields under the names of their columns."""
@@ -253,12 +258,12 @@ def _custom_vars(
 
 _write = msgspec.json.Encoder().encode
 
-_TEXT = pa.string()
+_TEXT, _INTEGER = pa.string(), pa.int64()
 _NATURAL: dict[Kind, pa.DataType] = {
     "text": _TEXT,
     "any": _TEXT,
-    "int": pa.int64(),
-    "int32": pa.int64(),
+    "int": _INTEGER,
+    "int32": _INTEGER,
     "float": pa.float64(),
     "bool": pa.bool_(),
     "timestamp": _TEXT,

@@ -17,9 +17,9 @@ from isal import isal_zlib
 from hauser_dlt.errors import CorruptBundleError
 
 Record = tuple[bytes, dict[str, Any]]
+_Parser = Callable[[bytes], Any]
 
-numbers_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
-"""Parses JSON, but numbers with a point or an exponent stay text: `msgspec.Raw`, which is written as it was read."""
+_parse_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
 _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
 _PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
@@ -114,18 +114,20 @@ class _Stream:
         yield from self._chunks
 
 
-def records(chunks: Iterable[bytes], parse: Callable[[bytes], Any] = orjson.loads) -> Iterator[Record]:
+def records(chunks: Iterable[bytes], *, as_written: bool = False) -> Iterator[Record]:
     """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
 
     The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold.
 
     Args:
-        parse: `numbers_as_written`, or orjson's parser, to which the few records are left that another one refuses.
+        as_written: numbers with a point or an exponent are no floats but `msgspec.Raw`, text that is written as it
+            was read. Only inside lists and objects of records with an oddity may floats be left.
 
     Raises:
         CorruptBundleError: the bundle is not JSON, or ends before it is closed.
     """
     stream = _Stream(chunks)
+    parse = _parse_as_written if as_written else orjson.loads
     match stream.peek():
         case b"":
             return
@@ -142,7 +144,7 @@ def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
     raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
 
 
-def _lines(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
+def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of a bundle with one object a line."""
     number = 0
     for lines in _whole_lines(stream.rest()):
@@ -154,7 +156,7 @@ def _lines(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
         if {*map(type, rows)} == {dict}:
             yield from zip(raws, rows, strict=True)
         else:
-            yield from (_record(raw, number + i) for i, raw in enumerate(raws))
+            yield from (_record(raw, number + i, parse) for i, raw in enumerate(raws))
         number += len(raws)
 
 
@@ -171,7 +173,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield b"".join(begun).split(b"\n")
 
 
-def _array(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
+def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of an array, however it is laid out.
 
     Records are cut where one object seems to end and the next to begin. Where that is inside a record (a list
@@ -196,7 +198,7 @@ def _array(stream: _Stream, parse: Callable[[bytes], Any]) -> Iterator[Record]:
         _refuse(number, stream.shown(), "something follows the array's end")
 
 
-def _next_record(stream: _Stream, number: int, parse: Callable[[bytes], Any]) -> Record:
+def _next_record(stream: _Stream, number: int, parse: _Parser) -> Record:
     cut = _BETWEEN_RECORDS.search(stream.buffer, stream.start)
     if cut:
         try:
@@ -211,7 +213,7 @@ def _next_record(stream: _Stream, number: int, parse: Callable[[bytes], Any]) ->
         # as much again: a record of any size is scanned a bounded number of times
         if not stream.more(max(len(stream.buffer) - stream.start, _PIECE)):
             _refuse(number, stream.shown(), "the bundle ends inside a record")
-    return _record(stream.take(end), number)
+    return _record(stream.take(end), number, parse)
 
 
 def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
@@ -230,7 +232,8 @@ def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
     return None
 
 
-def _record(raw: bytes, number: int) -> Record:
+def _record(raw: bytes, number: int, parse: _Parser) -> Record:
+    """Return a record that has got an oddity, or stands beside one that has."""
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
@@ -238,6 +241,9 @@ def _record(raw: bytes, number: int) -> Record:
         row = _parse_oddity(raw, number, exc)
     if not isinstance(row, dict):
         _refuse(number, raw, "a record is an object")
+    if parse is _parse_as_written and (floats := [key for key, value in row.items() if type(value) is float]):
+        texts = members(raw)
+        row |= {key: msgspec.Raw(texts[key]) for key in floats}
     return raw, row
 
 

@@ -224,10 +224,10 @@ def read_batches(
     window = delivery.bundle.window
     # data exports, and scopes of whole pages or visits, bring events from outside the window on purpose
     strict = read.api == "segment_export" and read.event_scope in ("", "events")
-    batcher = Batcher(columns, window if strict else None, _marks(load_id, window.start))
+    batcher = Batcher(columns, window if strict else None, _marks(load_id, window.start), floats=False)
     with delivery.path.open("rb") as file:
         pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
-        records = decode.records(pieces, decode.numbers_as_written)
+        records = decode.records(pieces, as_written=True)
         yield from batcher.batches(records, BATCH_ROWS)
     if not batcher.tally.rows:
         yield empty_batch(columns)  # the table has all its columns after the first run, events or not
