@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -87,7 +88,7 @@ class _JsonlWriter:
 
 
 class _Behind:
-    """Has Arrow write in a thread: it needs no lock of Python's, so the next batch is decoded in the meantime."""
+    """Has Arrow write in a thread: it needs no lock of Python's, so what comes next is decoded in the meantime."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -95,14 +96,22 @@ class _Behind:
         self._writing: Future[None] | None = None
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Write once the batch before this one is written: no more than two are held."""
-        self._wait()
-        self._writing = self._thread.submit(self._writer.write_batch, batch)
+        self._begin(self._writer.write_batch, batch)
+
+    def write(self, piece: bytes) -> None:
+        self._begin(self._writer.write, piece)
 
     def close(self) -> None:
+        try:
+            self._wait()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
+
+    def _begin(self, write: Callable[[Any], None], what: Any) -> None:
+        """Write once what came before is written: no more than two are held."""
         self._wait()
-        self._thread.shutdown()
-        self._writer.close()
+        self._writing = self._thread.submit(write, what)
 
     def _wait(self) -> None:
         if self._writing:
@@ -190,14 +199,15 @@ class WindowFiles:
     def _read_raw(self, delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
         """Unpack FullStory's own bytes into a file; reading the records along the way shows that it is whole."""
         path = self._new_path(delivery.bundle.window)
-        with delivery.path.open("rb") as packed, _open(path, self.compress) as stream:
+        file = _Behind(_open(path, self.compress))
+        with delivery.path.open("rb") as packed, closing(file):
 
             def pieces() -> Iterator[bytes]:
                 for piece in decode.gunzip(iter(partial(packed.read, 1 << 18), b"")):
-                    stream.write(piece)
+                    file.write(piece)
                     yield piece
 
-            tally = Tally(rows=sum(1 for _ in decode.records(pieces())))
+            tally = Tally(rows=decode.count(pieces()))
         if tally.rows:
             schema = empty_batch(columns).schema
             yield dlt.mark.with_file_import(str(path), _OPAQUE, tally.rows, hints=schema.empty_table())
