@@ -126,8 +126,8 @@ class Batcher:
             size -= len(part)
             yield part
 
-    def _slice(self, records: Iterable[Record]) -> pa.RecordBatch:
-        """Return CustomVars, and those columns that have come up so far."""
+    def _slice(self, records: Iterable[Record]) -> pa.RecordBatch | None:
+        """Return CustomVars, and those columns that have come up so far; None if no records are left."""
         raws: list[bytes] = []
         rows: list[dict[str, Any]] = []
         keys: list[int] = []
@@ -138,6 +138,8 @@ class Batcher:
             rows.append(row)
             keys.append(len(row))
             custom.append(_custom_vars(self._variables(row), raw, index, written))
+        if not rows:
+            return None
         odd: dict[int, list[str]] = {}
         easy = self._easy_columns(rows)
         arrays: dict[str, pa.Array] = {}
