@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint types docs format clean
+.PHONY: help demo test bench lint types docs format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -19,6 +19,9 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 
 test: $(INSTALLED) ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+bench: $(INSTALLED) ## Measure what the README says about speed and memory (10 min, on a quiet machine)
+	$(BIN)/python -m benchmarks
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check

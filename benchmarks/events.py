@@ -16,7 +16,10 @@ import orjson
 START = datetime(2024, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 _SHORTEST, _LONGEST = 1100, 1300
-_WORDS = "order cart price item page plan trial team region store promo search filter basket account".split()
+_WORDS = (
+    *("order", "cart", "price", "item", "page", "plan", "trial", "team"),
+    *("region", "store", "promo", "search", "filter", "basket", "account"),
+)
 _TYPES = ("click", "request", "navigate", "load", "change", "custom", "console_message", "seen")
 _PAGES = 300  # page views that go on at a time, so that neighbours have little in common
 _LEFT_OUT = 9  # of the fields of a page that are not in every event

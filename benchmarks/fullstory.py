@@ -29,7 +29,8 @@ def fullstory(
         text=True,
     )
     with process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         yield process.stdout.readline().strip()
         process.stdin.close()
 

@@ -34,7 +34,8 @@ def add_to_duckdb(database: Path, before: datetime, number: int) -> None:
         connection.execute("BEGIN")
         connection.executemany(f"INSERT INTO fullstory.fs_sync ({names}) VALUES ({places})", rows)
         connection.executemany(
-            "INSERT INTO fullstory._dlt_loads (load_id, schema_name, status, inserted_at) VALUES (?, 'fullstory', 0, ?)",
+            "INSERT INTO fullstory._dlt_loads (load_id, schema_name, status, inserted_at)"
+            " VALUES (?, 'fullstory', 0, ?)",
             [(row[-1], row[1]) for row in rows],
         )
         connection.execute("COMMIT")

@@ -29,7 +29,7 @@ from hauser_dlt.windows import DAY, Window, floor
 
 CURSOR = "BundleEndTime"
 BATCH_ROWS = 10_000
-_READY = 24  # bundles that wait on the disk to be loaded
+_READY = 24
 _FIRST_RUN_REACHES_BACK = 30 * DAY
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -152,10 +152,13 @@ def first_start(read: SourceSettings, now: datetime) -> datetime:
 
 
 def ahead(read: SourceSettings) -> int:
-    """Return how many bundles to have ready or under way: while a day is loaded, those of the next one come in."""
-    if read.api == "data_export":
-        return 1
-    return read.concurrent_exports + min(_READY, DAY // read.export_duration)
+    """Return how many bundles to have prepared at a time."""
+    return read.concurrent_exports if read.api == "segment_export" else 1
+
+
+def ready(read: SourceSettings) -> int:
+    """Return how many bundles may wait on the disk to be loaded: those of a day, while the day before is loaded."""
+    return max(1, min(_READY, DAY // read.export_duration))
 
 
 def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:

@@ -26,7 +26,17 @@ from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.ledger import Ledger
-from hauser_dlt.source import CURSOR, SCHEMA, ahead, connect, cursor_in, export_resources, first_start, read_batches
+from hauser_dlt.source import (
+    CURSOR,
+    SCHEMA,
+    ahead,
+    connect,
+    cursor_in,
+    export_resources,
+    first_start,
+    read_batches,
+    ready,
+)
 from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered
 from hauser_dlt.workdir import Operations, private_folder
 
@@ -158,7 +168,9 @@ class Sync:
             with translated():
                 self._reconcile(plan)
             windows = (bundle.window for bundle in plan.bundles)
-            with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
+            read = self._config.source
+            fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
+            with closing(fetching) as deliveries:
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
                     self._load_group(group, deliveries, plan.moves_cursor, report)
         finally:

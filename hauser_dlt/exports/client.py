@@ -31,7 +31,7 @@ Pause = Callable[[float], None]
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _CHUNK = 1 << 18
-_CONNECTIONS = 100  # more than are ever open at once: each that could not be kept would be a line in the log
+_CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
 
 class _Key(AuthBase):
