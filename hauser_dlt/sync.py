@@ -37,6 +37,7 @@ from hauser_dlt.source import (
     export_resources,
     first_start,
     read_batches,
+    ready,
     text_limit,
 )
 from hauser_dlt.tables import Fitting, Table, Tables
@@ -224,7 +225,9 @@ class Sync:
                     self._reconcile(plan)
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
-            with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
+            read = self._config.source
+            fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
+            with closing(fetching) as deliveries:
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
                     self._load_group(group, deliveries, plan, report)
         finally:
