@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -118,17 +119,29 @@ def name(value: Any) -> str:
 
 
 def url(value: Any) -> str:
-    """Read an http(s) address without user and query; "" stands for the default."""
+    """Read an https address without user and query; "" stands for the default.
+
+    Without encryption, the key would be there for all to read on its way; only on this machine that is no matter.
+    """
     if value == "":
         return ""
     try:
         parts = urlsplit(value if isinstance(value, str) else "")
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = parts.hostname and parts.port != 0
+        encrypted = parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or ""))
     except ValueError:
         good = False
-    if not good or parts.query or parts.username is not None or re.search(r"\s", value):
+    if not good or not encrypted or parts.query or parts.username is not None or re.search(r"\s", value):
         raise ValueError("an address such as https://api.fullstory.com")
     return str(value).rstrip("/")
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this very machine."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def flag(value: Any) -> bool:
@@ -256,6 +269,12 @@ class SourceSettings:
         "",
         one_of("", "events", "pages", "sessions", "individuals"),
         'Which events of a matching visit come along; "" leaves it to FullStory (events).',
+    )
+    export_format: str = setting(
+        "ndjson",
+        one_of("ndjson", "json"),
+        'How segment exports are laid out: "ndjson", an object a line, or "json", one array, whose end shows that'
+        " nothing is missing even where FullStory itself stored half a file.",
     )
     fields: str | tuple[str, ...] = setting(
         "known",

@@ -82,6 +82,7 @@ def fullstory(
     base_url: str = "",
     segment_id: str = "everyone",
     event_scope: str = "",
+    export_format: str = "ndjson",
     fields: Any = "known",
     extra_fields: Any = None,
     new_fields: str = "columns",

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import traceback
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hauser_dlt.decode import gunzip, records
 from hauser_dlt.errors import (
     AccessError,
     ConfigError,
+    CorruptBundleError,
     ExportError,
     ExportFailedError,
     HauserError,
@@ -378,6 +381,7 @@ BAD_DAYS = {
     "reset at connect": {"kind": "reset", "times": 2},
     "silence": {"kind": "hang", "seconds": 0.6},
     "cut in mid-stream": {"kind": "cut", "times": 2},
+    "reset in mid-stream": {"kind": "cut", "times": 2, "resets": True},
     "cut at the first byte": {"kind": "cut", "at": 0},
     "cut at the last byte": {"kind": "cut", "at": -1},
 }
@@ -435,6 +439,63 @@ def test_an_export_without_a_length_that_breaks_off_is_fetched_again(sim, pauses
     segments(sim, pauses).fetch(BUNDLE, path)
     assert len(rows(path)) == 20_000
     assert len({r.query["X-Signature"] for r in downloads(sim)}) == 3
+
+
+def member_ends(packed):
+    """Where each member of a gzip file ends, but the last one."""
+    ends, rest = [], packed
+    while rest:
+        inflate = zlib.decompressobj(wbits=31)
+        inflate.decompress(rest)
+        rest = inflate.unused_data
+        ends.append(len(packed) - len(rest))
+    return ends[:-1]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_download_that_breaks_off_between_two_gzip_members_is_noticed(sim, pauses, path, chunked):
+    sim.account, sim.packing, sim.chunked = Account(events_per_hour=300), "members", chunked
+    segments(sim, pauses).fetch(BUNDLE, path)
+    whole = path.read_bytes()
+    assert len(member_ends(whole)) > 3
+    for end in member_ends(whole):
+        hit = fault(sim, "cut", "download", at=end)
+        segments(sim, pauses).fetch(BUNDLE, path)
+        assert path.read_bytes() == whole
+        assert hit.hits == 1
+
+
+@pytest.mark.parametrize("api", ["segments", "legacy"])
+def test_a_file_of_which_nobody_says_how_long_it_is_is_not_taken_for_whole(sim, pauses, path, api):
+    hit = fault(sim, "unframed", "download" if api == "segments" else "get", at=1 << 30, times=None)
+    with pytest.raises(ExportError, match=r"127\.0\.0\.1 does not say how long the export is") as caught:
+        call(sim, pauses, path, "any" if api == "segments" else "get")
+    assert "X-Signature" not in texts(caught.value)
+    assert hit.hits == 1
+
+
+@pytest.mark.parametrize(("export_format", "noticed"), [("json", True), ("ndjson", False)])
+def test_an_array_shows_by_its_end_that_fullstory_stored_all_of_it(sim, pauses, path, export_format, noticed):
+    """One object a line does not: a file that was stored without its last gzip members looks like any other."""
+    sim.account, sim.packing = Account(events_per_hour=300), "members"
+    segments(sim, pauses, export_format=export_format).fetch(BUNDLE, path)
+    whole = list(records(gunzip([path.read_bytes()])))
+    for end in member_ends(path.read_bytes())[:-2]:  # the last two hold no record
+        fault(sim, "truncate", "download", at=end)
+        segments(sim, pauses, export_format=export_format).fetch(BUNDLE, path)
+        try:
+            assert len(list(records(gunzip([path.read_bytes()])))) < len(whole)
+        except CorruptBundleError:
+            assert noticed
+        else:
+            assert not noticed
+
+
+def test_an_answer_of_the_api_may_not_fill_the_memory(sim, pauses, path, monkeypatch):
+    monkeypatch.setattr("hauser_dlt.exports.client._LONGEST_ANSWER", 1000)
+    fault(sim, "status", "me", status=200, body=b'{"role":"' + b"x" * 2000 + b'"}')
+    with pytest.raises(ExportError, match="GET /me: FullStory's answer is not JSON"):
+        client(sim, pauses).me()
 
 
 def test_a_slow_download_is_let_be_and_looked_after(sim, path):

@@ -77,7 +77,7 @@ class SegmentExports:
         request: dict[str, Any] = {
             "segmentId": self._settings.segment_id,
             "type": "TYPE_EVENT",
-            "format": "FORMAT_NDJSON",
+            "format": f"FORMAT_{self._settings.export_format.upper()}",
             "timeRange": time_range,
             # without it, FullStory takes the segment's own range: the last 30 days for `everyone`
             "segmentTimeRange": time_range,
