@@ -206,7 +206,8 @@ def _is_export_field(value: Any) -> bool:
 def typed_fields(value: Any) -> dict[str, Kind]:
     """Read a table of field = type, or a list of fields (then text)."""
     value = _parsed(value)
-    table = dict.fromkeys(value, "text") if isinstance(value, list | tuple) else value
+    is_list = isinstance(value, list | tuple)
+    table = {name if isinstance(name, str) else "": "text" for name in value} if is_list else value
     if not isinstance(table, Mapping) or not all(
         isinstance(key, str) and _NAME.fullmatch(key) and kind in DECLARABLE for key, kind in table.items()
     ):
