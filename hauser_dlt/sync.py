@@ -18,7 +18,17 @@ from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.downloads import Delivery, deliver
-from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
+from hauser_dlt.errors import (
+    ConfigError,
+    CorruptBundleError,
+    ExportError,
+    ExportFailedError,
+    HauserError,
+    LinkError,
+    LoadError,
+    TransientError,
+    UnfinishedError,
+)
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger
@@ -41,6 +51,9 @@ from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered
 from hauser_dlt.workdir import Operations, private_folder
 
 logger = logging.getLogger(__name__)
+
+_OF_ONE_WINDOW = (CorruptBundleError, ExportFailedError, LinkError, UnfinishedError)
+_MOST_BAD = 5  # windows that cannot be had, until it seems that none can: each costs an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +195,15 @@ class Sync:
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
+                bad: list[HauserError] = []
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
-                    self._load_group(group, deliveries, plan.moves_cursor, report)
+                    rest = group
+                    while rest.windows:
+                        # as back-fills after a bad window: the sync point stays before it, and the next run tries again
+                        moves_cursor = plan.moves_cursor and not bad
+                        rest = self._load_group(rest, deliveries, moves_cursor, report, bad)
+            if bad:
+                raise _told_together(bad)
         finally:
             report.done()
 
@@ -237,8 +257,14 @@ class Sync:
             incremental = state["sources"][SCHEMA.name]["resources"]["fs_sync"]["incremental"]
             incremental[self.tables.sync.spelled(CURSOR)].update(last_value=to, unique_hashes=[])
 
-    def _load_group(self, group: Group, deliveries: Iterator[Delivery], moves_cursor: bool, report: Report) -> None:
-        """Load one package. If a window cannot be had, those before it are loaded, and then its error is raised."""
+    def _load_group(
+        self, group: Group, deliveries: Iterator[Delivery], moves_cursor: bool, report: Report, bad: list[HauserError]
+    ) -> Group:
+        """Load one package; if a window cannot be had, only those before it. Return what is left to load of the group.
+
+        Args:
+            bad: takes the error of that window, where it says nothing of other windows; all others are raised.
+        """
         taken: list[Delivery] = []
         read: list[Window] = []
 
@@ -255,18 +281,19 @@ class Sync:
             exc.args = (f"{group.windows[len(read)]}: {exc}", *exc.args[1:])
             if isinstance(exc, CorruptBundleError):
                 self._exports.forget(taken[-1].bundle)  # as it is, this export is of no use to the next run
-            if not read:
-                raise
             failure = exc
-            good = replace(group, windows=tuple(read))
-            package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
-        report.loaded(package)
+            if read:
+                good = replace(group, windows=tuple(read))
+                package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
+        if read:
+            report.loaded(package)
         for delivery in taken:
             delivery.path.unlink(missing_ok=True)
         for delivery in taken[: len(read)]:
             self._exports.forget(delivery.bundle)
         if failure:
-            raise failure
+            _note(failure, bad)
+        return replace(group, windows=group.windows[len(read) + bool(failure) :])
 
     def _load(
         self,
@@ -331,6 +358,20 @@ class Sync:
         source = fullstory()
         self.target.adapt(source, self._config, self.tables)
         return source
+
+
+def _note(failure: HauserError, bad: list[HauserError]) -> None:
+    """Add the error of a window to others; raise them all where it does not look as if other windows could be had."""
+    bad.append(failure)
+    if not isinstance(failure, _OF_ONE_WINDOW) or len(bad) == _MOST_BAD:
+        raise _told_together(bad)
+
+
+def _told_together(bad: list[HauserError]) -> HauserError:
+    """Return the first error, with the others in its one line."""
+    first = bad[0]
+    first.args = ("; ".join(map(str, bad)), *first.args[1:])
+    return first
 
 
 def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Delivery]:

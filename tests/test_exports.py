@@ -27,12 +27,13 @@ from hauser_dlt.errors import (
     ExportError,
     ExportFailedError,
     HauserError,
+    LinkError,
     RateLimitError,
     StoppedError,
     TransientError,
 )
 from hauser_dlt.exports import Bundle, Client, DataExports, SegmentExports
-from hauser_dlt.exports.client import BusyError, LinkError, MissingError, _retry_after
+from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
 from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings, read

@@ -21,7 +21,15 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from hauser_dlt.errors import AccessError, ConfigError, ExportError, HauserError, RateLimitError, TransientError
+from hauser_dlt.errors import (
+    AccessError,
+    ConfigError,
+    ExportError,
+    HauserError,
+    LinkError,
+    RateLimitError,
+    TransientError,
+)
 from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -83,10 +91,6 @@ class BusyError(TransientError):
 
 class MissingError(ExportError):
     """FullStory does not know what was asked for, or not any more (404, 410)."""
-
-
-class LinkError(TransientError):
-    """A signed link is no longer good: another one is needed."""
 
 
 class Client:

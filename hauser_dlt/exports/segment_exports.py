@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.errors import ExportError, ExportFailedError, TransientError
+from hauser_dlt.errors import ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
@@ -132,7 +132,7 @@ class SegmentExports:
         Raises:
             ExportFailedError: FullStory gave up.
             MissingError: FullStory does not know the operation, or has no results of it any more.
-            TransientError: it is not done by the deadline; the operation is remembered for the next run.
+            UnfinishedError: it is not done by the deadline; the operation is remembered for the next run.
         """
         deadline = time.monotonic() + self._settings.export_timeout.total_seconds()
         pause = 0.05
@@ -149,7 +149,7 @@ class SegmentExports:
                 raise ExportFailedError(f"FullStory gave up on the export: {reason}")
             if time.monotonic() + pause > deadline:
                 minutes = self._settings.export_timeout.total_seconds() / 60
-                raise TransientError(f"FullStory has not finished the export within {minutes:.0f} minutes")
+                raise UnfinishedError(f"FullStory has not finished the export within {minutes:.0f} minutes")
             self._client.pause(pause)
             pause = min(pause * 1.5, _LONGEST_POLL)
 
