@@ -75,7 +75,10 @@ class Operations(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, operation: str) -> None:
         fresh = self._folder / f".{name}.{os.getpid()}"
-        fresh.write_text(operation, encoding="ascii")
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(operation)
+            file.flush()
+            os.fsync(file.fileno())  # it was paid for: a machine that loses its power must not forget it
         fresh.replace(self._folder / name)
 
     def __delitem__(self, name: str) -> None:

@@ -18,6 +18,7 @@ from hauser_dlt.errors import ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.running import Running
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Schedule, Window
@@ -42,6 +43,7 @@ class SegmentExports:
         self._schedule = Schedule(settings.export_duration, settings.export_delay)
         self._operations = operations
         self._limiter = Limiter(settings.concurrent_exports, client.pause)
+        self._running = Running(lambda query: client.request("GET", "/operations/v1", retry=False, params=query))
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
@@ -109,7 +111,8 @@ class SegmentExports:
         """Return the id of the finished export, of an operation begun earlier if there is one."""
         operation = self._operations.get(name)
         if operation is None:
-            operation = self._operations[name] = self._client.retrying(self._create, request)
+            operation = self._running.operation(request) or self._client.retrying(self._create, request)
+            self._operations[name] = operation
         try:
             return self._wait(operation)
         except ExportFailedError:
@@ -123,8 +126,15 @@ class SegmentExports:
         except BusyError as exc:
             if exc.limited:
                 self._limiter.too_many()
+            elif begun := self._begun_unheard(request):
+                return begun
             raise
         return _text(answer, "operationId")
+
+    def _begun_unheard(self, request: dict[str, Any]) -> str | None:
+        """Return the operation that FullStory began although its answer did not arrive, where that can be told."""
+        self._running.look_again()
+        return self._running.operation(request)
 
     def _wait(self, operation: str) -> str:
         """Poll, ever more slowly, until FullStory has finished or given up.
