@@ -29,6 +29,7 @@ from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.simulator import Fault
 from hauser_dlt.simulator.events import RawNumber
 from hauser_dlt.status import status
+from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)
@@ -234,6 +235,33 @@ def test_taking_away_a_load_that_lost_its_rows_may_be_interrupted(runs, at):
     runs.load(NOW)
 
     runs.expect(MIDNIGHT, END)
+
+
+@pytest.mark.parametrize(
+    ("lost", "echo", "paid"),
+    [(False, False, 4), (True, True, 4), (True, False, 8)],
+    ids=["the disk is there", "the disk is lost", "the disk is lost, and FullStory does not say what it prepares"],
+)
+def test_a_command_that_was_killed_pays_for_its_exports_once(runs, lost, echo, paid):
+    runs.sim.prepare, runs.sim.echo = 1000, echo
+    running = runs.command("run", "--end", str(MIDNIGHT + 4 * STEP))
+    noted = runs.working_dir / "hauser_dlt" / "operations"
+    while not noted.is_dir() or sum(1 for _ in noted.glob("[!.]*")) < 4:
+        time.sleep(0.02)
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    if lost:
+        shutil.rmtree(runs.working_dir)
+
+    def pause(seconds: float) -> None:
+        for job in list(runs.sim.operations.values()) if seconds else ():
+            job.ready = 0
+
+    with Sync.open(runs.configuration(), pause) as sync:
+        sync.run(sync.plan(NOW, end=MIDNIGHT + 4 * STEP), Told())
+    assert len(runs.sim.operations) == paid
+    runs.expect(MIDNIGHT, MIDNIGHT + 4 * STEP)
 
 
 # Bad windows
