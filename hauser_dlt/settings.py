@@ -112,9 +112,9 @@ def secret(value: Any) -> str:
 
 
 def name(value: Any) -> str:
-    """Read a name that any SQL destination takes as it is."""
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError("letters, digits and _, beginning with a letter or _")
+    """Read a name that any SQL destination takes as it is, and that is none of dlt's own tables."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or value.lower().startswith("_dlt"):
+        raise ValueError("letters, digits and _, beginning with a letter or _, and not with _dlt")
     return value
 
 
@@ -362,6 +362,12 @@ class RunSettings:
         "parquet",
         one_of("parquet", "csv", "jsonl", "json"),
         'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.',
+    )
+    csv_escape_formulas: bool = setting(
+        False,
+        flag,
+        "Of CSV only: put a ' before text that a spreadsheet would run as a formula (it begins with = + - @, tab, CR"
+        " or LF). Events hold what strangers typed; the ' alters their values.",
     )
     compress: bool = setting(
         False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."

@@ -302,7 +302,8 @@ class Sync:
         moves_cursor: bool,
         noting: Callable[[Window, Tally], None],
     ) -> Package:
-        files = WindowFiles(self._folder, self._config.run.file_format, self._config.run.compress, group)
+        to = self._config.run
+        files = WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas)
         limit = text_limit()
         if isinstance(self.target.destination, dlt.destinations.redshift):
             limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)

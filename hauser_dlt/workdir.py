@@ -25,7 +25,7 @@ def private_folder(root: Path) -> Iterator[Path]:
         with _locked(folder) as free:
             if free:
                 _clear_up(root)
-                folder.mkdir()
+                folder.mkdir(mode=0o700)  # events are nobody else's business
                 yield folder
                 return
 
