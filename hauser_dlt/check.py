@@ -57,21 +57,25 @@ def _account(read: SourceSettings, stopping: Stopping) -> str:
 
 def _writable(pipeline: dlt.Pipeline, target: Target) -> str:
     with translated(), pipeline.destination_client() as destination:
-        if not destination.is_storage_initialized():
-            if target.place.startswith("file:"):
-                _refuse_read_only(Path(url2pathname(urlsplit(target.place).path)))
+        made, local = destination.is_storage_initialized(), target.place.startswith("file:")
+        if not made and local:
+            _refuse_read_only(Path(url2pathname(urlsplit(target.place).path)))
+        if not made and (local or not target.into_files):
             return f"{target.place}: reachable; would be created"
         if target.into_files:
-            files: Any = destination
-            probe = files.pathlib.join(files.dataset_path, _PROBE)
-            files.fs_client.pipe_file(probe, b"")
-            files.fs_client.rm_file(probe)
+            _probe_files(destination)
         else:
             with pipeline.sql_client() as sql:
                 name = sql.make_qualified_table_name(_PROBE)
                 sql.execute_sql(f"CREATE TABLE {name} (probe INT)")
                 sql.execute_sql(f"DROP TABLE {name}")
-    return f"{target.place}: reachable and writable"
+    return f"{target.place}: reachable and writable{'' if made else '; nothing is there yet'}"
+
+
+def _probe_files(destination: Any) -> None:
+    probe = destination.pathlib.join(destination.dataset_path, _PROBE)
+    destination.fs_client.pipe_file(probe, b"")
+    destination.fs_client.rm_file(probe)
 
 
 def _refuse_read_only(folder: Path) -> None:

@@ -12,7 +12,7 @@ import click
 from hauser_dlt.errors import ConfigError, HauserError, StoppedError, TransientError
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from hauser_dlt.configuration import Configuration
     from hauser_dlt.progress import Progress
@@ -171,6 +171,9 @@ def _log(verbose: int, options: dict[str, Any]) -> None:
     logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     if verbose > 1:
         options.setdefault("runtime", {})["log_level"] = "INFO"
+    else:
+        for theirs in ("asyncio", "gcsfs", "google.auth"):  # they log what they raise, with all its traceback
+            logging.getLogger(theirs).setLevel(logging.CRITICAL)
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "datetime | None":
@@ -210,25 +213,21 @@ def run(
     from hauser_dlt.progress import Progress
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
-    from hauser_dlt.windows import floor
 
     if follow and (start or end or dry_run):
         raise click.UsageError("--follow goes on for ever: it takes no --start, --end or --dry-run")
-    if start and end and start >= end:
-        raise click.UsageError("--start must lie before --end")
     config = configured(**settings)
-    if start:
-        start = floor(start, config.source.export_duration)
-    if end and (past := (end - floor(end, config.source.export_duration))):
-        end = end - past + config.source.export_duration
+    start, end = _on_the_grid(start, end, config.source.export_duration)
     progress = Progress(as_json=as_json)
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
-        plan = sync.plan(datetime.now(UTC), start, end)
+        plans = sync.plans(datetime.now(UTC), start, end)
         if dry_run:
-            _show_plan(plan, as_json=as_json)
+            _show_plan(next(plans), as_json=as_json)
             return
-        sync.run(plan, progress)
-        click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
+        for plan in plans:
+            sync.run(plan, progress)
+            if not plan.again:
+                click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
         while follow:
             _follow(sync, stopping, progress)
 
@@ -242,10 +241,25 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
     stopping.pause(max(wait, 1))
     while True:
         try:
-            return sync.run(sync.plan(datetime.now(UTC)), progress)
+            for plan in sync.plans(datetime.now(UTC)):
+                sync.run(plan, progress)
         except TransientError as exc:
             click.echo(f"Error: {exc}; trying again in {_TRY_AGAIN:.0f} s", err=True)
             stopping.pause(_TRY_AGAIN)
+        else:
+            return
+
+
+def _on_the_grid(
+    start: "datetime | None", end: "datetime | None", step: "timedelta"
+) -> "tuple[datetime | None, datetime | None]":
+    """Return a stretch widened to whole windows."""
+    from hauser_dlt.windows import floor
+
+    if start and end and start >= end:
+        raise click.UsageError("--start must lie before --end")
+    past = end - floor(end, step) if end else None
+    return start and floor(start, step), end - past + step if end and past else end
 
 
 def _summary(packages: int, events: int, until: "datetime") -> str:
@@ -259,6 +273,42 @@ def _show_plan(plan: Any, *, as_json: bool) -> None:
         document = json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat()})
         click.echo(document if as_json else f"would load {window}")
     click.echo(f"{len(plan.bundles)} windows would be loaded", err=True)
+
+
+@main.command()
+@settings_options
+@click.option("--start", callback=_moment, metavar="TIME", required=True, help="Load again from here (UTC).")
+@click.option("--end", callback=_moment, metavar="TIME", required=True, help="Stop before this time (UTC).")
+@click.option("--dry-run", is_flag=True, help="Show the windows that would be loaded; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, **settings: Any) -> None:
+    """Load the windows of a stretch again: the new events first, then the old ones go.
+
+    \b
+    A run that is killed in between is made good by the next one, of whatever kind. The sync point does
+    not move. Files can only go with all of their load, so a little more than was asked for may be loaded.
+
+    \b
+    Example:
+      hauser-dlt reload --start 2026-01-31 --end 2026-02-01
+    """
+    from datetime import UTC, datetime
+
+    from hauser_dlt.progress import Progress
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+    from hauser_dlt.windows import Window
+
+    config = configured(**settings)
+    begin, until = _on_the_grid(start, end, config.source.export_duration)
+    progress = Progress(as_json=as_json)
+    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+        plan = sync.plan_reload(datetime.now(UTC), Window(begin or start, until or end))
+        if dry_run:
+            _show_plan(plan, as_json=as_json)
+            return
+        sync.run(plan, progress)
+        click.echo(f"loaded again {progress.events:,} events of {len(plan.bundles)} windows", err=True)
 
 
 @main.command()

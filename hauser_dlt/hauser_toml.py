@@ -7,7 +7,7 @@
 * SaveDir or Bucket, and FilePrefix as a folder below it, make `destination.filesystem.bucket_url`.
 * ApiURL or ExportURL choose `sources.fullstory.api` and are its `base_url`; SaveAsJson chooses `hauser.file_format`.
 * Credentials become `destination.redshift.staging_iam_role`, or keys under `destination.filesystem.credentials`.
-* Locally, `hauser.hauser_sync_file` is hauser's checkpoint, unless UseStartTime says to start elsewhere.
+* For files, `hauser.hauser_sync_file` says where hauser's checkpoint may lie, unless UseStartTime says where to start.
 
 An empty text counts as left out. Of sections that the provider does not use, only the keys' names are looked at.
 Secrets may be left out, since dlt has its own places for them.
@@ -18,7 +18,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,7 @@ KEYS = (
 )
 _KNOWN = {key.label.lower(): key for key in KEYS}
 _SECTIONS = {key.section for key in KEYS} - {""}
+_SCHEMES = {"s3": "s3", "gcs": "gs"}
 _PROVIDERS = {"redshift": "aws", "bigquery": "gcp", "local": "local"}
 
 
@@ -216,7 +217,7 @@ def read_hauser_toml(path: Path) -> HauserConfig:
 
     flat = _defaults(values) | {key.to: values[key.label] for key in keys if key.to and key.label in values}
     flat |= _api(values) | _place(storage, destination, values) | values.get("[redshift] Credentials", {})
-    flat |= _local_start(values) if storage == "local" else {}
+    flat |= _start(storage, values) if destination == "filesystem" else {}
     return HauserConfig(_nested(flat), tuple(_printable(line) for line in _warnings(path, values, flat)))
 
 
@@ -300,38 +301,29 @@ def _api(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(storage: str, destination: str, values: dict[str, Any]) -> dict[str, Any]:
-    prefix = values.get("FilePrefix", "")
-    if storage == "local":
-        place = str(values["[local] SaveDir"] / prefix)
-    else:
-        scheme = {"s3": "s3", "gcs": "gs"}[storage]
-        place = f"{scheme}://{values[f'[{storage}] Bucket']}/{prefix}".rstrip("/")
+    place = f"{_root(storage, values)}/{values.get('FilePrefix', '')}".rstrip("/")
     flat = {"destination.filesystem.bucket_url": place, "hauser.destination": destination}
     if destination == "filesystem":
         return flat | {"hauser.file_format": "json" if values.get("SaveAsJson") else "csv"}
     return flat | {"hauser.staging": "filesystem"}
 
 
-def _local_start(values: dict[str, Any]) -> dict[str, Any]:
+def _root(storage: str, values: dict[str, Any]) -> str:
+    """Return the folder or bucket, without FilePrefix."""
+    if storage == "local":
+        return str(values["[local] SaveDir"])
+    return f"{_SCHEMES[storage]}://{values[f'[{storage}] Bucket']}"
+
+
+def _start(storage: str, values: dict[str, Any]) -> dict[str, Any]:
     """Return where the first run starts: the time that hauser was told to use, or its newest checkpoint."""
-    if values.get("[local] UseStartTime"):
+    if storage == "local" and values.get("[local] UseStartTime"):
         start = values.get("[local] StartTime")
         return {"sources.fullstory.start_time": start} if start else {}
-    folder, prefix = values["[local] SaveDir"], values.get("FilePrefix", "")
+    root, prefix = _root(storage, values), values.get("FilePrefix", "")
     # hauser looks for its checkpoint in the folder, and writes it behind the prefix
-    places = (folder / CHECKPOINT, folder / f"{prefix}{CHECKPOINT}", folder / prefix / CHECKPOINT)
-    return {"hauser.hauser_sync_file": str(max(places, key=_age))}
-
-
-def _age(checkpoint: Path) -> tuple[bool, datetime]:
-    """Return what puts checkpoints in order: missing ones, unreadable ones, then by the times they hold."""
-    never = datetime.min.replace(tzinfo=UTC)
-    try:
-        return True, settings.moment(checkpoint.read_text(encoding="utf-8")) or never
-    except (FileNotFoundError, NotADirectoryError):
-        return False, never
-    except (OSError, ValueError):
-        return True, never
+    places = [f"{root}/{CHECKPOINT}", f"{root}/{prefix}{CHECKPOINT}", f"{root}/{prefix}/{CHECKPOINT}"]
+    return {"hauser.hauser_sync_file": places if prefix else places[0]}
 
 
 def _warnings(path: Path, values: dict[str, Any], flat: dict[str, Any]) -> Iterator[str]:
@@ -340,9 +332,6 @@ def _warnings(path: Path, values: dict[str, Any], flat: dict[str, Any]) -> Itera
     idle += ["SaveAsJson"] if values.get("SaveAsJson") and "hauser.staging" in flat else []
     if idle:
         yield f"without meaning any more, in {path}: {', '.join(idle)}"
-    place = flat["destination.filesystem.bucket_url"]
-    if flat["hauser.destination"] == "filesystem" and "://" in place:
-        yield f"hauser's {CHECKPOINT} in {place} is not read: copy it here, and set hauser_sync_file to its path"
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

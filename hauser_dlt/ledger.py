@@ -3,10 +3,13 @@
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Protocol
 
-from hauser_dlt.windows import Window
+from hauser_dlt.windows import Window, uncovered
+
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,49 @@ class SyncRow:
         """The stretch that the row stands for; of unknown length for the Go hauser's rows."""
         return Window(self.start or self.end, self.end)
 
+    @property
+    def age(self) -> float:
+        """What puts loads in order, oldest first: dlt's load ids are the time of their beginning."""
+        return float(self.load_id) if self.load_id else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A load that has begun.
+
+    Attributes:
+        span: the stretch that it is to fill.
+        runner: the process that loads it, as `runners.this` calls it.
+        seen: its last sign of life.
+        complete: all of it has arrived.
+    """
+
+    load_id: str
+    span: Window
+    runner: str | None
+    seen: datetime
+    complete: bool
+
+
+def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:
+    """Return the rows whose windows have been loaded again since: the newest load owns a window.
+
+    Args:
+        rows: of complete loads. A row that newer ones cover in part only is not among those returned.
+    """
+    newest_first = sorted(rows, key=lambda row: row.age, reverse=True)
+    gone: list[SyncRow] = []
+    newer: list[Window] = []
+    for _, load in groupby(newest_first, key=lambda row: row.age):
+        members = list(load)
+        gone += [row for row in members if not any(uncovered(_at_least_a_moment(row), newer))]
+        newer += [row.window for row in members]
+    return gone
+
+
+def _at_least_a_moment(row: SyncRow) -> Window:
+    return Window(row.start or row.end - _MOMENT, row.end)
+
 
 class Ledger(Protocol):
     """The sync table and dlt's list of loads, as they are at the destination now."""
@@ -44,23 +90,23 @@ class Ledger(Protocol):
     def inherited(self) -> datetime | None:
         """Return the end of the newest window that the Go hauser loaded."""
 
-    def disinherit(self, since: datetime) -> None:
-        """Remove the Go hauser's events from `since` on: it may have died in the middle of a window."""
+    def disinherit(self, since: datetime, until: datetime | None = None) -> None:
+        """Remove the Go hauser's events from `since` on, where it may have died in the middle of a window."""
 
     def owned(self, since: datetime) -> list[Window]:
         """Return the windows after `since` that a complete load owns."""
 
-    def rows(self) -> list[SyncRow]:
-        """Return the whole sync table, oldest window first."""
+    def rows(self, within: Window | None = None) -> list[SyncRow]:
+        """Return the sync table, oldest window first: all of it, or the rows that touch a stretch."""
+
+    def whole(self, stretch: Window) -> Window:
+        """Return a stretch with all of each window that it touches, or of each load, where that is what can go."""
 
     def widened(self, stretch: Window) -> Window:
         """Return a stretch with all windows of those loads that must go as a whole, because they lost one in it."""
 
-    def dead(self, scope: Window, now: datetime) -> list[str]:
-        """Return the ids of loads that never became complete, and touch `scope` or began over a day ago.
-
-        Others may be under way: back-fills of other stretches, on other machines.
-        """
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
+        """Return the ids of loads that never became complete and are not announced, and touch `scope` or are old."""
 
     def remove(self, load_ids: Collection[str]) -> None:
         """Remove all rows or files of some loads."""
@@ -69,10 +115,14 @@ class Ledger(Protocol):
         """Remove the events of windows that no load owns."""
 
     def announce(self, load_id: str, span: Window) -> None:
-        """Note that a load begins, so that it is found should it die."""
+        """Note that a load begins, so that it is found should it die; again and again, that it is still alive."""
 
-    def announced(self) -> set[str]:
-        """Return the ids of the loads that have begun and are not known to be complete."""
+    def announced(self) -> list[Announcement]:
+        """Return the loads that have begun, as they are noted now, and are not complete."""
 
     def settle(self, load_id: str | None = None) -> None:
-        """Forget the notes of a load that is complete, or of all that are."""
+        """Remove what complete loads have superseded, and forget their notes: those of one load, or of all.
+
+        Raises:
+            TransientError: another run has taken the load for dead. What the other left of it is removed.
+        """

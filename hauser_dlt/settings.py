@@ -144,6 +144,14 @@ def _is_here(host: str) -> bool:
         return False
 
 
+def places(value: Any) -> tuple[str, ...]:
+    """Read a file's path or URL, or a list of them; "" is none."""
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple) or not all(isinstance(place, str) for place in found):
+        raise ValueError("a path or URL, or a list of them")
+    return tuple(place.strip() for place in found if place.strip())
+
+
 def flag(value: Any) -> bool:
     """Read true or false."""
     if isinstance(value, bool):
@@ -336,6 +344,12 @@ class RunSettings:
     pipeline_name: str = setting(
         "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
     )
+    refresh_for: timedelta = setting(
+        "0",
+        duration,
+        "Windows that were loaded when their events were younger than this are loaded once more, when they are older:"
+        ' with "24h" late events come in although export_delay is short; "0" loads each window once.',
+    )
     staging: str = setting(
         "",
         one_of("", "filesystem"),
@@ -351,6 +365,12 @@ class RunSettings:
         "0",
         whole_days,
         'Of BigQuery only: after how long a day of events is dropped, in whole days ("720h"); "0" is never.',
+    )
+    storage_only: bool = setting(
+        False,
+        flag,
+        "Of Redshift and BigQuery: only write the files into [destination.filesystem], as with destination ="
+        ' "filesystem"; nothing is loaded.',
     )
     group_by_day: bool | None = setting(
         "auto",
@@ -372,8 +392,11 @@ class RunSettings:
     compress: bool = setting(
         False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."
     )
-    hauser_sync_file: str = setting(
-        "", text, "The checkpoint of a Go hauser, .sync.hauser; the first run starts there."
+    hauser_sync_file: tuple[str, ...] = setting(
+        "",
+        places,
+        "The checkpoint of a Go hauser, .sync.hauser, in a folder or bucket, or a list of places where it may lie;"
+        " the first run starts at the newest.",
     )
     working_dir: str = setting(
         "", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.'

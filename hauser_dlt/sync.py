@@ -1,10 +1,11 @@
 """The loop: what the destination lacks -> bundles -> load packages, one a day; recovery comes first."""
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any, Protocol
 import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
+from hauser_dlt import runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
+from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import (
     ConfigError,
@@ -31,7 +34,8 @@ from hauser_dlt.errors import (
 )
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import Kind
-from hauser_dlt.ledger import Ledger
+from hauser_dlt.ledger import Ledger, SyncRow
+from hauser_dlt.settings import moment
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
@@ -47,7 +51,7 @@ from hauser_dlt.source import (
 )
 from hauser_dlt.tables import Fitting, Table, Tables
 from hauser_dlt.translation import translated
-from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered
+from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered, united
 from hauser_dlt.workdir import Operations, private_folder
 
 logger = logging.getLogger(__name__)
@@ -77,6 +81,7 @@ class Plan:
         settled: the moment up to which events have settled.
         rewound: the sync table ends before dlt's cursor, because users took rows away.
         inherits: a Go hauser has loaded what lies before the stretch.
+        again: windows that are loaded already are to be loaded once more.
     """
 
     stretch: Window
@@ -85,6 +90,7 @@ class Plan:
     moves_cursor: bool
     rewound: bool = False
     inherits: bool = False
+    again: bool = False
 
 
 class Report(Protocol):
@@ -172,6 +178,43 @@ class Sync:
             bundles = list(self._exports.bundles(stretch, owned, now))
         return Plan(stretch, bundles, settled, start is None, rewound, inherits)
 
+    def plans(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Iterator[Plan]:
+        """Yield what there is to do, each plan once the one before it is carried out: new windows, then young ones."""
+        yield self.plan(now, start, end)
+        if self._config.run.refresh_for and start is None and (again := self.plan_refresh(now)).bundles:
+            yield again
+
+    def plan_reload(self, now: datetime, *stretches: Window) -> Plan:
+        """Return what loads some stretches again; nothing is changed.
+
+        They are widened to whole windows (of files: to whole loads), since those are what can be taken away.
+        """
+        with translated():
+            self.look()
+            settled = self._exports.settled(now)
+            with self.ledger.connected():
+                whole = [
+                    self.ledger.whole(Window(s.start, min(s.end, settled))) for s in stretches if s.start < settled
+                ]
+            again = [Window(s.start, min(s.end, settled)) for s in united(whole)]
+            bundles = [bundle for stretch in again for bundle in self._exports.bundles(stretch, (), now)]
+        span = Window(again[0].start, again[-1].end) if again else Window(settled, settled)
+        return Plan(span, bundles, settled, moves_cursor=False, again=True)
+
+    def plan_refresh(self, now: datetime) -> Plan:
+        """Return what loads windows again whose events were young when they were loaded, and are not any more."""
+        age = self._config.run.refresh_for
+        with translated():
+            self.look()
+            reach = Window(now - age - _REFRESH_REACHES_BACK, now)
+            with self.ledger.connected():
+                rows = [row for row in self.ledger.rows(reach) if row.complete and row.load_id]
+        due = [row for row in rows if _is_due(row, age, now)]
+        if self.target.into_files:  # which go with all of their load
+            waiting = {row.load_id for row in rows if row not in due}
+            due = [row for row in due if row.load_id not in waiting]
+        return self.plan_reload(now, *united(row.window for row in due))
+
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which one more window may be ready."""
         return self._exports.next_ready(now)
@@ -199,9 +242,7 @@ class Sync:
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
                     rest = group
                     while rest.windows:
-                        # as back-fills after a bad window: the sync point stays before it, and the next run tries again
-                        moves_cursor = plan.moves_cursor and not bad
-                        rest = self._load_group(rest, deliveries, moves_cursor, report, bad)
+                        rest = self._load_group(rest, deliveries, plan, report, bad)
             if bad:
                 raise _told_together(bad)
         finally:
@@ -226,10 +267,8 @@ class Sync:
         return (last, last < cursor, False) if last else (self._first_start(now), True, False)
 
     def _first_start(self, now: datetime) -> datetime:
-        checkpoint = self._config.run.hauser_sync_file
-        if checkpoint and Path(checkpoint).is_file():
-            return read_checkpoint(Path(checkpoint))
-        return first_start(self._config.source, now)
+        found = [time for place in self._config.run.hauser_sync_file if (time := read_checkpoint(place))]
+        return max(found, default=None) or first_start(self._config.source, now)
 
     def _cursor(self) -> datetime | None:
         resources = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
@@ -238,19 +277,40 @@ class Sync:
     def _reconcile(self, plan: Plan) -> None:
         now = datetime.now(UTC)
         reach = Window(plan.stretch.start, max(plan.stretch.end, now))
-        if dead := self.ledger.dead(reach if plan.moves_cursor else plan.stretch, now):
+        dead, alive = self._judged(reach if plan.moves_cursor else plan.stretch, now)
+        if dead:
             logger.info("removing what dead loads left: %s", ", ".join(dead))
             self.ledger.remove(dead)
         self.ledger.settle()
         if self.target.staging:
-            self.target.staging.remove_all_but(self.ledger.announced())
+            self.target.staging.remove_all_but(alive)
         if plan.inherits:
             self.ledger.disinherit(plan.stretch.start)
-        if plan.rewound or not plan.moves_cursor:
+        if plan.rewound or not (plan.moves_cursor or plan.again):
             whole = Window(plan.stretch.start, reach.end) if plan.rewound else plan.stretch
             self.ledger.clear(uncovered(whole, self.ledger.owned(whole.start)))
         if plan.rewound:
             self._rewind(plan.stretch.start)
+
+    def _judged(self, scope: Window, now: datetime) -> tuple[set[str], set[str]]:
+        """Return which of the loads that are not complete are dead, and which are alive.
+
+        Raises:
+            TransientError: one that is alive loads into `scope`.
+        """
+        begun = {load.load_id: load for load in self.ledger.announced()}
+        here = {load_id: runners.lives_here(load.runner) for load_id, load in begun.items()}
+        dead = {load_id for load_id, lives in here.items() if lives is False}
+        alive = {load_id for load_id, lives in here.items() if lives and now - begun[load_id].seen < _PATIENCE}
+        if begun.keys() - dead - alive:
+            self._pause(_PATIENCE.total_seconds())
+            later = {load.load_id: load for load in self.ledger.announced()}
+            silent = {load_id for load_id, load in begun.items() if later.get(load_id) == load}
+            dead |= silent - alive
+            begun, alive = later, later.keys() - dead
+        if under_way := [begun[load_id].span for load_id in alive if begun[load_id].span.overlaps(scope)]:
+            raise TransientError(f"another run is loading {under_way[0]}; run again when it has ended")
+        return dead | set(self.ledger.orphans(scope, now)), set(alive)
 
     def _rewind(self, to: datetime) -> None:
         with self.pipeline.managed_state() as state:
@@ -258,13 +318,15 @@ class Sync:
             incremental[self.tables.sync.spelled(CURSOR)].update(last_value=to, unique_hashes=[])
 
     def _load_group(
-        self, group: Group, deliveries: Iterator[Delivery], moves_cursor: bool, report: Report, bad: list[HauserError]
+        self, group: Group, deliveries: Iterator[Delivery], plan: Plan, report: Report, bad: list[HauserError]
     ) -> Group:
         """Load one package; if a window cannot be had, only those before it. Return what is left to load of the group.
 
         Args:
             bad: takes the error of that window, where it says nothing of other windows; all others are raised.
         """
+        # as back-fills after a bad window: the sync point stays before it, and the next run tries again
+        moves_cursor = plan.moves_cursor and not bad
         taken: list[Delivery] = []
         read: list[Window] = []
 
@@ -280,20 +342,24 @@ class Sync:
                 raise  # the destination's error, and no window's
             exc.args = (f"{group.windows[len(read)]}: {exc}", *exc.args[1:])
             if isinstance(exc, CorruptBundleError):
-                self._exports.forget(taken[-1].bundle)  # as it is, this export is of no use to the next run
+                self._forget(taken[-1:])  # as it is, this export is of no use to the next run
+            if plan.again and self.target.into_files:  # files of a load go all together or not at all
+                raise
             failure = exc
             if read:
                 good = replace(group, windows=tuple(read))
                 package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
         if read:
             report.loaded(package)
-        for delivery in taken:
-            delivery.path.unlink(missing_ok=True)
-        for delivery in taken[: len(read)]:
-            self._exports.forget(delivery.bundle)
+        self._forget(taken[: len(read)])
         if failure:
             _note(failure, bad)
         return replace(group, windows=group.windows[len(read) + bool(failure) :])
+
+    def _forget(self, loaded: list[Delivery]) -> None:
+        for delivery in loaded:
+            delivery.path.unlink(missing_ok=True)
+            self._exports.forget(delivery.bundle)
 
     def _load(
         self,
@@ -328,8 +394,10 @@ class Sync:
                 self.ledger.announce(load_id, group.span)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
-                self.pipeline.load().raise_on_failed_jobs()
-                self.ledger.settle(load_id)
+                with self._signs_of_life(load_id, group.span):
+                    self.pipeline.load().raise_on_failed_jobs()
+                with self.ledger.connected():
+                    self.ledger.settle(load_id)
                 if self.target.staging:
                     self.target.staging.remove(load_id)
         finally:
@@ -337,6 +405,26 @@ class Sync:
             for path in files.made:
                 path.unlink(missing_ok=True)
         return Package(load_id, group.span, len(group.windows), total.rows, total)
+
+    @contextmanager
+    def _signs_of_life(self, load_id: str, span: Window) -> Iterator[None]:
+        """While inside, tell other runs from time to time that the load is under way."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(_HEARTBEAT):
+                try:
+                    self.ledger.announce(load_id, span)
+                except Exception as exc:  # noqa: BLE001 - of whatever kind; the load itself will tell
+                    logger.info("load %s: no sign of life could be given (%s)", load_id, type(exc).__name__)
+
+        thread = threading.Thread(target=beat, name=f"load {load_id}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _checking(self, items: Generator[Any, None, Tally]) -> Generator[Any, None, Tally]:
         """Pass items on, and look between them whether the run was asked to stop."""
@@ -375,6 +463,17 @@ def _told_together(bad: list[HauserError]) -> HauserError:
     return first
 
 
+_HEARTBEAT = 10.0  # seconds between two signs of life of a load
+_PATIENCE = timedelta(seconds=35)  # without any, and a load is taken for dead
+_REFRESH_REACHES_BACK = 30 * DAY  # runs may have paused for a while
+
+
+def _is_due(row: SyncRow, age: timedelta, now: datetime) -> bool:
+    """Tell whether a window's events were younger than `age` when they were loaded, and have come of age."""
+    ripe = row.end + age
+    return row.processed is not None and row.processed < ripe <= now
+
+
 def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Delivery]:
     """Pass deliveries on, and remember them: their files may be read once more."""
     for delivery in deliveries:
@@ -382,18 +481,19 @@ def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Del
         yield delivery
 
 
-def read_checkpoint(path: Path) -> datetime:
-    """Return the time in a Go hauser's checkpoint file.
+def read_checkpoint(place: str) -> datetime | None:
+    """Return the time in a Go hauser's checkpoint file, a path or URL; None if there is no such file.
 
     Raises:
         ConfigError: the file does not hold one RFC 3339 time.
     """
-    text = path.read_text(errors="replace").strip()
-    try:
-        time = datetime.fromisoformat(text).replace(microsecond=0)  # bundles end on whole seconds
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except ValueError:
-        raise ConfigError(f"{path} holds {text[:40]!r}, not a time; put hauser's last sync point there") from None
+    text = read_text(place)
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if time := moment(text):
+            return time.replace(microsecond=0)  # bundles end on whole seconds
+    raise ConfigError(f"{place} holds {text[:40]!r}, not a time; put hauser's last sync point there")
 
 
 def refuse_conflicts(name: str, kinds: Mapping[str, Kind], table: Table) -> None:

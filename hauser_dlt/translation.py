@@ -79,10 +79,11 @@ def _translate(chain: list[BaseException]) -> HauserError:
             return ConfigError(_lacking(error))
         if isinstance(error, (ConfigurationException, MissingDependencyException)):
             return ConfigError(_line(error))
+    for text in map(_line, reversed(chain)):  # the innermost is the briefest
+        for pattern, kind, advice in _WHAT_TO_DO:
+            if pattern.search(text):
+                return kind(f"{_BEGINNINGS[kind]}: {text}; {advice}")
     text = _line(chain[-1])
-    for pattern, kind, advice in _WHAT_TO_DO:
-        if pattern.search(text):
-            return kind(f"{_BEGINNINGS[kind]}: {text}; {advice}")
     unreachable = any(isinstance(error, DestinationConnectionError) for error in chain) or _PASSES.search(text)
     kind = (ConfigError if _LASTS.search(text) else TransientError) if unreachable else LoadError
     return kind(f"{_BEGINNINGS[kind]}: {text}")
@@ -97,6 +98,10 @@ _BEGINNINGS: dict[type[HauserError], str] = {
 
 def _lacking(error: ConfigFieldMissingException) -> str:
     """Say what is missing. dlt's own message runs to a page, and fails on providers of settings without a file."""
+    if error.spec_name.startswith("Filesystem") and error.fields == ["credentials"]:
+        return (
+            "the bucket's keys are missing: set them under [destination.filesystem.credentials] or in the environment"
+        )
     return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
 
 

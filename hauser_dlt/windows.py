@@ -54,6 +54,20 @@ def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
         yield Window(start, stretch.end)
 
 
+def united(stretches: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the stretches that some make together; they may overlap or adjoin."""
+    whole: Window | None = None
+    for stretch in sorted(stretches):
+        if whole and stretch.start <= whole.end:
+            whole = Window(whole.start, max(whole.end, stretch.end))
+            continue
+        if whole:
+            yield whole
+        whole = stretch
+    if whole:
+        yield whole
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How much to export at once, and how long to let events settle before that."""

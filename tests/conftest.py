@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import BucketTarget
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from servers.bigquery import BigQuery, Unavailable, bigquery
@@ -121,6 +122,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
             monkeypatch.setenv(name, value)
         staged = kind == "bigquery-staged"
         return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
+    if kind.startswith(("s3-", "gcs-")):
+        store, _, file_format = kind.partition("-")
+        at = request.getfixturevalue(store)
+        for name, value in at.environ().items() if store == "gcs" else ():
+            monkeypatch.setenv(name, value)
+        return BucketTarget(file_format, tmp_path, f"fs{next(_numbers)}", server=at)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()
@@ -141,7 +148,6 @@ class Told:
 
     def read(self, window: Window, tally: Tally) -> None:
         """See `Report`."""
-        assert window not in self.tallies
         self.tallies[window] = tally
 
     def loaded(self, package: Package) -> None:
@@ -169,7 +175,15 @@ class Runs:
         """Load what is ready at `now`, in this process."""
         told = Told()
         with self.sync(**settings) as sync:
-            sync.run(sync.plan(now, start, end), told)
+            for plan in sync.plans(now, start, end):
+                sync.run(plan, told)
+        return told
+
+    def reload(self, now: datetime, start: datetime, end: datetime, **settings: Any) -> Told:
+        """Load a stretch again, in this process."""
+        told = Told()
+        with self.sync(**settings) as sync:
+            sync.run(sync.plan_reload(now, Window(start, end)), told)
         return told
 
     @contextmanager

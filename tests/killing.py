@@ -16,11 +16,13 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
 from fsspec.implementations.local import LocalFileSystem
+from s3fs import S3FileSystem
 
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.destinations.files import FilesLedger
 from hauser_dlt.destinations.sql import SqlLedger
 from hauser_dlt.sync import Sync
+from hauser_dlt.windows import Window
 
 PATIENCE = 60  # seconds
 
@@ -41,6 +43,7 @@ _STEPS: list[tuple[type, str]] = [
     (Psycopg2SqlClient, "execute_query"),
     (LocalFileSystem, "put_file"),
     (LocalFileSystem, "rm_file"),
+    (S3FileSystem, "_call_s3"),
     (FilesystemClient, "complete_load"),
     (FilesystemClient, "_store_current_state"),
 ]
@@ -59,6 +62,9 @@ class _Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
+        if name == "_call_s3":
+            return self._around_request(step)
+
         @functools.wraps(step)
         def stepping(*arguments: Any, **named: Any) -> Any:
             if name == "execute_query" and not str(arguments[1]).lstrip().upper().startswith(_CHANGING):
@@ -70,16 +76,35 @@ class _Killer:
 
         return stepping
 
+    def _around_request(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        async def stepping(files: Any, method: str, *arguments: Any, **named: Any) -> Any:
+            changes = method in ("put_object", "delete_object")
+            if changes:
+                self()
+            result = await step(files, method, *arguments, **named)
+            if changes:
+                self()
+            return result
+
+        return stepping
+
 
 def _run(
-    settings: Mapping[str, Any], now: datetime, span: tuple[datetime | None, datetime | None], kill_at: int
+    environ: Mapping[str, str],
+    settings: Mapping[str, Any],
+    now: datetime,
+    span: tuple[datetime | None, datetime | None],
+    reload: tuple[datetime, datetime] | None,
+    kill_at: int,
 ) -> None:
+    os.environ.update(environ)
     killer = _Killer(kill_at)
     for kind, name in _STEPS:
         setattr(kind, name, killer.around(getattr(kind, name), name))
     configure(settings)
     with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
-        sync.run(sync.plan(now, *span), _Silent())
+        plan = sync.plan_reload(now, Window(*reload)) if reload else sync.plan(now, *span)
+        sync.run(plan, _Silent())
 
 
 class _Silent:
@@ -92,9 +117,10 @@ def run_until_killed(
     now: datetime,
     kill_at: int,
     span: tuple[datetime | None, datetime | None] = (None, None),
+    reload: tuple[datetime, datetime] | None = None,
 ) -> bool:
     """Run in a process of its own; return whether it was killed, because there were that many steps."""
-    process = _PROCESSES.Process(target=_run, args=(settings, now, span, kill_at))
+    process = _PROCESSES.Process(target=_run, args=(dict(os.environ), settings, now, span, reload, kill_at))
     process.start()
     process.join(PATIENCE)
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode

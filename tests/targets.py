@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +29,12 @@ MARKS = (LOAD_ID, ROW_WINDOW)
 MIDNIGHT = datetime(2024, 5, 1, tzinfo=UTC)  # a Wednesday
 HOUR = timedelta(hours=1)
 
+BUCKET_KINDS = ("s3-csv", "gcs-parquet")
+
 everywhere = pytest.mark.parametrize("target", KINDS, indirect=True)
 in_sql = pytest.mark.parametrize("target", SQL_KINDS, indirect=True)
 in_each_way = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet"], indirect=True)
+also_in_buckets = pytest.mark.parametrize("target", [*KINDS, *BUCKET_KINDS], indirect=True)
 in_files = pytest.mark.parametrize("target", FILE_KINDS, indirect=True)
 
 Row = dict[str, Any]
@@ -142,6 +146,17 @@ class Target:
         finally:
             connection.close()
 
+    def load_earlier(self, after: timedelta) -> None:
+        """Have the sync table say that each window was loaded so long after its end."""
+        if not self.into_files:
+            self.query(f"""UPDATE "fs_sync" SET "Processed" = "BundleEndTime" + INTERVAL '{after.seconds} seconds'""")
+            return
+        for file in self.files("fs_sync"):
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            for row in rows:
+                row["Processed"] = (datetime.fromisoformat(row["BundleEndTime"]) + after).isoformat()
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
     def forget_newest(self, count: int) -> None:
         """Delete the newest rows of the sync table, as users do by hand."""
         if not self.into_files:
@@ -241,7 +256,7 @@ def _typed(row: Mapping[str, Any]) -> Row:
 
 
 def _parquet(file: Path) -> list[Row]:
-    table = pyarrow.parquet.read_table(file)
+    table = pyarrow.parquet.read_table(io.BytesIO(file.read_bytes()))
     return [_row(row, row.values()) for row in table.to_pylist()]
 
 

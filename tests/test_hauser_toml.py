@@ -232,7 +232,12 @@ def test_the_new_generation_for_bigquery(config):
 def test_the_old_generation_for_a_bucket_of_google(config):
     assert config(OLD_GCP).settings == {
         "sources": {"fullstory": {"api": "segment_export", "export_duration": "24h"}},
-        "hauser": {"destination": "filesystem", "file_format": "csv", "group_by_day": True},
+        "hauser": {
+            "destination": "filesystem",
+            "file_format": "csv",
+            "group_by_day": True,
+            "hauser_sync_file": "gs://bucket/sub/.sync.hauser",
+        },
         "destination": {"filesystem": {"bucket_url": "gs://bucket/sub"}},
     }
 
@@ -371,7 +376,12 @@ def test_a_provider_is_needed(complaint, text):
 )
 def test_storage_only_loads_files_and_needs_no_warehouse(config, top, section, url):
     mapped = config(f"{top}\nSaveAsJson = true\n{section}").settings
-    assert mapped["hauser"] == {"destination": "filesystem", "file_format": "json", "group_by_day": False}
+    assert mapped["hauser"] == {
+        "destination": "filesystem",
+        "file_format": "json",
+        "group_by_day": False,
+        "hauser_sync_file": f"{url}/.sync.hauser",
+    }
     assert mapped["destination"] == {"filesystem": {"bucket_url": url}}
 
 
@@ -497,32 +507,16 @@ def test_a_file_prefix_is_a_folder(config, prefix):
     assert bucket_url(f"{key}\n{NEW_GCP}") == "gs://bucket/prod/fs"
 
 
-CHECKPOINTS = (".sync.hauser", "fs.sync.hauser", "fs/.sync.hauser")
+@pytest.mark.parametrize("prefix", ["prod/fs", "/prod/fs/"])
+def test_hausers_checkpoint_may_lie_in_the_folder_or_behind_the_prefix(config, prefix):
+    def places(text):
+        return config(text).settings["hauser"].get("hauser_sync_file")
 
-
-@pytest.mark.parametrize("newest", CHECKPOINTS)
-def test_the_newest_checkpoint_counts_wherever_hauser_wrote_it(config, tmp_path, newest):
-    (tmp_path / "fs").mkdir()
-    for place in CHECKPOINTS:
-        (tmp_path / place).write_text(f"{'2026-02-01' if place == newest else '2026-01-01'}T00:00:00.123456789Z\n")
-
-    mapped = config(local(tmp_path, 'FilePrefix = "fs"')).settings
-    assert mapped["hauser"]["hauser_sync_file"] == str(tmp_path / newest)
-
-
-@pytest.mark.parametrize("only", CHECKPOINTS)
-@pytest.mark.parametrize("content", [b"2026-01-01T00:00:00Z", b"", b"soon", b"\xff", b"0001-01-01T00:00:00+05:00"])
-def test_a_checkpoint_counts_more_than_none_even_if_unreadable(config, tmp_path, only, content):
-    (tmp_path / only).parent.mkdir(exist_ok=True)
-    (tmp_path / only).write_bytes(content)
-    mapped = config(local(tmp_path, 'FilePrefix = "fs"')).settings
-    assert mapped["hauser"]["hauser_sync_file"] == str(tmp_path / only)
-
-
-def test_a_file_named_like_the_prefix_is_no_checkpoint(config, tmp_path):
-    (tmp_path / "fs").write_text("not a folder")
-    mapped = config(local(tmp_path, 'FilePrefix = "fs"')).settings
-    assert mapped["hauser"]["hauser_sync_file"] == str(tmp_path / ".sync.hauser")
+    key, tails = f'FilePrefix = "{prefix}"', (".sync.hauser", "prod/fs.sync.hauser", "prod/fs/.sync.hauser")
+    assert places(local("/data", key)) == [f"/data/{tail}" for tail in tails]
+    assert places(f'{key}\nProvider = "aws"\nStorageOnly = true\n{BUCKET}') == [f"s3://bucket/{tail}" for tail in tails]
+    assert places(OLD_GCP) == "gs://bucket/sub/.sync.hauser"
+    assert places(NEW_GCP) is None  # BigQuery has a sync table
 
 
 # Warehouses
@@ -566,12 +560,6 @@ def test_keys_without_meaning_are_named_in_one_line(config, tmp_path):
     keys = "CheckInterval, ListExportLimit, [s3] Timeout, ExportURL, SaveAsJson"
     assert config(more + OLD_AWS).warnings == (f"without meaning any more, in {tmp_path / 'hauser.toml'}: {keys}",)
     assert config(LOCAL).warnings == ()
-
-
-def test_a_checkpoint_in_a_bucket_has_to_be_copied(config):
-    assert config(OLD_GCP).warnings == (
-        "hauser's .sync.hauser in gs://bucket/sub is not read: copy it here, and set hauser_sync_file to its path",
-    )
 
 
 def test_the_result_shows_no_secret(config):

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "fields", "settings", "stopping", "workdir", "translation"},
+    {"windows", "fields", "settings", "stopping", "workdir", "translation", "runners"},
     {
         "decode",
         "batches",

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from killing import run_until_killed
-from targets import HOUR, MIDNIGHT, as_rows, bare, everywhere, in_sql
+from targets import HOUR, MIDNIGHT, also_in_buckets, as_rows, bare, everywhere, in_sql
 
 from hauser_dlt.errors import CorruptBundleError, ExportFailedError, LoadError
 from hauser_dlt.simulator import Fault
@@ -83,7 +83,7 @@ def test_a_back_fill_that_died_is_made_good_by_the_same_back_fill(runs, at):
     assert len(rows) == expected
 
 
-@everywhere
+@also_in_buckets
 def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.load(NOW)
     asked = len(runs.sim.created())
@@ -97,7 +97,7 @@ def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
 
 
-@everywhere
+@also_in_buckets
 def test_all_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.load(NOW)
     runs.target.forget_newest(99)

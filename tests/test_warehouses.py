@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from servers.faulty import Fault as Bad
 from servers.redshift import Fault
 from targets import HOUR, MIDNIGHT, as_rows, bare
 from test_cli import Shell
@@ -15,8 +16,11 @@ from hauser_dlt.simulator.bodies import keeper
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
 SETTLED = NOW - DAY
+EARLY = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
 
-in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery", "bigquery-staged"], indirect=True)
+in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery"], indirect=True)
+by_bucket = pytest.mark.parametrize("target", ["redshift", "bigquery-staged"], indirect=True)
+in_bigquery = pytest.mark.parametrize("target", ["bigquery"], indirect=True)
 in_redshift = pytest.mark.parametrize("target", ["redshift"], indirect=True)
 
 
@@ -34,7 +38,7 @@ def test_every_row_is_exact_and_the_bucket_is_left_empty(runs):
     runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
 
 
-@in_warehouses
+@by_bucket
 def test_hausers_configuration_is_enough(runs, target, tmp_path):
     shell = Shell(tmp_path, runs.sim)
     shell.environ = {k: v for k, v in shell.environ.items() if not k.startswith(("FULLSTORY", "SOURCES"))}
@@ -50,44 +54,70 @@ def test_hausers_configuration_is_enough(runs, target, tmp_path):
 
 
 @in_warehouses
-def test_tables_of_the_go_hauser_are_continued(runs):
+def test_tables_of_the_go_hauser_are_continued_with_the_users_columns_in_them(runs):
     target = runs.target
     target.make_hausers_tables()
     before = target.columns()
 
-    runs.load(NOW)
+    runs.load(EARLY)
+    runs.load(EARLY + 12 * HOUR)
 
     rows = [target.todays(row) for row in target.rows()]
     assert [row["EventType"] for row in rows if LOAD_ID not in row] == ["loaded"]  # and what was half loaded is gone
-    loaded = [{k: v for k, v in row.items() if k != "mine"} for row in rows if LOAD_ID in row]
-    assert bare(loaded) == bare(as_rows(runs.sim.rows(MIDNIGHT, SETTLED)))
+    loaded = [row for row in rows if LOAD_ID in row]
+    assert {row.pop("mine", None) for row in loaded} == {target.default_of_mine}
+    assert bare(loaded) == bare(as_rows(runs.sim.rows(MIDNIGHT, MIDNIGHT + 18 * HOUR)))
     assert target.columns()[: len(before)] == before
     assert not {"PageUserAgent", "EventTargetSelector"} & {target.spelled(name) for name in target.columns()}
     assert target.sync()[0]["BundleEndTime"].replace(tzinfo=None) == MIDNIGHT.replace(tzinfo=None)
-    runs.load(NOW + 6 * HOUR)
-    assert len(target.rows()) == 1 + sum(1 for _ in runs.sim.rows(MIDNIGHT, SETTLED + 6 * HOUR))
 
 
-@in_warehouses
-def test_a_column_of_the_users_own_in_the_middle_stays_and_gets_its_default(runs):
-    runs.target.make_hausers_tables()  # with `mine` in the middle
-    runs.load(NOW)
+@in_bigquery
+def test_a_table_that_is_partitioned_by_ingestion_gets_each_event_into_its_day(runs):
+    runs.target.make_hausers_tables()
+    late = {"EventStart": (MIDNIGHT + 30 * HOUR).isoformat(), "EventType": "of the next day"}
+    runs.sim.events = lambda start, end: [{"EventStart": start.isoformat()}, late] if start == MIDNIGHT else ()
 
-    rows = runs.target.rows()
-    assert {row["mine"] for row in rows if LOAD_ID in row} == {runs.target.default_of_mine}
+    runs.load(EARLY, event_scope="sessions")
+
+    days = "SELECT eventtype, DATE(_PARTITIONTIME) AS day, DATE(eventstart) AS event FROM fs_export"
+    found = runs.target.query(days)
+    assert len(found) == 3
+    assert all(row["day"] == row["event"] for row in found)
+
+
+@in_bigquery
+def test_new_tables_are_partitioned_by_the_events_day_clustered_and_kept_for_ever(runs):
+    runs.load(EARLY)
+
+    table = runs.target.table()
+    assert (table.time_partitioning.type_, table.time_partitioning.field) == ("DAY", "EventStart")
+    assert table.time_partitioning.expiration_ms is None
+    assert table.clustering_fields == ["EventType", "UserId", "SessionId"]
+
+
+@in_bigquery
+def test_the_days_of_a_table_expire_when_that_is_set_and_then_also_later(runs):
+    runs.load(EARLY, partition_expiration="72000h")
+    assert runs.target.table().time_partitioning.expiration_ms == 3000 * DAY / timedelta(milliseconds=1)
+
+    runs.load(EARLY + 6 * HOUR, partition_expiration="4000d")
+    assert runs.target.table().time_partitioning.expiration_ms == 4000 * DAY / timedelta(milliseconds=1)
+    runs.load(EARLY + 6 * HOUR)
+    assert runs.target.table().time_partitioning.expiration_ms == 4000 * DAY / timedelta(milliseconds=1)
 
 
 @in_warehouses
 def test_an_unknown_field_becomes_a_column_without_a_release(runs):
-    runs.load(NOW)
-    field = {"EventStart": SETTLED.isoformat(), "EventType": "seen", "EventTimeToFirstByte": "12.50"}
+    runs.load(EARLY)
+    field = {"EventStart": (MIDNIGHT + 6 * HOUR).isoformat(), "EventType": "seen", "EventTimeToFirstByte": "12.50"}
     runs.sim.extra_events.append(field)
 
-    runs.load(NOW + 6 * HOUR)
+    runs.load(EARLY + 6 * HOUR)
 
-    (row,) = (row for row in runs.target.rows() if runs.target.new_column("EventTimeToFirstByte") in row)
-    assert row[runs.target.new_column("EventTimeToFirstByte")] == "12.50"
-    assert runs.target.columns()[-1] == runs.target.new_column("EventTimeToFirstByte")
+    column = runs.target.columns()[-1]
+    assert column.lower() == "eventtimetofirstbyte"
+    assert [row[column] for row in runs.target.rows() if column in row] == ["12.50"]
 
 
 @in_redshift
@@ -223,11 +253,54 @@ def test_a_column_of_an_incompatible_type_is_named_before_fullstory_is_asked(run
 
 @in_warehouses
 def test_a_not_null_column_of_the_users_is_named(runs):
-    runs.load(MIDNIGHT + DAY + 6 * HOUR)
-    runs.target.add_not_null("mandatory")
+    runs.target.make_hausers_tables(mandatory=True)
     with pytest.raises(LoadError, match="mandatory"):
-        runs.load(NOW)
+        runs.load(EARLY)
 
     runs.target.drop("mandatory")
-    runs.load(NOW)
-    runs.expect(MIDNIGHT, SETTLED)
+    runs.load(EARLY)
+    assert len(runs.target.rows()) == 1 + sum(1 for _ in runs.sim.rows(MIDNIGHT, MIDNIGHT + 6 * HOUR))
+
+
+@in_bigquery
+def test_a_load_job_whose_answer_was_lost_is_found_again_and_loads_nothing_twice(runs):
+    runs.target.server.faults.append(fault := Bad("(POST|PUT) .*/jobs", "drop", when="after", times=2))
+
+    runs.load(EARLY)
+
+    assert fault.hits == 2
+    runs.expect(MIDNIGHT, MIDNIGHT + 6 * HOUR)
+
+
+@in_bigquery
+@pytest.mark.parametrize(
+    ("fault", "error", "says"),
+    [
+        (
+            Bad(
+                "POST .*/jobs",
+                "fail",
+                reason="quotaExceeded",
+                message="Quota exceeded: Your table exceeded quota for imports or query appends per table",
+            ),
+            TransientError,
+            "(?i)quota",
+        ),
+        (
+            Bad("POST .*/jobs", "error", status=403, reason="accessDenied", message="Access Denied: Table"),
+            LoadError,
+            "the right",
+        ),
+    ],
+    ids=lambda value: getattr(value, "reason", None) or getattr(value, "what", None),
+)
+def test_a_bad_moment_of_bigquery_is_one_line_and_loses_nothing(runs, fault, error, says):
+    runs.target.server.faults.append(fault)
+    with pytest.raises(error, match=says) as raised:
+        runs.load(EARLY)
+    assert "\n" not in str(raised.value)
+    assert fault.hits
+
+    runs.target.server.faults.clear()
+    runs.load(EARLY)
+    runs.expect(MIDNIGHT, MIDNIGHT + 6 * HOUR)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import dlt
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
-from dlt.destinations.adapters import bigquery_adapter
+from dlt.destinations.impl.bigquery.bigquery_adapter import PARTITION_EXPIRATION_DAYS_HINT
 from dlt.destinations.sql_client import WithSqlClient
 
 from hauser_dlt.configuration import Configuration, find
@@ -71,9 +71,10 @@ class Target:
         if isinstance(self.destination, dlt.destinations.bigquery):
             from hauser_dlt.destinations.bigquery import BY_INGESTION
 
-            events.apply_hints(additional_table_hints={BY_INGESTION: tables.export.by_ingestion})
+            hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
             if not tables.export.columns and config.run.partition_expiration:
-                bigquery_adapter(events, partition_expiration_days=config.run.partition_expiration // DAY)
+                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration // DAY
+            events.apply_hints(additional_table_hints=hints)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
         """Have BigQuery drop the days of an existing table when the settings say so; without a setting it is let be."""
@@ -89,7 +90,7 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     Raises:
         ConfigError: dlt knows no such destination, or it lacks a setting.
     """
-    if run.destination == "filesystem":
+    if run.destination == "filesystem" or run.storage_only:
         return _filesystem(run)
     try:
         destination: Any = Destination.from_reference(run.destination)
@@ -161,16 +162,12 @@ def _filesystem(run: RunSettings) -> Target:
     url = _bucket_url()
     if url.startswith("file:") or "://" not in url:
         url = Path(url.removeprefix("file://")).resolve().as_uri()
-    # The tables are to be folders right below bucket_url, so its last part takes the place of dlt's dataset.
-    base, _, name = url.rstrip("/").rpartition("/")
-    if not urlsplit(url).path.strip("/"):
-        base, name = url.rstrip("/"), run.dataset_name
     destination = Folder(
-        bucket_url=base,
+        bucket_url=url.rstrip("/"),
         destination_name="filesystem",
         layout=LAYOUT,
         extra_placeholders={"ext": extension_of(run.file_format)},
         enable_dataset_name_normalization=False,
         warn_unsafe_layout_separators=False,
     )
-    return Target(destination, name, True, url)
+    return Target(destination, run.dataset_name, True, url)

@@ -6,10 +6,11 @@ them into its load package and copies them to their place.
 """
 
 import filecmp
+import gzip
 import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -24,11 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from hauser_dlt import decode
+from hauser_dlt import decode, runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
-from hauser_dlt.errors import LoadError
-from hauser_dlt.ledger import SyncRow
+from hauser_dlt.errors import LoadError, TransientError
+from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.source import Reader, empty_batch
 from hauser_dlt.windows import DAY, Group, Window, uncovered
 
@@ -238,6 +239,8 @@ class FilesLedger:
         self._client: Any = pipeline.destination_client()
         self._export_table = export_table
         self._sync_table = sync_table
+        self._pending = f"{sync_table}_pending"
+        self._look_again()
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -256,13 +259,25 @@ class FilesLedger:
         recent = [file for file in self._all(self._sync_files) if file.window.end > since]
         return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
-    def rows(self) -> list[SyncRow]:
+    def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
         for file in self._all(self._sync_files):
-            half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
-            rows += self._rows(file) if file.load_id in self._complete else half
-        return sorted(rows, key=lambda row: row.end)
+            if within is None or file.window.overlaps(within):
+                half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
+                rows += self._rows(file) if file.load_id in self._complete else half
+        touching = (row for row in rows if within is None or row.window.overlaps(within))
+        return sorted(touching, key=lambda row: row.end)
+
+    def whole(self, stretch: Window) -> Window:
+        """See `Ledger`. What can go is a load, with all its files."""
+        while True:
+            touched = [file.load_id for file in self._all(self._sync_files) if file.window.overlaps(stretch)]
+            spans = [stretch, *(f.window for load_id in touched for f in self._sync_files[load_id])]
+            wider = Window(min(span.start for span in spans), max(span.end for span in spans))
+            if wider == stretch:
+                return stretch
+            stretch = wider
 
     def widened(self, stretch: Window) -> Window:
         """See `Ledger`. A file cannot be cut."""
@@ -274,45 +289,96 @@ class FilesLedger:
                 )
         return stretch
 
-    def dead(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
-        files = [*self._all(self._event_files), *self._all(self._sync_files)]
-        touching = {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
         # dlt's load ids are the time of their beginning, in seconds since 1970
-        old = {file.load_id for file in files if float(file.load_id) < (now - DAY).timestamp()} - self._complete
-        return sorted(touching | old)
+        begun = (now - DAY).timestamp()
+        files = (*self._all(self._event_files), *self._all(self._sync_files))
+        old = {file.load_id for file in files if float(file.load_id) < begun} - self._complete
+        return sorted((self._unowned(scope) | old) - self._notes.keys())
+
+    def _unowned(self, scope: Window) -> set[str]:
+        """Return the loads that have files in a stretch, and do not own their windows."""
+        files = (*self._all(self._event_files), *self._all(self._sync_files))
+        return {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
-            for file in (*self._sync_files.get(load_id, ()), *self._event_files.get(load_id, ())):
-                self._client.fs_client.rm_file(file.path)
+            for files in (self._sync_files, self._event_files, self._notes):
+                for file in files.get(load_id, ()):
+                    self._remove(file)
         self._look_again()
 
+    def _remove(self, file: _File) -> None:
+        with suppress(FileNotFoundError):  # its user was quicker, or another run
+            self._client.fs_client.rm_file(file.path)
+
     def clear(self, gaps: Iterable[Window]) -> None:
-        """See `Ledger`. Files that nobody owns are gone already, with their `dead` loads."""
+        """See `Ledger`. Files that nobody owns are gone already, with their loads."""
 
-    def announce(self, load_id: str, span: Window) -> None:
-        """See `Ledger`. The files' names are announcement enough."""
-
-    def disinherit(self, since: datetime) -> None:
+    def disinherit(self, since: datetime, until: datetime | None = None) -> None:
         """See `Ledger`. The Go hauser's files have other names, and each was whole or not there."""
 
     def connected(self) -> AbstractContextManager[None]:
         """See `Ledger`."""
         return nullcontext()
 
-    def announced(self) -> set[str]:
+    def announce(self, load_id: str, span: Window) -> None:
+        """See `Ledger`. A small file beside the tables says who is loading."""
+        folder = self._client.get_table_dir(self._pending)
+        self._client.fs_client.makedirs(folder, exist_ok=True)
+        note = {"runner": runners.this(), "seen": datetime.now(UTC).isoformat()}
+        path = self._client.pathlib.join(folder, f"{stamp(span)}.{load_id}.json")
+        self._client.fs_client.pipe_file(path, orjson.dumps(note))
+
+    def announced(self) -> list[Announcement]:
         """See `Ledger`."""
-        return set()
+        self._look_again()
+        begun = [file for file in self._all(self._notes) if file.load_id not in self._complete]
+        return [note for note in map(self._announcement, begun) if note]
+
+    def _announcement(self, file: _File) -> Announcement | None:
+        try:
+            note = json.loads(self._client.fs_client.cat_file(file.path))
+            runner, seen = note["runner"], datetime.fromisoformat(note["seen"])
+        except FileNotFoundError:  # done since we looked
+            return None
+        except (KeyError, TypeError, ValueError):  # the process died while it wrote
+            runner, seen = None, datetime.min.replace(tzinfo=UTC)
+        return Announcement(file.load_id, file.window, runner, seen, complete=False)
 
     def settle(self, load_id: str | None = None) -> None:
         """See `Ledger`."""
         self._look_again()
+        if load_id and load_id not in self._notes:
+            self.remove([load_id])
+            raise TransientError(f"another run has taken load {load_id} for dead; run again")
+        if done := {load_id} if load_id else self._notes.keys() & self._complete:
+            notes = [file for other in done for file in self._notes[other]]
+            under_way = self._notes.keys() - self._complete
+            # a kill may have come between the removal of a load's sync file and that of its events
+            half_removed = {load for note in notes for load in self._unowned(note.window)}
+            self.remove((self._superseded() | half_removed) - under_way)
+            for note in notes:
+                self._remove(note)
+            self._look_again()
+
+    def _superseded(self) -> set[str]:
+        """Return the loads all of whose windows have been loaded again since; names tell which share a stretch."""
+        doubled: set[str] = set()
+        before: list[_File] = []
+        for file in sorted(self._all(self._sync_files), key=lambda file: file.window):
+            before = [other for other in before if other.window.overlaps(file.window)]
+            doubled |= {other.load_id for other in before} | ({file.load_id} if before else set())
+            before.append(file)
+        rows = [row for load in doubled & self._complete for file in self._sync_files[load] for row in self._rows(file)]
+        kept = {row.load_id for row in set(rows) - set(superseded(rows))}
+        return {row.load_id for row in rows if row.load_id} - kept
 
     def _look_again(self) -> None:
         self._client.fs_client.invalidate_cache()
-        for name in ("_event_files", "_sync_files", "_complete", "_judged"):
+        for name in ("_event_files", "_sync_files", "_notes", "_complete", "_judged"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -322,6 +388,11 @@ class FilesLedger:
     @cached_property
     def _sync_files(self) -> dict[str, list[_File]]:
         return self._by_load(self._sync_table)
+
+    @cached_property
+    def _notes(self) -> dict[str, list[_File]]:
+        """The announcements of loads."""
+        return self._by_load(self._pending)
 
     @cached_property
     def _complete(self) -> set[str]:
@@ -352,8 +423,11 @@ class FilesLedger:
         return None if lost else rows
 
     def _rows(self, file: _File) -> list[SyncRow]:
-        with self._client.fs_client.open(file.path, "rb", compression="infer") as stream:
-            lines = stream.read().splitlines()
+        try:
+            content = self._client.fs_client.cat_file(file.path)
+        except FileNotFoundError:  # its user has taken it away since we looked
+            return []
+        lines = (gzip.decompress(content) if file.path.endswith(".gz") else content).splitlines()
         try:
             return [self._row(json.loads(line), file.load_id) for line in lines if line.strip()]
         except (KeyError, TypeError, ValueError) as exc:

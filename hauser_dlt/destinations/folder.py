@@ -1,6 +1,7 @@
-"""dlt's filesystem destination, but content with a folder that is there already, and safe from kills."""
+"""dlt's filesystem destination, but content with what is there already, and safe from kills."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from dlt.destinations import filesystem
@@ -8,11 +9,41 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 
 
 class FolderClient(FilesystemClient):
-    """dlt makes the folder of a new dataset itself, and fails where one exists: hauser's `SaveDir`, say."""
+    """The tables are folders right below `bucket_url`, in a folder or bucket that may hold other files, too."""
+
+    def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
+        super().__init__(schema, config, capabilities)
+        if not self.is_local_filesystem:
+            from hauser_dlt.destinations.bucket import Bucket  # needs what local files do without
+
+            self.fs_client = Bucket(self.fs_client, self.bucket_path)
+
+    @property
+    def dataset_path(self) -> str:
+        """The folder of the tables' folders; dlt would put one with the dataset's name in between."""
+        return str(self.pathlib.join(self.bucket_path, ""))
+
+    def is_storage_initialized(self) -> bool:
+        """Return whether anything has been loaded here."""
+        if super().is_storage_initialized():
+            return True
+        if not self.is_local_filesystem:
+            self.fs_client.look()
+        return False
 
     def create_dataset(self) -> None:
-        """Make the dataset's folder, unless it is there."""
+        """Make the folder, unless it is there: hauser's `SaveDir`, say. dlt would fail."""
         self.fs_client.makedirs(self.dataset_path, exist_ok=True)
+
+    def list_files_with_prefixes(self, table_dir: str, prefixes: list[str]) -> list[str]:
+        """Return the files of dlt's own tables. dlt's glob takes a failed listing for an empty one."""
+        if self.is_local_filesystem:
+            return super().list_files_with_prefixes(table_dir, prefixes)
+        try:
+            found = [str(path) for path in self.fs_client.ls(table_dir, detail=False)]
+        except FileNotFoundError:
+            return []
+        return [path for path in found if path.startswith(tuple(prefixes))]
 
     def _write_to_json_file(self, filepath: str, data: dict[str, Any]) -> None:
         """Write one of dlt's own notes whole or not at all; one cut short would end every later run."""
@@ -22,6 +53,19 @@ class FolderClient(FilesystemClient):
         partial = self.pathlib.join(self.dataset_path, f".hauser_dlt.{os.getpid()}")
         super()._write_to_json_file(partial, data)
         self.fs_client.mv(partial, filepath)
+
+
+def read_text(place: str) -> str | None:
+    """Return what a small file holds, which a path or a bucket's URL names; None if it is not there.
+
+    Raises:
+        HauserError: the bucket cannot be read.
+    """
+    if "://" in place:
+        from hauser_dlt.destinations import bucket
+
+        return bucket.read_text(place)
+    return Path(place).read_text(errors="replace") if Path(place).is_file() else None
 
 
 class Folder(filesystem):

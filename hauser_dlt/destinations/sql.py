@@ -7,7 +7,6 @@ dlt gives a load the status 0 once all of it has arrived.
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +15,14 @@ import tenacity
 from dlt.common.schema.utils import new_table
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from hauser_dlt import runners
+from hauser_dlt.errors import TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.ledger import SyncRow
+from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import keeps_to_windows
 from hauser_dlt.tables import Table, Tables
-from hauser_dlt.windows import DAY, Window, floor
+from hauser_dlt.windows import DAY, Window, floor, united
 
 # Back-fills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(
@@ -35,24 +36,10 @@ _together = tenacity.Retrying(
 _COMPLETE = "SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0"
 
 
-@dataclass(frozen=True, slots=True)
-class _Announcement:
-    """A load that has begun.
-
-    Attributes:
-        complete: all of it has arrived.
-    """
-
-    load_id: str
-    span: Window
-    started_at: datetime
-    complete: bool
-
-
 def pending_table(sync_table: str) -> Any:
     """Return the schema of the table of loads under way."""
-    columns: list[Any] = [{"name": "load_id", "data_type": "text"}]
-    columns += [{"name": name, "data_type": "timestamp"} for name in ("window_start", "window_end", "started_at")]
+    columns: list[Any] = [{"name": name, "data_type": "text"} for name in ("load_id", "runner")]
+    columns += [{"name": name, "data_type": "timestamp"} for name in ("window_start", "window_end", "seen_at")]
     return new_table(f"{sync_table}_pending", write_disposition="append", columns=columns)
 
 
@@ -64,9 +51,10 @@ class SqlLedger:
         self._read = read
         self._tables = tables
         self._client: Any = None  # while connected, and what was then read
-        self._read_announcements: list[_Announcement] | None = None
-        # whether the sync table is more than the Go hauser's: our first load adds what that one lacks
-        self._has_our_columns = tables.sync.column(LOAD_ID) is not None
+        self._read_announcements: list[Announcement] | None = None
+        self._made_for: set[str] = set()  # the loads whose tables and columns have been made
+        # whether the tables are more than the Go hauser's: our first load adds what those lack
+        self._has_our_columns = all(table.column(LOAD_ID) for table in (tables.sync, tables.export))
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -80,44 +68,53 @@ class SqlLedger:
         found = self._query(f"SELECT MAX({{BundleEndTime}}) FROM {{sync}} {where}")
         return _utc(found[0][0]) if found else None
 
-    def disinherit(self, since: datetime) -> None:
+    def disinherit(self, since: datetime, until: datetime | None = None) -> None:
         """See `Ledger`. The rows that the Go hauser wrote are those without a load id."""
-        name = self._tables.export.column(LOAD_ID)
-        sql = "DELETE FROM {export} WHERE {EventStart} >= %s"
+        conditions = ["{EventStart} >= %s"]
         arguments = [_as_there(self._tables.export, EVENT_START, since)]
         if self._tables.export.by_ingestion:
-            sql += " AND _PARTITIONTIME >= %s"
+            conditions.append("_PARTITIONTIME >= %s")
             arguments.append(floor(since, DAY))
-        self._query(sql + (f" AND {{{LOAD_ID}}} IS NULL" if name else ""), *arguments)
+        if until:
+            conditions.append("{EventStart} < %s")
+            arguments.append(_as_there(self._tables.export, EVENT_START, until))
+        if self._has_our_columns:
+            conditions.append(f"{{{LOAD_ID}}} IS NULL")
+        self._query(f"DELETE FROM {{export}} WHERE {' AND '.join(conditions)}", *arguments)
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
         return [row.window for row in self._sync_rows("WHERE s.{BundleEndTime} > %s", self._end_time(since))]
 
-    def rows(self) -> list[SyncRow]:
+    def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`."""
-        return self._sync_rows("", tail="ORDER BY s.{BundleEndTime}", only_complete=False)
+        if within is None:
+            return self._sync_rows("", tail="ORDER BY s.{BundleEndTime}", only_complete=False)
+        touching = "WHERE s.{BundleEndTime} > %s AND (s.{BundleStartTime} < %s OR s.{BundleStartTime} IS NULL)"
+        found = self._sync_rows(touching, self._end_time(within.start), within.end, only_complete=False)
+        return sorted((row for row in found if row.start or row.end <= within.end), key=lambda row: row.end)
+
+    def whole(self, stretch: Window) -> Window:
+        """See `Ledger`."""
+        windows = [row.window for row in self.rows(stretch) if row.complete and row.start]
+        return Window(min([stretch.start, *(w.start for w in windows)]), max([stretch.end, *(w.end for w in windows)]))
 
     def widened(self, stretch: Window) -> Window:
         """See `Ledger`. Rows can be taken out of a load, window by window."""
         return stretch
 
-    def dead(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`."""
         if not self._has_our_columns:
             return []
-        announced = {
-            row.load_id
-            for row in self._announced()
-            if not row.complete and (row.span.overlaps(scope) or row.started_at < now - DAY)
-        }
         half_written = self._query(
             f"SELECT DISTINCT s.{{{LOAD_ID}}} FROM {{sync}} s WHERE s.{{BundleEndTime}} > %s"
-            f" AND s.{{BundleStartTime}} < %s AND s.{{{LOAD_ID}}} NOT IN ({_COMPLETE})",
+            f" AND s.{{BundleStartTime}} < %s AND s.{{{LOAD_ID}}} NOT IN ({_COMPLETE})"
+            f" AND s.{{{LOAD_ID}}} NOT IN (SELECT {{load_id}} FROM {{pending}})",
             self._end_time(scope.start),
             scope.end,
         )
-        return sorted(announced | {load_id for (load_id,) in half_written})
+        return sorted(load_id for (load_id,) in half_written)
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The announcement goes last, so that a kill in between is made good next time."""
@@ -131,28 +128,24 @@ class SqlLedger:
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`."""
         for gap in gaps:
-            inside, bounds = self._among_events_of(gap)
-            self._query(
-                f"DELETE FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s{inside}",
-                gap.start,
-                gap.end,
-                *bounds,
-            )
+            self._delete_events(gap)
 
-    def announced(self) -> set[str]:
+    def announced(self) -> list[Announcement]:
         """See `Ledger`."""
-        return {row.load_id for row in self._announced() if not row.complete}
+        self._read_announcements = None
+        return [row for row in self._announced() if not row.complete]
 
-    def _announced(self) -> list["_Announcement"]:
+    def _announced(self) -> list[Announcement]:
         """Return all loads that have begun; while connected, the table is read once."""
         if self._read_announcements is None:
             found = self._query(
-                "SELECT p.{load_id}, p.{window_start}, p.{window_end}, p.{started_at},"
-                f" CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END FROM {{pending}} p"
+                "SELECT p.{load_id}, MIN(p.{window_start}), MAX(p.{window_end}), MAX(p.{runner}), MAX(p.{seen_at}),"
+                f" MAX(CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END) FROM {{pending}} p"
+                " GROUP BY p.{load_id}"
             )
             announced = [
-                _Announcement(load_id, Window(_in_utc(start), _in_utc(end)), _in_utc(started_at), bool(complete))
-                for load_id, start, end, started_at, complete in found
+                Announcement(load_id, Window(_in_utc(start), _in_utc(end)), runner, _in_utc(seen), bool(complete))
+                for load_id, start, end, runner, seen, complete in found
             ]
             if self._client is None:
                 return announced
@@ -185,25 +178,67 @@ class SqlLedger:
         return _as_there(self._tables.sync, "BundleEndTime", moment)
 
     def announce(self, load_id: str, span: Window) -> None:
-        """See `Ledger`."""
-        _together(self._pipeline.sync_schema)
-        self._has_our_columns = True
-        columns = "{load_id}, {window_start}, {window_end}, {started_at}"
+        """See `Ledger`. Rows are only added: of updates, warehouses let one at a time touch a table."""
+        if not self._has_our_columns or load_id not in self._made_for:
+            _together(self._pipeline.sync_schema)
+            self._has_our_columns = True
+            self._made_for.add(load_id)
         self._execute(
-            f"INSERT INTO {{pending}} ({columns}) VALUES (%s, %s, %s, %s)",
+            "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
+            " VALUES (%s, %s, %s, %s, %s)",
             load_id,
+            runners.this(),
             span.start,
             span.end,
             datetime.now(UTC),
         )
 
     def settle(self, load_id: str | None = None) -> None:
-        """See `Ledger`."""
-        if load_id:
-            self._query("DELETE FROM {pending} WHERE {load_id} = %s", load_id)
-        elif any(row.complete for row in self._announced()):
-            self._query(f"DELETE FROM {{pending}} WHERE {{load_id}} IN ({_COMPLETE})")
+        """See `Ledger`. The announcement goes last, so that a kill in between is made good next time."""
+        self._read_announcements = None
+        announced = {row.load_id: row for row in self._announced()}
+        if load_id and load_id not in announced:
+            self.remove([load_id])
+            raise TransientError(f"another run has taken load {load_id} for dead; run again")
+        for done in [announced[load_id]] if load_id else [row for row in announced.values() if row.complete]:
+            self._supersede(done.span)
+            self._query("DELETE FROM {pending} WHERE {load_id} = %s", done.load_id)
             self._read_announcements = None
+
+    def _supersede(self, span: Window) -> None:
+        """Remove what has been loaded again within a stretch. The sync rows go last."""
+        gone: dict[str | None, list[Window]] = {}
+        for row in superseded(row for row in self.rows(span) if row.complete):
+            gone.setdefault(row.load_id, []).append(row.window)
+        if hausers := gone.pop(None, None):
+            until = max(window.end for window in hausers)
+            self.disinherit(span.start, until)
+            self._forget(f"{{{LOAD_ID}}} IS NULL", Window(span.start, until))
+        for load_id, windows in ((load_id, windows) for load_id, windows in gone.items() if load_id):
+            for stretch in united(windows):
+                self._delete_events(stretch, load_id)
+                self._forget(f"{{{LOAD_ID}}} = %s", stretch, load_id)
+
+    def _delete_events(self, windows: Window, load_id: str | None = None) -> None:
+        """Delete the events of adjoining windows, whatever load brought them or those of one load."""
+        inside, bounds = self._among_events_of(windows)
+        brought, by = (f" AND {{{LOAD_ID}}} = %s", [load_id]) if load_id else ("", [])
+        self._query(
+            f"DELETE FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s{inside}{brought}",
+            windows.start,
+            windows.end,
+            *bounds,
+            *by,
+        )
+
+    def _forget(self, which: str, windows: Window, *arguments: str) -> None:
+        """Delete the sync rows of adjoining windows."""
+        self._query(
+            f"DELETE FROM {{sync}} WHERE {which} AND {{BundleEndTime}} > %s AND {{BundleEndTime}} <= %s",
+            *arguments,
+            self._end_time(windows.start),
+            self._end_time(windows.end),
+        )
 
     @contextmanager
     def connected(self) -> Iterator[None]:

@@ -251,7 +251,8 @@ class Partitions(Faulty):
                 answer, done = self._waited(done)
             for reference, days in expiring if "errorResult" not in done.get("status", {}) else ():
                 lasting = None if days.upper() == "NULL" else str(int(float(days) * _DAY))
-                change = {"timePartitioning": {"expirationMs": lasting}}
+                now = (self._table(reference) or {}).get("timePartitioning", {})
+                change = {"timePartitioning": {**now, "expirationMs": lasting}}
                 self._ask("PATCH", _path(reference, reference["tableId"]), change)
         return answer
 

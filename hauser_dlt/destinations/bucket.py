@@ -1,0 +1,130 @@
+"""A bucket as fsspec shows it, where what goes wrong is said in one line, with what to do about it.
+
+fsspec takes an error for an answer here and there: what cannot be looked at is "not there", and a bucket that is
+not there gets made. A ledger that is read that way loads everything again.
+"""
+
+import errno
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import aiohttp
+import requests
+from botocore.exceptions import BotoCoreError, HTTPClientError, ParamValidationError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from dlt.destinations import filesystem
+from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
+from google.auth.exceptions import GoogleAuthError, TransportError
+
+from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
+
+_WRITING = ("pipe_file", "put_file", "write_text")
+_KEYS = "look at the keys, under [destination.filesystem.credentials] or in the environment"
+_PLACE = "look at bucket_url under [destination.filesystem]"
+_SETTINGS = "look at [destination.filesystem]"
+_RIGHTS = "allow the owner of the keys to list, read, write and delete there"
+_PASSES = (
+    ConnectionError,
+    TimeoutError,
+    aiohttp.ClientError,
+    requests.RequestException,
+    HTTPClientError,
+    BotoConnectionError,
+    TransportError,
+)
+
+
+class Bucket:
+    """The file system of a bucket; all that is not said here is fsspec's."""
+
+    def __init__(self, files: Any, path: str) -> None:
+        self._files = files
+        self._name, _, self._folder = path.strip("/").partition("/")
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._files, name)
+        return self._speaking(attribute, name in _WRITING) if callable(attribute) else attribute
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Do nothing: in a bucket there are no folders to be made."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file or folder; what hinders the look is no answer."""
+        try:
+            self.info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def look(self) -> None:
+        """Make sure that the bucket is there, and that its listing may be read.
+
+        Raises:
+            HauserError: what is not so. Of a missing file it cannot be told whether it is the bucket that is missing.
+        """
+        if "s3" in self._files.protocol:
+            ask, request = self._files.call_s3, {"Bucket": self._name, "Prefix": self._folder, "MaxKeys": 1}
+            self._speaking(ask, writing=True)("list_objects_v2", **request)
+        elif "gs" in self._files.protocol:
+            ask, request = self._files.call, {"prefix": self._folder, "maxResults": 1, "json_out": True}
+            self._speaking(ask, writing=True)("GET", "b/{}/o", self._name, **request)
+
+    def _speaking(self, call: Callable[..., Any], writing: bool) -> Callable[..., Any]:
+        @wraps(call)
+        def speaking(*arguments: Any, **named: Any) -> Any:
+            try:
+                return call(*arguments, **named)
+            except FileNotFoundError as exc:
+                if writing:
+                    raise ConfigError(f"there is no bucket {self._name}: make it, or {_PLACE}") from exc
+                raise
+            except Exception as exc:
+                raise _said(exc, self._name) from exc
+
+        return speaking
+
+
+def read_text(url: str) -> str | None:
+    """See `folder.read_text`."""
+    bucket_url, _, name = url.rpartition("/")
+    config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
+    settings = filesystem(bucket_url=bucket_url, destination_name="filesystem").configuration(config)
+    files, folder = fsspec_from_config(settings)
+    try:
+        return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _said(exc: Exception, bucket: str) -> HauserError:
+    status, text = _status(exc), _line(exc)
+    if isinstance(exc, _PASSES) or status in ("408", "429") or status[:1] == "5" or _is_busy(exc):
+        return TransientError(f"bucket {bucket} cannot be used at present: {text}; run again later")
+    if status in ("403", "AccessDenied", "AllAccessDisabled"):
+        return LoadError(f"bucket {bucket} refuses: {text}; {_RIGHTS}")
+    if isinstance(exc, ParamValidationError):
+        return ConfigError(f"bucket {bucket} has a name that no bucket can have: {_PLACE}")
+    if isinstance(exc, (PermissionError, BotoCoreError, GoogleAuthError)) or status == "401":
+        return ConfigError(f"bucket {bucket} does not take these keys: {text}; {_KEYS}")
+    return ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {_SETTINGS}")
+
+
+def _line(exc: Exception) -> str:
+    said = (isinstance(exc, OSError) and exc.strerror) or str(exc)
+    return " ".join(said.split()).rstrip(".")[:300] or type(exc).__name__
+
+
+def _status(exc: Exception) -> str:
+    """Return S3's code of an error, or else HTTP's."""
+    response = getattr(exc.__cause__, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", ""))
+    if str(exc).startswith("Forbidden: "):  # so says gcsfs
+        return "403"
+    return str(getattr(exc, "code", "") or "")
+
+
+def _is_busy(exc: Exception) -> bool:
+    return isinstance(exc, OSError) and exc.errno in (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO))
