@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FUZZER := $(VENV)/.fuzzer
+SECONDS ?= 0
+TARGETS ?=
 BIGQUERY := .venv-bigquery
 
-.PHONY: help demo test bench lint types docs format clean
+.PHONY: help demo test bench fuzz lint types docs format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -13,6 +16,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group check
+	touch $@
+
+$(FUZZER): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group fuzz
 	touch $@
 
 $(BIGQUERY)/.installed: tests/servers/install_bigquery.py tests/servers/bigquery.txt
@@ -26,6 +33,9 @@ test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers
 
 bench: $(INSTALLED) ## Measure what the README says about speed and memory (10 min, on a quiet machine)
 	$(BIN)/python -m benchmarks
+
+fuzz: $(FUZZER) ## Fuzz until something fails: SECONDS=600 for so long, TARGETS=events for one of fuzz/corpus
+	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check
@@ -42,4 +52,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(BIGQUERY) demo dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -137,7 +137,14 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
     from dataclasses import fields
 
     from hauser_dlt.settings import RunSettings, SourceSettings
+    from hauser_dlt.translation import shows_secret
 
+    hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
+    if name.rpartition(".")[2] in hidden or shows_secret(f"{name}={value}"):
+        raise ConfigError(
+            f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
+            " or into .dlt/secrets.toml"
+        )
     if "." not in name:
         if name in {declared.name for declared in fields(SourceSettings)}:
             name = f"sources.fullstory.{name}"

@@ -29,6 +29,9 @@ _skim = msgspec.json.Decoder(_Object).decode
 _OBJECTS = ({dict}, {_Object})
 _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
+LONGEST_RECORD = 1 << 26
+"""Bytes that a record may have at the least, before it is taken for one without end; no warehouse takes such a row."""
+
 _PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
 _SLICE = 1 << 16  # compressed bytes at a time: isal copies what it has not used at every call
 _WHITE = re.compile(rb"[ \t\r\n]*")
@@ -88,10 +91,16 @@ class _Stream:
         self.start = 0
 
     def more(self, at_least: int = 1) -> bool:
-        """Append at least so many bytes, or all that are left; False if none are."""
+        """Append at least so many bytes, or all that are left; False if none are.
+
+        Raises:
+            CorruptBundleError: all that is held is of one record, and enough to fill the memory.
+        """
         del self.buffer[: self.start]
         self.start = 0
         held = len(self.buffer)
+        if held > LONGEST_RECORD:
+            raise CorruptBundleError(f"the bundle has a record of more than {LONGEST_RECORD >> 20} MiB")
         while len(self.buffer) < held + at_least and (chunk := next(self._chunks, None)) is not None:
             self.buffer += chunk
         return len(self.buffer) > held

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -20,35 +20,12 @@ class Delivery:
     path: Path
 
 
-def deliver(
-    exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int, ready: int = 0
-) -> Generator[Delivery, None, None]:
-    """Yield the bundles' files in the order of the bundles, while up to `ahead` of them are being prepared.
+class Deliveries(Iterator[Delivery]):
+    """The bundles' files, in the order of the bundles, while up to `most` of them are being fetched side by side.
 
-    Whoever takes a file removes it. Where the generator ends early, nobody waits for what is still under way.
-
-    Args:
-        ready: how many more may lie there until they are taken: preparation goes on while others are loaded.
-
-    Raises:
-        HauserError: what `Exports.fetch` raises, when it is that bundle's turn; what `bundles` raises, after the last.
-    """
-    fetching = _Fetching(exports, bundles, folder, ahead, ahead + ready)
-    try:
-        fetching.begin()
-        while under_way := fetching.first():
-            delivery, fetched = under_way
-            fetched.result()
-            fetching.take()
-            yield delivery
-        if fetching.failure:
-            raise fetching.failure
-    finally:
-        fetching.give_up()
-
-
-class _Fetching:
-    """Fetches side by side, each in a thread that does not keep the process from ending: an export can take hours.
+    Whoever takes a file removes it. An error comes when it is its bundle's turn, and what comes after it can still be
+    had: this is no generator, which would be at its end. After `close`, nobody waits for what is still under way.
+    Each is fetched in a thread that does not keep the process from ending: an export can take hours.
 
     Args:
         most: how many are fetched at the same time.
@@ -56,7 +33,6 @@ class _Fetching:
     """
 
     def __init__(self, exports: Exports, bundles: Iterable[Bundle], folder: Path, most: int, held: int) -> None:
-        self.failure: BaseException | None = None
         self._exports = exports
         self._bundles = iter(bundles)
         self._folder = folder
@@ -64,20 +40,51 @@ class _Fetching:
         self._held = held
         self._mark = secrets.token_hex(4)  # of this call: a download that was given up may still be writing to its file
         self._running = 0
-        self._ended = False
+        self._failed = 0  # and not yet told
+        self._listed = False
+        self._end: BaseException | None = None
         self._begun: deque[tuple[Delivery, Future[None]]] = deque()
         self._lock = threading.Lock()
 
-    def begin(self) -> None:
-        """Begin as many as may run, unless one has failed: what failed one would fail the others, too."""
+    def __next__(self) -> Delivery:
+        """Return the next bundle's file.
+
+        Raises:
+            HauserError: what `Exports.fetch` raises, when it is that bundle's turn; what `bundles` raises, at the end.
+        """
+        self._begin()
+        if not self._begun:
+            raise self._end or StopIteration
+        delivery, fetched = self._begun[0]
+        failure = fetched.exception()  # waits; should that be interrupted, the bundle is still under way
         with self._lock:
-            while not self._ended and self._running < self._most and len(self._begun) < self._held:
+            self._begun.popleft()
+            self._failed -= bool(failure)
+        if failure:
+            delivery.path.unlink(missing_ok=True)
+            raise failure
+        self._begin()
+        return delivery
+
+    def close(self) -> None:
+        """Begin no more, and remove the files that nobody will take."""
+        with self._lock:
+            self._listed = True
+            given_up = list(self._begun)
+            self._begun.clear()
+        for delivery, fetched in given_up:
+            fetched.add_done_callback(partial(_remove, delivery.path))
+
+    def _begin(self) -> None:
+        """Begin as many as may run, unless one has failed: until that is told, what failed it may fail others, too."""
+        with self._lock:
+            while not (self._listed or self._failed) and self._running < self._most and len(self._begun) < self._held:
                 try:
                     bundle = next(self._bundles, None)
                 except BaseException as exc:  # noqa: BLE001 - raised again after the last bundle
-                    self.failure, bundle = exc, None
+                    self._end, bundle = exc, None
                 if bundle is None:
-                    self._ended = True
+                    self._listed = True
                     return
                 name = f"{bundle.window.start:%Y%m%dT%H%M%S}-{bundle.id}-{self._mark}"
                 begun = Delivery(bundle, self._folder / name), Future[None]()
@@ -85,37 +92,30 @@ class _Fetching:
                 self._begun.append(begun)
                 threading.Thread(target=self._fetch, args=begun, name=f"export {bundle.window}", daemon=True).start()
 
-    def first(self) -> tuple[Delivery, "Future[None]"] | None:
-        """Return the oldest that is begun."""
-        with self._lock:
-            return self._begun[0] if self._begun else None
-
-    def take(self) -> None:
-        """The oldest is taken: there is room for another one."""
-        with self._lock:
-            self._begun.popleft()
-        self.begin()
-
-    def give_up(self) -> None:
-        """Begin no more, and remove the files that nobody will take."""
-        with self._lock:
-            self._ended = True
-            given_up = list(self._begun)
-        for delivery, fetched in given_up:
-            fetched.add_done_callback(partial(_remove, delivery.path))
-
     def _fetch(self, delivery: Delivery, future: "Future[None]") -> None:
+        failure: BaseException | None = None
         try:
             self._exports.fetch(delivery.bundle, delivery.path)
-        except BaseException as exc:  # noqa: BLE001 - raised again by result()
-            with self._lock:
-                self._ended = True
-            future.set_exception(exc)
+        except BaseException as exc:  # noqa: BLE001 - raised again at its turn
+            failure = exc
+        with self._lock:
+            self._running -= 1
+            self._failed += bool(failure)
+        if failure:
+            future.set_exception(failure)
         else:
-            with self._lock:
-                self._running -= 1
             future.set_result(None)
-            self.begin()
+            self._begin()
+
+
+def deliver(exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int, ready: int = 0) -> Deliveries:
+    """Return the files of bundles, which are asked for ahead and side by side.
+
+    Args:
+        ahead: how many are being prepared at the same time.
+        ready: how many more may lie there until they are taken: preparation goes on while others are loaded.
+    """
+    return Deliveries(exports, bundles, folder, ahead, ahead + ready)
 
 
 def _remove(path: Path, _fetched: "Future[None]") -> None:

@@ -4,7 +4,9 @@ HauserError
 ├── ConfigError              fix the settings                          exit 2
 │   └── AccessError          FullStory refuses the key                 exit 2
 ├── TransientError           try again later                           exit 75
-│   └── RateLimitError       ... after `retry_after` seconds
+│   ├── RateLimitError       ... after `retry_after` seconds
+│   ├── LinkError            no link to the export was accepted
+│   └── UnfinishedError      FullStory has not finished the export yet
 ├── ExportError              look at the export                        exit 1
 │   ├── ExportFailedError    FullStory gave up on it
 │   └── CorruptBundleError   the file is not what was promised
@@ -41,6 +43,14 @@ class RateLimitError(TransientError):
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"FullStory asks to wait {retry_after:.0f} s before the next request; run again after that")
         self.retry_after = retry_after
+
+
+class LinkError(TransientError):
+    """A signed link is no longer good: another one is needed."""
+
+
+class UnfinishedError(TransientError):
+    """FullStory has been preparing an export for longer than we wait."""
 
 
 class ExportError(HauserError):

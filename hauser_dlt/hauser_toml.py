@@ -79,7 +79,7 @@ def _path_like(pattern: str, allowed: str) -> Callable[[Any], str]:
     """Make a reader of paths that can stand in a URL."""
 
     def path(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        if not isinstance(value, str) or not re.fullmatch(pattern, value) or ".." in value.split("/"):
             raise ValueError(allowed)
         return value.strip("/")
 
@@ -114,13 +114,14 @@ def _credentials(value: Any) -> dict[str, str]:
 
 
 _bucket = _path_like(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[^?#]*)?", "a bucket such as my-bucket or my-bucket/some/folder")
+_project = _path_like(r"[A-Za-z0-9][A-Za-z0-9.:-]*", "a project such as my-project-123")
 
 KEYS = (
     Key("Provider", one_of("local", "aws", "gcp")),
     Key("Warehouse", one_of("local", "redshift", "bigquery")),
     Key("StorageOnly", flag),
     Key("SaveAsJson", flag),
-    Key("FilePrefix", _path_like(r"[^?#]*", "a path without ? and #")),
+    Key("FilePrefix", _path_like(r"[^?#]*", "a path without .., ? and #")),
     Key("GroupFilesByDay", flag, "hauser.group_by_day"),
     Key("TmpDir", _as_spelled(text), "hauser.working_dir"),
     Key("FsApiToken", settings.secret, "sources.fullstory.api_token", hide=True),
@@ -155,7 +156,12 @@ KEYS = (
     Key("[redshift] Credentials", _credentials, hide=True),
     Key("[gcs] Bucket", _bucket, need="the bucket of the exported files"),
     Key("[gcs] GCSOnly", flag),
-    Key("[bigquery] Project", text, "destination.bigquery.credentials.project_id", need="the project of Google Cloud"),
+    Key(
+        "[bigquery] Project",
+        _project,
+        "destination.bigquery.credentials.project_id",
+        need="the project of Google Cloud",
+    ),
     Key("[bigquery] Dataset", name, "hauser.dataset_name", need="the dataset of the tables"),
     Key("[bigquery] ExportTable", name, "sources.fullstory.export_table"),
     Key("[bigquery] SyncTable", name, "sources.fullstory.sync_table"),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -111,24 +112,36 @@ def secret(value: Any) -> str:
 
 
 def name(value: Any) -> str:
-    """Read a name that any SQL destination takes as it is."""
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError("letters, digits and _, beginning with a letter or _")
+    """Read a name that any SQL destination takes as it is, and that is none of dlt's own tables."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or value.lower().startswith("_dlt"):
+        raise ValueError("letters, digits and _, beginning with a letter or _, and not with _dlt")
     return value
 
 
 def url(value: Any) -> str:
-    """Read an http(s) address without user and query; "" stands for the default."""
+    """Read an https address without user and query; "" stands for the default.
+
+    Without encryption, the key would be there for all to read on its way; only on this machine that is no matter.
+    """
     if value == "":
         return ""
     try:
         parts = urlsplit(value if isinstance(value, str) else "")
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = parts.hostname and parts.port != 0
+        encrypted = parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or ""))
     except ValueError:
         good = False
-    if not good or parts.query or parts.username is not None or re.search(r"\s", value):
+    if not good or not encrypted or parts.query or parts.username is not None or re.search(r"\s", value):
         raise ValueError("an address such as https://api.fullstory.com")
     return str(value).rstrip("/")
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this very machine."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def places(value: Any) -> tuple[str, ...]:
@@ -201,7 +214,8 @@ def _is_export_field(value: Any) -> bool:
 def typed_fields(value: Any) -> dict[str, Kind]:
     """Read a table of field = type, or a list of fields (then text)."""
     value = _parsed(value)
-    table = dict.fromkeys(value, "text") if isinstance(value, list | tuple) else value
+    is_list = isinstance(value, list | tuple)
+    table = {name if isinstance(name, str) else "": "text" for name in value} if is_list else value
     if not isinstance(table, Mapping) or not all(
         isinstance(key, str) and _NAME.fullmatch(key) and kind in DECLARABLE for key, kind in table.items()
     ):
@@ -264,6 +278,12 @@ class SourceSettings:
         "",
         one_of("", "events", "pages", "sessions", "individuals"),
         'Which events of a matching visit come along; "" leaves it to FullStory (events).',
+    )
+    export_format: str = setting(
+        "ndjson",
+        one_of("ndjson", "json"),
+        'How segment exports are laid out: "ndjson", an object a line, or "json", one array, whose end shows that'
+        " nothing is missing even where FullStory itself stored half a file.",
     )
     fields: str | tuple[str, ...] = setting(
         "known",
@@ -362,6 +382,12 @@ class RunSettings:
         "parquet",
         one_of("parquet", "csv", "jsonl", "json"),
         'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.',
+    )
+    csv_escape_formulas: bool = setting(
+        False,
+        flag,
+        "Of CSV only: put a ' before text that a spreadsheet would run as a formula (it begins with = + - @, tab, CR"
+        " or LF). Events hold what strangers typed; the ' alters their values.",
     )
     compress: bool = setting(
         False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."

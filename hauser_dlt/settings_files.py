@@ -23,6 +23,11 @@ _DESTINATION = """
 
 # Other destinations: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for the settings of each.
 """
+_RUNTIME = """
+[runtime]
+# dlt tells its makers about runs, unless it is told not to.
+dlthub_telemetry = false
+"""
 _SECRETS = """# Keep this file to yourself: it must not get into version control.
 
 [sources.fullstory]
@@ -47,6 +52,7 @@ def config_text(values: Document) -> str:
         parts.extend(_declared(kind, _section(values, path)))
     others = _public(values.get("destination", {}))
     parts.append(_DESTINATION if not others else "\n" + tomlkit.dumps({"destination": others}))
+    parts.append(_RUNTIME)
     return "".join(parts)
 
 

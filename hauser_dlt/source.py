@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -83,6 +84,7 @@ def fullstory(
     base_url: str = "",
     segment_id: str = "everyone",
     event_scope: str = "",
+    export_format: str = "ndjson",
     fields: Any = "known",
     extra_fields: Any = None,
     new_fields: str = "columns",
@@ -126,8 +128,12 @@ def fullstory(
         now = datetime.now(UTC)
         start = first_start(read, now) if cursor is None or stretch_end else cursor
         stretch = Window(start, stretch_end or _END_OF_TIME)
-        with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
-            for delivery in deliver(exports, exports.bundles(stretch, (), now), Path(folder), ahead(read)):
+        bundles = exports.bundles(stretch, (), now)
+        with (
+            tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder,
+            closing(deliver(exports, bundles, Path(folder), ahead(read))) as delivered,
+        ):
+            for delivery in delivered:
                 yield delivery
                 delivery.path.unlink()
 

@@ -21,7 +21,17 @@ from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.downloads import Delivery, deliver
-from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, HauserError, LoadError, TransientError
+from hauser_dlt.errors import (
+    ConfigError,
+    CorruptBundleError,
+    ExportError,
+    ExportFailedError,
+    HauserError,
+    LinkError,
+    LoadError,
+    TransientError,
+    UnfinishedError,
+)
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger, SyncRow
@@ -46,6 +56,9 @@ from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered, uni
 from hauser_dlt.workdir import Operations, private_folder
 
 logger = logging.getLogger(__name__)
+
+_OF_ONE_WINDOW = (CorruptBundleError, ExportFailedError, LinkError, UnfinishedError)
+_MOST_BAD = 5  # windows that cannot be had, until it seems that none can: each costs an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +241,13 @@ class Sync:
             read = self._config.source
             fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
             with closing(fetching) as deliveries:
+                bad: list[HauserError] = []
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
-                    self._load_group(group, deliveries, plan, report)
+                    rest = group
+                    while rest.windows:
+                        rest = self._load_group(rest, deliveries, plan, report, bad)
+            if bad:
+                raise _told_together(bad)
         finally:
             report.done()
 
@@ -302,9 +320,16 @@ class Sync:
             incremental = state["sources"][SCHEMA.name]["resources"]["fs_sync"]["incremental"]
             incremental[self.tables.sync.spelled(CURSOR)].update(last_value=to, unique_hashes=[])
 
-    def _load_group(self, group: Group, deliveries: Iterator[Delivery], plan: Plan, report: Report) -> None:
-        """Load one package. If a window cannot be had, those before it are loaded, and then its error is raised."""
-        moves_cursor = plan.moves_cursor
+    def _load_group(
+        self, group: Group, deliveries: Iterator[Delivery], plan: Plan, report: Report, bad: list[HauserError]
+    ) -> Group:
+        """Load one package; if a window cannot be had, only those before it. Return what is left to load of the group.
+
+        Args:
+            bad: takes the error of that window, where it says nothing of other windows; all others are raised.
+        """
+        # as back-fills after a bad window: the sync point stays before it, and the next run tries again
+        moves_cursor = plan.moves_cursor and not bad
         taken: list[Delivery] = []
         read: list[Window] = []
 
@@ -320,19 +345,24 @@ class Sync:
                 raise  # the destination's error, and no window's
             exc.args = (f"{group.windows[len(read)]}: {exc}", *exc.args[1:])
             if isinstance(exc, CorruptBundleError):
-                self._exports.forget(taken[-1].bundle)  # as it is, this export is of no use to the next run
-            if not read or (plan.again and self.target.into_files):  # files of a load go all together or not at all
+                self._forget(taken[-1:])  # as it is, this export is of no use to the next run
+            if plan.again and self.target.into_files:  # files of a load go all together or not at all
                 raise
             failure = exc
-            good = replace(group, windows=tuple(read))
-            package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
-        report.loaded(package)
-        for delivery in taken:
-            delivery.path.unlink(missing_ok=True)
-        for delivery in taken[: len(read)]:
-            self._exports.forget(delivery.bundle)
+            if read:
+                good = replace(group, windows=tuple(read))
+                package = self._load(good, iter(taken), moves_cursor, lambda window, tally: None)
+        if read:
+            report.loaded(package)
+        self._forget(taken[: len(read)])
         if failure:
-            raise failure
+            _note(failure, bad)
+        return replace(group, windows=group.windows[len(read) + bool(failure) :])
+
+    def _forget(self, loaded: list[Delivery]) -> None:
+        for delivery in loaded:
+            delivery.path.unlink(missing_ok=True)
+            self._exports.forget(delivery.bundle)
 
     def _load(
         self,
@@ -341,7 +371,8 @@ class Sync:
         moves_cursor: bool,
         noting: Callable[[Window, Tally], None],
     ) -> Package:
-        files = WindowFiles(self._folder, self._config.run.file_format, self._config.run.compress, group)
+        to = self._config.run
+        files = WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas)
         limit = text_limit()
         if isinstance(self.target.destination, dlt.destinations.redshift):
             limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
@@ -420,6 +451,20 @@ class Sync:
         source = fullstory()
         self.target.adapt(source, self._config, self.tables)
         return source
+
+
+def _note(failure: HauserError, bad: list[HauserError]) -> None:
+    """Add the error of a window to others; raise them all where it does not look as if other windows could be had."""
+    bad.append(failure)
+    if not isinstance(failure, _OF_ONE_WINDOW) or len(bad) == _MOST_BAD:
+        raise _told_together(bad)
+
+
+def _told_together(bad: list[HauserError]) -> HauserError:
+    """Return the first error, with the others in its one line."""
+    first = bad[0]
+    first.args = ("; ".join(map(str, bad)), *first.args[1:])
+    return first
 
 
 _HEARTBEAT = 10.0  # seconds between two signs of life of a load

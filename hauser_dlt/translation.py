@@ -54,19 +54,24 @@ _LASTS = re.compile(r"does not exist|no such file|not a valid", re.IGNORECASE)
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise whatever is raised inside as an error of ours."""
+    """Raise whatever is raised inside as an error of ours; what led to it is left out where it shows a secret."""
     try:
         yield
     except HauserError:
         raise
-    except Exception as exc:
-        raise _translate(exc) from exc
+    except Exception as exc:  # noqa: BLE001 - of whatever kind, it is raised again
+        chain = _chain(exc)
+        raise _translate(chain) from (None if any(shows_secret(str(error)) for error in chain) else exc)
 
 
-def _translate(exc: BaseException) -> HauserError:
-    chain: list[BaseException] = [exc]
+def _chain(exc: BaseException) -> list[BaseException]:
+    chain = [exc]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
         chain.append(inner)
+    return chain
+
+
+def _translate(chain: list[BaseException]) -> HauserError:
     for error in chain:
         if isinstance(error, HauserError):
             return error
@@ -101,12 +106,23 @@ def _lacking(error: ConfigFieldMissingException) -> str:
 
 
 _SECRETS = re.compile(
-    r"(://[^:/@\s]*:)[^@\s]+@"
-    r"|((?:password|secret_access_key|session_token|token|private_key)\W{0,3}[=:]\s*)[^\s;'\"]+",
-    re.IGNORECASE,
+    r"-----BEGIN .*?(?:-----END[^-]*-----|$)"
+    r"|(://[^:/@\s]*:)[^@\s]+@"
+    r"|(\w*(?:passw(?:or)?d|pwd|secret|token|private_key|signature)\w*\W{0,3}[=:]\s*['\"]?)[^\s;,&'\"]+"
+    r"|(\b(?:bearer|basic)\s+)[^\s;,&'\"]+",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
+def shows_secret(text: str) -> bool:
+    """Tell whether a text looks as if it held a password, a key or a token."""
+    return _SECRETS.search(text) is not None
+
+
 def _line(exc: BaseException) -> str:
-    hidden = _SECRETS.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", str(exc))
+    hidden = _SECRETS.sub(_hidden, str(exc))
     return " ".join(hidden.split())[:400] or type(exc).__name__
+
+
+def _hidden(match: re.Match[str]) -> str:
+    return f"{match[1]}***@" if match[1] else f"{match[2] or match[3] or ''}***"

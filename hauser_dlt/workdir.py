@@ -25,7 +25,7 @@ def private_folder(root: Path) -> Iterator[Path]:
         with _locked(folder) as free:
             if free:
                 _clear_up(root)
-                folder.mkdir()
+                folder.mkdir(mode=0o700)  # events are nobody else's business
                 yield folder
                 return
 
@@ -75,7 +75,10 @@ class Operations(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, operation: str) -> None:
         fresh = self._folder / f".{name}.{os.getpid()}"
-        fresh.write_text(operation, encoding="ascii")
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(operation)
+            file.flush()
+            os.fsync(file.fileno())  # it was paid for: a machine that loses its power must not forget it
         fresh.replace(self._folder / name)
 
     def __delitem__(self, name: str) -> None:

@@ -277,7 +277,7 @@ def test_follow_goes_on_until_it_is_stopped(shell):
 def test_no_output_log_or_file_holds_the_key_or_a_links_signature(shell):
     shell.sim.faults.add(Fault("cut", on="download", times=2))
     shell.sim.faults.add(Fault("expired", on="download", times=1, after=2))
-    out = shell("run", "-vv", "--set", 'http_headers={"X-Extra": "s3cret-header"}')
+    out = shell("run", "-vv", SOURCES__FULLSTORY__HTTP_HEADERS='{"X-Extra": "s3cret-header"}')
 
     hidden = [shell.sim.token, "s3cret-header", "X-Signature"]
     texts = [out, shell.err, *(p.read_bytes().decode(errors="replace") for p in shell.folder.rglob("*") if p.is_file())]

@@ -512,6 +512,31 @@ def test_the_work_on_a_line_without_end_is_bounded(monkeypatch):
     assert sum(searched) < 1.1 * len(line)
 
 
+@pytest.mark.parametrize("layout", ["NDJSON", "compact"])
+def test_a_record_of_fifty_megabytes_is_one_like_any_other(layout):
+    record = b'{"evt_log_str":"' + b"x" * 50_000_000 + b'"}'
+    between = b"\n" if layout == "NDJSON" else b","
+    plain = between.join([b"{}", record, b"{}"])
+    packed = gzip.compress(plain if layout == "NDJSON" else b"[" + plain + b"]", 1)
+    assert [len(raw) for raw, _ in records(gunzip(pieces(packed, [1 << 16])))] == [2, len(record), 2]
+
+
+@pytest.mark.parametrize("start", [b'{"a":"', b'[{"a":"', b'{}\n{"a":"', b'[{},{"a":['])
+def test_a_record_without_end_is_given_up_before_it_fills_the_memory(start, monkeypatch):
+    monkeypatch.setattr(decode, "LONGEST_RECORD", 1 << 20)
+    taken = []
+
+    def endless():
+        yield start
+        while True:
+            taken.append(1 << 16)
+            yield b"," * (1 << 16)
+
+    with pytest.raises(CorruptBundleError, match="a record of more than"):
+        rows(endless())
+    assert sum(taken) < 3 << 20
+
+
 def bomb(piece, times):
     packer = zlib.compressobj(9, wbits=31)
     yield from (packer.compress(piece) for _ in range(times))

@@ -151,9 +151,24 @@ def test_an_error_comes_at_its_bundles_turn_and_after_the_good_ones(tmp_path):
     assert [next(deliveries).bundle, next(deliveries).bundle] == BUNDLES[:2]
     with pytest.raises(ExportFailedError, match="gave up"):
         next(deliveries)
+    deliveries.close()
     exports.idle()
     assert len(exports.begun) <= 6  # none was begun after the error
     eventually(lambda: len(names(tmp_path)) == 2)  # those that were handed out are the reader's
+
+
+def test_what_comes_after_an_error_can_still_be_had(tmp_path):
+    exports = Held({BUNDLES[0]: ExportFailedError("gave up"), BUNDLES[3]: ExportFailedError("gave up, too")})
+    exports.let(*BUNDLES)
+    deliveries = deliver(exports, BUNDLES, tmp_path, ahead=4)
+    for bundle in BUNDLES:
+        if bundle in exports.fails:
+            with pytest.raises(ExportFailedError):
+                next(deliveries)
+        else:
+            assert next(deliveries).bundle == bundle
+    assert list(deliveries) == []
+    assert len(exports.begun) == len(BUNDLES)
 
 
 def test_an_error_of_the_list_comes_after_the_bundles_before_it(tmp_path):

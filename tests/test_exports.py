@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 import traceback
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,18 +20,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hauser_dlt.decode import gunzip, records
 from hauser_dlt.errors import (
     AccessError,
     ConfigError,
+    CorruptBundleError,
     ExportError,
     ExportFailedError,
     HauserError,
+    LinkError,
     RateLimitError,
     StoppedError,
     TransientError,
+    UnfinishedError,
 )
 from hauser_dlt.exports import Bundle, Client, DataExports, SegmentExports
-from hauser_dlt.exports.client import BusyError, LinkError, MissingError, _retry_after
+from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
 from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.fields import KNOWN, MOBILE
@@ -379,6 +385,7 @@ BAD_DAYS = {
     "reset at connect": {"kind": "reset", "times": 2},
     "silence": {"kind": "hang", "seconds": 0.6},
     "cut in mid-stream": {"kind": "cut", "times": 2},
+    "reset in mid-stream": {"kind": "cut", "times": 2, "resets": True},
     "cut at the first byte": {"kind": "cut", "at": 0},
     "cut at the last byte": {"kind": "cut", "at": -1},
 }
@@ -436,6 +443,63 @@ def test_an_export_without_a_length_that_breaks_off_is_fetched_again(sim, pauses
     segments(sim, pauses).fetch(BUNDLE, path)
     assert len(rows(path)) == 20_000
     assert len({r.query["X-Signature"] for r in downloads(sim)}) == 3
+
+
+def member_ends(packed):
+    """Where each member of a gzip file ends, but the last one."""
+    ends, rest = [], packed
+    while rest:
+        inflate = zlib.decompressobj(wbits=31)
+        inflate.decompress(rest)
+        rest = inflate.unused_data
+        ends.append(len(packed) - len(rest))
+    return ends[:-1]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_download_that_breaks_off_between_two_gzip_members_is_noticed(sim, pauses, path, chunked):
+    sim.account, sim.packing, sim.chunked = Account(events_per_hour=300), "members", chunked
+    segments(sim, pauses).fetch(BUNDLE, path)
+    whole = path.read_bytes()
+    assert len(member_ends(whole)) > 3
+    for end in member_ends(whole):
+        hit = fault(sim, "cut", "download", at=end)
+        segments(sim, pauses).fetch(BUNDLE, path)
+        assert path.read_bytes() == whole
+        assert hit.hits == 1
+
+
+@pytest.mark.parametrize("api", ["segments", "legacy"])
+def test_a_file_of_which_nobody_says_how_long_it_is_is_not_taken_for_whole(sim, pauses, path, api):
+    hit = fault(sim, "unframed", "download" if api == "segments" else "get", at=1 << 30, times=None)
+    with pytest.raises(ExportError, match=r"127\.0\.0\.1 does not say how long the export is") as caught:
+        call(sim, pauses, path, "any" if api == "segments" else "get")
+    assert "X-Signature" not in texts(caught.value)
+    assert hit.hits == 1
+
+
+@pytest.mark.parametrize(("export_format", "noticed"), [("json", True), ("ndjson", False)])
+def test_an_array_shows_by_its_end_that_fullstory_stored_all_of_it(sim, pauses, path, export_format, noticed):
+    """One object a line does not: a file that was stored without its last gzip members looks like any other."""
+    sim.account, sim.packing = Account(events_per_hour=300), "members"
+    segments(sim, pauses, export_format=export_format).fetch(BUNDLE, path)
+    whole = list(records(gunzip([path.read_bytes()])))
+    for end in member_ends(path.read_bytes())[:-2]:  # the last two hold no record
+        fault(sim, "truncate", "download", at=end)
+        segments(sim, pauses, export_format=export_format).fetch(BUNDLE, path)
+        try:
+            assert len(list(records(gunzip([path.read_bytes()])))) < len(whole)
+        except CorruptBundleError:
+            assert noticed
+        else:
+            assert not noticed
+
+
+def test_an_answer_of_the_api_may_not_fill_the_memory(sim, pauses, path, monkeypatch):
+    monkeypatch.setattr("hauser_dlt.exports.client._LONGEST_ANSWER", 1000)
+    fault(sim, "status", "me", status=200, body=b'{"role":"' + b"x" * 2000 + b'"}')
+    with pytest.raises(ExportError, match="GET /me: FullStory's answer is not JSON"):
+        client(sim, pauses).me()
 
 
 def test_a_slow_download_is_let_be_and_looked_after(sim, path):
@@ -511,7 +575,7 @@ def test_a_key_that_is_wrong_or_too_weak_is_told_so(sim, pauses, path):
     sim.role = "USER"
     with pytest.raises(AccessError, match="403 this takes a key with the Architect role"):
         segments(sim, pauses).fetch(BUNDLE, path)
-    assert len(sim.requests) == 2
+    assert len(creates(sim)) == 2
     assert pauses == []
 
 
@@ -651,6 +715,101 @@ def test_an_operation_is_found_again_by_the_same_request_of_the_same_account_onl
     assert not any(TOKEN in f"{name}{operation}" for name, operation in operations.items())
 
 
+# --- operations that nothing on this machine remembers
+
+
+def begin(sim, pauses, path, **given):
+    """Have an export asked for, and forgotten while it runs."""
+    sim.prepare = 1000
+    with pytest.raises(UnfinishedError):
+        segments(sim, pauses, export_timeout="1ms", **given).fetch(BUNDLE, path)
+    sim.requests.clear()
+
+
+def finishing(sim):
+    """A pause in which FullStory finishes what it does."""
+
+    def pause(seconds):
+        for job in sim.operations.values() if seconds else ():
+            job.ready = 0
+
+    return pause
+
+
+@pytest.mark.parametrize("spelled", [lambda request: request, lambda request: request | {"now": "", "timezone": None}])
+def test_a_running_operation_that_says_it_is_this_export_is_taken_over(sim, pauses, path, spelled):
+    sim.echo = True
+    begin(sim, pauses, path)
+    [job] = sim.operations.values()
+    job.request = spelled(json.loads(json.dumps(job.request).replace("12:00:00Z", "12:00:00.000+00:00")))
+    exports = segments(sim, finishing(sim))
+    exports.fetch(BUNDLE, path)
+    assert rows(path)
+    assert creates(sim) == []
+
+
+DIFFERENT = [
+    {"segmentId": "signed-up"}, {"format": "FORMAT_JSON"}, {"fields": ["EventStart"]}, {"type": "TYPE_INDIVIDUAL"},
+    {"timeRange": {"start": "2024-05-01T12:00:00Z", "end": "2024-05-01T13:00:00.001Z"}}, {"timezone": "Asia/Tokyo"},
+    {"segmentTimeRange": {"start": "2024-05-01T12:00:00Z", "end": ""}}, {"eventDetails": {"scope": "SCOPE_PAGES"}},
+    {"filter": [1]}, {"fields": None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("different", DIFFERENT, ids=str)
+def test_an_operation_that_differs_in_anything_is_let_be(sim, pauses, path, different):
+    sim.echo = True
+    begin(sim, pauses, path)
+    [job] = sim.operations.values()
+    job.request = job.request | different
+    segments(sim, finishing(sim)).fetch(BUNDLE, path)
+    assert len(creates(sim)) == 1
+    assert len(sim.operations) == 2
+
+
+def test_an_operation_that_does_not_say_what_it_exports_is_let_be(sim, pauses, path):
+    begin(sim, pauses, path)
+    segments(sim, finishing(sim)).fetch(BUNDLE, path)
+    assert len(creates(sim)) == 1
+
+
+def test_the_list_of_operations_is_asked_for_once_a_run_and_read_to_its_end(sim, pauses, tmp_path):
+    sim.echo = True
+    begin(sim, pauses, tmp_path / "bundle")
+    [(key, job)] = sim.operations.items()
+    others = {f"other{n}": replace(job, id=f"other{n}", request={}) for n in range(250)}
+    sim.operations = others | {key: job}
+    run_all(segments(sim, finishing(sim), concurrent_exports=4), tmp_path / "run", count=6, threads=4)
+    assert len(creates(sim)) == 5
+    listed = [request.query.get("paginationToken") for request in asked(sim, "/operations/v1") if request.query]
+    assert listed == [None, "p100", "p200"]
+
+
+@pytest.mark.parametrize(("echo", "paid"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize("how", ["lost", "cut"])
+def test_an_export_whose_answer_was_lost_is_found_where_operations_say_what_they_are(
+    sim, pauses, path, echo, paid, how
+):
+    sim.echo, sim.prepare = echo, 1000
+    fault(sim, how, "create", at=0)
+    segments(sim, finishing(sim)).fetch(BUNDLE, path)
+    assert rows(path)
+    assert len(creates(sim)) == paid
+
+
+def test_a_list_of_operations_that_cannot_be_had_stands_in_nobodys_way(sim, pauses, path):
+    for answer in ({"status": 403}, {"status": 404}, {"status": 500}, {"status": 200, "body": b"<html>"}):
+        sim.faults.clear()
+        fault(sim, "status", "operations", times=None, **answer)
+        segments(sim, pauses).fetch(BUNDLE, path)
+        assert rows(path)
+    for shape in (shape for shape in WRONG_SHAPES if not isinstance(shape, bytes)):
+        for answer in (shape, {"operations": shape}, {"operations": [shape, {"id": shape, "request": {}}]}):
+            sim.faults.clear()
+            fault(sim, "status", "operations", status=200, body=json.dumps(answer).encode())
+            segments(sim, pauses).fetch(BUNDLE, path)
+
+
 def test_forget_forgets_one_bundle(sim, pauses, path):
     operations = {}
     exports = segments(sim, pauses, operations)
@@ -751,6 +910,7 @@ def test_a_stop_is_heeded_anywhere_and_what_was_paid_for_is_remembered(sim, path
 
 
 def run_all(exports, tmp_path, count, threads):
+    tmp_path.mkdir(exist_ok=True)
     bundles = [Bundle(Window(NOON + i * HOUR, NOON + (i + 1) * HOUR)) for i in range(count)]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda b: exports.fetch(b, tmp_path / str(b.window.start.timestamp())), bundles))

@@ -660,7 +660,7 @@ WINDOW = "15m to 24h, an even fraction of 24h (15m, 30m, 1h, 2h, 3h, 4h, 6h, 8h,
 MOMENT = "a date or time such as 2026-01-31 or 2026-01-31T06:00:00Z"
 URL = "an address such as https://api.fullstory.com"
 HEADERS = "a list of { Key, Value }, without Authorization, Content-Type and Host"
-TABLE_NAME = "letters, digits and _, beginning with a letter or _"
+TABLE_NAME = "letters, digits and _, beginning with a letter or _, and not with _dlt"
 COPY = "aws_iam_role=arn:..., or aws_access_key_id=...;aws_secret_access_key=..."
 
 
@@ -688,7 +688,8 @@ COPY = "aws_iam_role=arn:..., or aws_access_key_id=...;aws_secret_access_key=...
         (LOCAL, "ApiURL", "false", "false", "text"),
         (LOCAL, "ApiURL", '"https://me:p4ss@host"', "(hidden)", URL),
         (LOCAL, "ExportURL", '"ftp://host"', '"ftp://host"', URL),
-        (LOCAL, "FilePrefix", '"a?b"', '"a?b"', "a path without ? and #"),
+        (LOCAL, "FilePrefix", '"a?b"', '"a?b"', "a path without .., ? and #"),
+        (LOCAL, "FilePrefix", '"../etc"', '"../etc"', "a path without .., ? and #"),
         (LOCAL, "FsApiToken", '"t0ken of mine"', "(hidden)", "an API key of FullStory, without blanks"),
         (LOCAL, "FsApiToken", '["t0ken"]', "(hidden)", "an API key of FullStory, without blanks"),
         (LOCAL, "AdditionalHttpHeader", '"X-A: header-secret"', "(hidden)", HEADERS),
@@ -717,7 +718,7 @@ COPY = "aws_iam_role=arn:..., or aws_access_key_id=...;aws_secret_access_key=...
         (REDSHIFT, "[redshift] Credentials", "5", "(hidden)", "text"),
         (BIGQUERY, "[gcs] Bucket", '"b?"', '"b?"', "a bucket such as my-bucket or my-bucket/some/folder"),
         (BIGQUERY, "[gcs] GCSOnly", "1.5", "1.5", "true or false"),
-        (BIGQUERY, "[bigquery] Project", "1", "1", "text"),
+        (BIGQUERY, "[bigquery] Project", "1", "1", "a project such as my-project-123"),
         (BIGQUERY, "[bigquery] Dataset", '"p.d"', '"p.d"', TABLE_NAME),
         (BIGQUERY, "[bigquery] ExportTable", '"t$1"', '"t$1"', TABLE_NAME),
         (BIGQUERY, "[bigquery] SyncTable", '"t t"', '"t t"', TABLE_NAME),

@@ -79,6 +79,8 @@ def test_moments_are_utc_whatever_zone_they_name(naive, offset):
         ("start_time", "soon", "a date or time such as 2026-01-31"),
         ("api", "rest", "one of 'segment_export', 'data_export'"),
         ("base_url", "api.fullstory.com", "an address such as https://api.fullstory.com"),
+        ("base_url", "http://api.fullstory.com", "an address such as https://api.fullstory.com"),
+        ("base_url", "http://127.0.0.1.example.com", "an address such as https://api.fullstory.com"),
         ("fields", ["EventStart", 7], "'known', 'default', or a list of field names"),
         ("extra_fields", {"EventFoo": "varchar"}, "with types text, int, int32, float, bool, timestamp"),
         ("concurrent_exports", 0, "a whole number from 1 to 64"),
@@ -104,6 +106,11 @@ def test_a_wrong_value_is_named_with_its_place_and_what_is_allowed(name, value, 
 def test_no_complaint_shows_a_secret(name, value):
     assert f"{name} = (hidden) (from a test)" in complaint(**{name: value})
     assert "s3cret" not in complaint(**{name: value})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3:8080", "localhost", "[::1]:80"])
+def test_only_on_this_machine_a_key_may_travel_in_clear(host):
+    assert read(api_token="key", base_url=f"http://{host}").base_url == f"http://{host}"
 
 
 def test_settings_do_not_show_their_secrets():

@@ -16,10 +16,20 @@ from killing import run_until_killed
 from servers.postgres import free_port, postgres
 from targets import HOUR, MIDNIGHT, Target, as_rows, bare, everywhere, in_each_way, in_sql
 
-from hauser_dlt.errors import ConfigError, CorruptBundleError, HauserError, LoadError, TransientError
+from hauser_dlt.errors import (
+    ConfigError,
+    CorruptBundleError,
+    HauserError,
+    LinkError,
+    LoadError,
+    TransientError,
+    UnfinishedError,
+)
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.simulator import Fault
 from hauser_dlt.simulator.events import RawNumber
+from hauser_dlt.status import status
+from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)
@@ -227,11 +237,38 @@ def test_taking_away_a_load_that_lost_its_rows_may_be_interrupted(runs, at):
     runs.expect(MIDNIGHT, END)
 
 
+@pytest.mark.parametrize(
+    ("lost", "echo", "paid"),
+    [(False, False, 4), (True, True, 4), (True, False, 8)],
+    ids=["the disk is there", "the disk is lost", "the disk is lost, and FullStory does not say what it prepares"],
+)
+def test_a_command_that_was_killed_pays_for_its_exports_once(runs, lost, echo, paid):
+    runs.sim.prepare, runs.sim.echo = 1000, echo
+    running = runs.command("run", "--end", str(MIDNIGHT + 4 * STEP))
+    noted = runs.working_dir / "hauser_dlt" / "operations"
+    while not noted.is_dir() or sum(1 for _ in noted.glob("[!.]*")) < 4:
+        time.sleep(0.02)
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    if lost:
+        shutil.rmtree(runs.working_dir)
+
+    def pause(seconds: float) -> None:
+        for job in list(runs.sim.operations.values()) if seconds else ():
+            job.ready = 0
+
+    with Sync.open(runs.configuration(), pause) as sync:
+        sync.run(sync.plan(NOW, end=MIDNIGHT + 4 * STEP), Told())
+    assert len(runs.sim.operations) == paid
+    runs.expect(MIDNIGHT, MIDNIGHT + 4 * STEP)
+
+
 # Bad windows
 
 
 @pytest.mark.parametrize("bad", ["failed", "not JSON", "cut in a record"])
-def test_a_bad_window_ends_the_command_after_those_before_it(runs, bad):
+def test_a_bad_window_ends_the_command_after_all_others_with_its_name(runs, bad):
     window = (MIDNIGHT + 2 * STEP).isoformat()
     if bad == "failed":
         runs.sim.faults.add(Fault("failed", "operation", match=window, times=None))
@@ -243,14 +280,70 @@ def test_a_bad_window_ends_the_command_after_those_before_it(runs, bad):
     assert done.returncode == 1
     assert "Error: 2024-05-01 12:00 to 2024-05-01 18:00 UTC: " in said
     assert len(said.splitlines()) == 1
-    runs.expect(MIDNIGHT, MIDNIGHT + 2 * STEP)
+    assert [row["BundleStartTime"] for row in runs.target.sync()] == [w.start for w in steps(0, 1, 3, 4, 5)]
     runs.sim.faults.clear()
     runs.sim.bodies.clear()
     told = runs.load(NOW)
-    assert windows(told) == steps(2, 3, 4, 5)
+    assert windows(told) == steps(2)
     runs.expect(MIDNIGHT, END)
     asked = [start for start, _ in runs.sim.created()]
     assert {n: asked.count(MIDNIGHT + n * STEP) for n in range(6)} == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1, 5: 1}
+
+
+@in_each_way
+def test_bad_windows_in_any_place_leave_all_others_in_and_are_named_together(runs):
+    bad = steps(0, 2, 3, 5)
+    for window in bad:
+        runs.sim.bodies[window.start.isoformat()] = b"[{}"
+    with pytest.raises(CorruptBundleError) as refused:
+        runs.load(NOW)
+
+    assert str(refused.value).count("the bundle is not JSON") == len(bad)
+    assert all(str(window) in str(refused.value) for window in bad)
+    assert [row["BundleStartTime"] for row in runs.target.sync()] == [w.start for w in steps(1, 4)]
+    runs.sim.bodies.clear()
+    assert windows(runs.load(NOW)) == bad
+    runs.expect(MIDNIGHT, END)
+
+
+def test_a_gap_stays_in_sight_and_the_sync_point_before_it(runs):
+    runs.sim.bodies[(MIDNIGHT + STEP).isoformat()] = b"<html>"
+    for _ in range(2):
+        with pytest.raises(CorruptBundleError):
+            runs.load(NOW)
+    with runs.sync() as sync:
+        found = status(sync, NOW, STEP)
+
+    assert found.sync_point == MIDNIGHT + STEP
+    assert found.waiting == steps(1)
+    assert found.windows == 5
+
+
+def test_when_no_window_can_be_had_not_all_are_asked_for(runs):
+    runs.sim.events = lambda start, end: [b"<html>"]
+    with pytest.raises(CorruptBundleError) as refused:
+        runs.load(NOW + 30 * DAY, end=MIDNIGHT + 30 * DAY)
+    assert str(refused.value).count("the bundle is not JSON") == 5
+    assert len(runs.sim.operations) < 20
+
+
+def test_an_operation_that_never_ends_holds_up_its_own_window_only(runs):
+    runs.sim.faults.add(Fault("never", "operation", match=MIDNIGHT.isoformat()))
+    with pytest.raises(UnfinishedError, match=r"^2024-05-01 00:00 to 2024-05-01 06:00 UTC: FullStory has not finished"):
+        runs.load(NOW, export_timeout="100ms")
+
+    assert [row["BundleStartTime"] for row in runs.target.sync()] == [w.start for w in steps(1, 2, 3, 4, 5)]
+    next(iter(job for job in runs.sim.operations.values() if job.stuck)).stuck = False
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, END)
+    assert len(runs.sim.operations) == 6  # it was paid for once
+
+
+def test_links_that_never_work_hold_up_their_own_window_only(runs):
+    runs.sim.faults.add(Fault("expired", "download", match=MIDNIGHT.isoformat(), times=None))
+    with pytest.raises(LinkError, match=r"^2024-05-01 00:00 to 2024-05-01 06:00 UTC: the storage at"):
+        runs.load(NOW)
+    assert len(runs.target.sync()) == 5
 
 
 def test_an_export_that_is_not_whole_is_asked_for_anew(runs):

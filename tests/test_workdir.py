@@ -140,6 +140,18 @@ def test_operations_outlive_the_process(tmp_path):
     assert len(list((tmp_path / "operations").iterdir())) == 1
 
 
+def test_what_was_paid_for_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(number):
+        synced.append(os.read(os.open(f"/proc/self/fd/{number}", os.O_RDONLY), 100))
+        assert not (tmp_path / "request").exists()
+
+    monkeypatch.setattr("os.fsync", fsync)
+    Operations(tmp_path)["request"] = "operation"
+    assert synced == [b"operation"]
+
+
 def test_operations_are_a_mapping(tmp_path):
     operations = Operations(tmp_path)
     assert operations.get("name") is None

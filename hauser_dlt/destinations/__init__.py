@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.destination import Destination
@@ -150,7 +151,11 @@ def _bucket_url() -> str:
         raise ConfigError(
             "bucket_url is missing: set it under [destination.filesystem] to a folder, or to a bucket such as s3://name/path"
         )
-    return str(found[0]).strip()
+    if urlsplit(url := str(found[0]).strip()).username is not None:
+        raise ConfigError(
+            "bucket_url is an address without user and password: these stand under [destination.filesystem.credentials]"
+        )
+    return url
 
 
 def _filesystem(run: RunSettings) -> Target:

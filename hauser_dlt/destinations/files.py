@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple
 import dlt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -72,6 +73,22 @@ class _CsvWriter:
     def close(self) -> None:
         self._writer.close()
         self._stream.close()
+
+
+# What spreadsheets take for a formula; the wide forms, too, which some of them narrow
+# (https://owasp.org/www-community/attacks/CSV_Injection).
+_FORMULA = r"\A([=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
+
+
+class _TameCsvWriter(_CsvWriter):
+    """CSV in which no text is a formula to a spreadsheet."""
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        arrays = [
+            pc.replace_substring_regex(array, _FORMULA, r"'\1") if pa.types.is_string(array.type) else array
+            for array in batch.columns
+        ]
+        super().write_batch(pa.RecordBatch.from_arrays(arrays, schema=batch.schema))
 
 
 class _JsonlWriter:
@@ -149,6 +166,7 @@ class WindowFiles:
     """Writes the events of one load package into files, and has dlt import them.
 
     Attributes:
+        tame: CSV holds nothing that a spreadsheet would run.
         made: each file -> the stretch that it covers.
     """
 
@@ -156,6 +174,7 @@ class WindowFiles:
     file_format: str
     compress: bool
     group: Group
+    tame: bool = False
     made: dict[Path, Window] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
     _part: _Part | None = None
@@ -190,7 +209,8 @@ class WindowFiles:
 
     def _begin(self, schema: pa.Schema, span: Window) -> _Part:
         path = self._new_path(span)
-        return _Part(path, schema, _WRITERS[self.file_format](path, schema, self.compress))
+        writer = _TameCsvWriter if self.tame and self.file_format == "csv" else _WRITERS[self.file_format]
+        return _Part(path, schema, writer(path, schema, self.compress))
 
     def _finish(self, part: _Part) -> Any:
         self._part = None

@@ -6,13 +6,14 @@ Statuses and limits: https://developer.fullstory.com/server/getting-started/ (au
 import json
 import logging
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
@@ -20,7 +21,15 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from hauser_dlt.errors import AccessError, ConfigError, ExportError, HauserError, RateLimitError, TransientError
+from hauser_dlt.errors import (
+    AccessError,
+    ConfigError,
+    ExportError,
+    HauserError,
+    LinkError,
+    RateLimitError,
+    TransientError,
+)
 from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -30,6 +39,7 @@ Pause = Callable[[float], None]
 
 _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
+_LONGEST_ANSWER = 1 << 26  # bytes of JSON: thousands of times what FullStory has to say
 _CHUNK = 1 << 18
 _CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
@@ -58,6 +68,13 @@ class _Session(requests.Session):
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Add nothing to a redirected request; here, too, requests would look into ~/.netrc."""
 
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where a redirect leads; never from an encrypted connection to one that is not."""
+        target = super().get_redirect_target(resp)
+        if target and resp.url.startswith("https:") and urlsplit(urljoin(resp.url, target)).scheme == "http":
+            raise requests.exceptions.InvalidURL("from https to http")
+        return target
+
 
 class BusyError(TransientError):
     """FullStory, or the storage, asks to come again (429, 5xx), or did not answer at all.
@@ -75,10 +92,6 @@ class BusyError(TransientError):
 
 class MissingError(ExportError):
     """FullStory does not know what was asked for, or not any more (404, 410)."""
-
-
-class LinkError(TransientError):
-    """A signed link is no longer good: another one is needed."""
 
 
 class Client:
@@ -136,9 +149,17 @@ class Client:
         Raises:
             LinkError: the link has expired or is not accepted.
             BusyError: the storage does not answer, or broke off.
+            ExportError: whether the body is whole could not be told.
         """
         session = self._api if with_key else self._storage
+        if self.base_url.startswith("https:") and not url.startswith("https:"):
+            raise ExportError("FullStory's link to the export is not one of https")
         with self._send(session, "GET", url) as response, path.open("wb") as file:
+            if not _says_where_it_ends(response):
+                raise ExportError(
+                    f"{urlsplit(response.url).hostname} does not say how long the export is, so one that is cut short"
+                    " would not be noticed; is there a proxy in between?"
+                )
             for chunk in _chunks(response, self._longest_download, decode=False):
                 file.write(chunk)
                 self.pause(0)
@@ -171,7 +192,12 @@ class Client:
 
     def _json(self, response: requests.Response) -> Any:
         """Return the answer's JSON. No stop in between: FullStory has done what was asked, and this is what."""
-        return json.loads(b"".join(_chunks(response, self._timeout, decode=True)))
+        answer = bytearray()
+        for chunk in _chunks(response, self._timeout, decode=True):
+            answer += chunk
+            if len(answer) > _LONGEST_ANSWER:
+                raise ValueError("too long")
+        return json.loads(answer)
 
     def _refused(self, response: requests.Response) -> HauserError:
         status = response.status_code
@@ -216,6 +242,12 @@ def _chunks(response: requests.Response, seconds: float, *, decode: bool) -> Ite
     raise failure
 
 
+def _says_where_it_ends(response: requests.Response) -> bool:
+    """Tell whether a body that is cut short is noticed: urllib3 checks the length, and the last of the chunks."""
+    chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+    return chunked or "Content-Length" in response.headers
+
+
 def _is_busy(status: int) -> bool:
     return status in (408, 429) or status >= 500
 
@@ -241,11 +273,23 @@ def _unsendable(exc: ValueError, *, by_api: bool) -> HauserError:
     return ExportError(f"FullStory's link to the export is not a web address ({kind})")
 
 
-def _unreachable(url: str, exc: Exception) -> BusyError:
+def _unreachable(url: str, exc: Exception) -> HauserError:
+    if refused := _untrusted(exc):
+        return ConfigError(
+            f"{urlsplit(url).hostname} shows a certificate that is not trusted ({refused.verify_message}); where a"
+            " proxy of your own stands in between, REQUESTS_CA_BUNDLE names the file with its authority's certificate"
+        )
     if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError):
         return BusyError(f"{urlsplit(url).hostname} does not answer in time")
     cause = getattr(exc.args[0], "reason", None) if exc.args else None  # what lies under "too many retries"
     return BusyError(f"{urlsplit(url).hostname} cannot be reached, or breaks off ({type(cause or exc).__name__})")
+
+
+def _untrusted(exc: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Return the error of a certificate, if that is what lies under an error of requests."""
+    while exc is not None and not isinstance(exc, ssl.SSLCertVerificationError):
+        exc = exc.__context__
+    return exc
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.errors import ExportError, ExportFailedError, TransientError
+from hauser_dlt.errors import ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.running import Running
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Schedule, Window
@@ -43,6 +44,7 @@ class SegmentExports:
         self._operations = operations
         self._limiter = Limiter(settings.concurrent_exports, client.pause)
         self._usual = 0.0  # seconds that the last export took
+        self._running = Running(lambda query: client.request("GET", "/operations/v1", retry=False, params=query))
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
@@ -78,7 +80,7 @@ class SegmentExports:
         request: dict[str, Any] = {
             "segmentId": self._settings.segment_id,
             "type": "TYPE_EVENT",
-            "format": "FORMAT_NDJSON",
+            "format": f"FORMAT_{self._settings.export_format.upper()}",
             "timeRange": time_range,
             # without it, FullStory takes the segment's own range: the last 30 days for `everyone`
             "segmentTimeRange": time_range,
@@ -110,7 +112,8 @@ class SegmentExports:
         """Return the id of the finished export, of an operation begun earlier if there is one."""
         operation = self._operations.get(name)
         if operation is None:
-            operation = self._operations[name] = self._client.retrying(self._create, request)
+            operation = self._running.operation(request) or self._client.retrying(self._create, request)
+            self._operations[name] = operation
         try:
             return self._wait(operation)
         except ExportFailedError:
@@ -125,8 +128,15 @@ class SegmentExports:
         except BusyError as exc:
             if exc.limited:
                 self._limiter.too_many(allowed)
+            elif begun := self._begun_unheard(request):
+                return begun
             raise
         return _text(answer, "operationId")
+
+    def _begun_unheard(self, request: dict[str, Any]) -> str | None:
+        """Return the operation that FullStory began although its answer did not arrive, where that can be told."""
+        self._running.look_again()
+        return self._running.operation(request)
 
     def _wait(self, operation: str) -> str:
         """Poll, ever more slowly, until FullStory has finished or given up.
@@ -134,7 +144,7 @@ class SegmentExports:
         Raises:
             ExportFailedError: FullStory gave up.
             MissingError: FullStory does not know the operation, or has no results of it any more.
-            TransientError: it is not done by the deadline; the operation is remembered for the next run.
+            UnfinishedError: it is not done by the deadline; the operation is remembered for the next run.
         """
         begin = time.monotonic()
         deadline = begin + self._settings.export_timeout.total_seconds()
@@ -155,7 +165,7 @@ class SegmentExports:
             pause = min(slowing, _until_usual(waited, self._usual))
             if time.monotonic() + pause > deadline:
                 minutes = self._settings.export_timeout.total_seconds() / 60
-                raise TransientError(f"FullStory has not finished the export within {minutes:.0f} minutes")
+                raise UnfinishedError(f"FullStory has not finished the export within {minutes:.0f} minutes")
             self._client.pause(pause)
             slowing = min(slowing * 1.5, _LONGEST_POLL)
 

@@ -177,6 +177,7 @@ def _operation(world: World, body: dict[str, Any], start: datetime, end: datetim
         reach=_reach(world, body, start, end),
         created=clock,
         ready=clock + world.prepare,
+        request=body,
     )
 
 
@@ -199,6 +200,8 @@ def _operation_row(world: World, job: Operation) -> dict[str, Any]:
     clock = world.clock()
     state = job.state(clock)
     row: dict[str, Any] = {"id": job.id, "type": "SEARCH_EXPORT", "state": state, "createdAt": _moment(job.created)}
+    if world.echo:
+        row["request"] = job.request
     if state == "PENDING":
         done = (clock - job.created) / max(world.prepare, 0.001)
         return row | {"step": "SEARCHING", "estimatePctComplete": min(99, int(100 * done))}

@@ -14,7 +14,7 @@ from hauser_dlt.simulator.messages import JSON, Answer, parse_time, plain_answer
 
 Kind = Literal[
     "status", "html", "redirect", "reset", "hang",  # instead of the answer, or before it
-    "drip", "cut", "truncate", "corrupt",  # what happens to the body of a good answer
+    "lost", "drip", "cut", "truncate", "corrupt", "unframed",  # what happens to a good answer
     "failed", "never", "unknown",  # how an operation goes
     "expired",  # a link that storage refuses
 ]  # fmt: skip
@@ -48,8 +48,9 @@ class Fault:
         state: The operation state of `unknown`.
         seconds: How long `hang` waits before the answer, and `drip` between two pieces.
         piece: How many bytes `drip` sends at once.
-        at: The byte where `cut` and `truncate` stop (default: half-way), and that `corrupt` flips (default: in the
-            checksum of the last gzip member). Negative counts from the end.
+        at: The byte where `cut`, `truncate` and `unframed` stop (default: half-way), and that `corrupt` flips (default:
+            in the checksum of the last gzip member). Negative counts from the end.
+        resets: Whether `cut` ends the connection with a reset, instead of closing it.
         hits: How many requests it has hit.
         seen: How many requests it could have hit, those that it let pass included.
     """
@@ -67,6 +68,7 @@ class Fault:
     seconds: float = 1.0
     piece: int = 16
     at: int | None = None
+    resets: bool = False
     hits: int = field(default=0, init=False)
     seen: int = field(default=0, init=False)
 
@@ -148,11 +150,16 @@ def _status(fault: Fault) -> Answer:
 def spoil(fault: Fault, answer: Answer, wait: Callable[[float], object]) -> Answer:
     """Return the answer as it goes out when `fault` meddles with its body; `wait` sleeps."""
     match fault.kind:
+        case "lost":
+            raise ConnectionAbortedError  # what was asked for has been done
         case "drip":
             return replace(answer, chunks=_drip(answer, fault, wait))
         case "cut":
             whole = b"".join(answer.chunks)
-            return replace(answer, chunks=_cut(whole[: _place(fault, whole)]), length=len(whole))
+            return replace(answer, chunks=_cut(whole[: _place(fault, whole)], resets=fault.resets))
+        case "unframed":
+            whole = b"".join(answer.chunks)
+            return replace(answer, chunks=[whole[: _place(fault, whole)]], length=None, framed=False)
         case "truncate":
             whole = b"".join(answer.chunks)
             short = whole[: _place(fault, whole)]
@@ -174,9 +181,9 @@ def _flip(whole: bytes, at: int) -> bytes:
     return bytes(flipped)
 
 
-def _cut(sent: bytes) -> Iterator[bytes]:
+def _cut(sent: bytes, *, resets: bool) -> Iterator[bytes]:
     yield sent
-    raise ConnectionAbortedError
+    raise ResetError if resets else ConnectionAbortedError
 
 
 def _drip(answer: Answer, fault: Fault, wait: Callable[[float], object]) -> Iterator[bytes]:

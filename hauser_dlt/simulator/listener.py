@@ -129,14 +129,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.length is None:
+        chunked = answer.framed and answer.length is None
+        if chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        else:
+        elif answer.framed:
             self.send_header("Content-Length", str(answer.length))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         for chunk in answer.chunks:
-            self._write(chunk, framed=answer.length is None)
-        if answer.length is None:
+            self._write(chunk, framed=chunked)
+        if chunked:
             self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
 

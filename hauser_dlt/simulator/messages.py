@@ -30,12 +30,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to send: `length` is promised in Content-Length, and None sends the chunks as they come."""
+    """An answer to send: `length` is promised in Content-Length, and None sends the chunks as they come.
+
+    Not `framed`, it says nothing of its length, and the end of the connection is its end.
+    """
 
     status: int
     chunks: Iterable[bytes]
     length: int | None
     headers: Mapping[str, str] = field(default_factory=dict)
+    framed: bool = True
 
 
 class RefusedError(Exception):

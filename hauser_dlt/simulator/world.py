@@ -32,6 +32,7 @@ class Operation:
     reach: tuple[datetime, datetime]  # what the segment's own range leaves of the window
     created: float
     ready: float
+    request: dict[str, Any]
     error: str | None = None
     stuck: bool = False
 
@@ -82,6 +83,7 @@ class World:
         prepare: How many seconds an operation is PENDING.
         link_ttl: How many seconds a signed link lives.
         once_links: Whether a link works only once.
+        echo: Whether operations say what was asked for, which the real ones are not known to do.
         packing: How exports are packed: one gzip member, several, none, or one with `Content-Encoding: gzip`.
         json_layout: How JSON arrays look: a record a line, no white space at all, or indented.
         chunked: Sends exports while they are made, without a Content-Length. Meant for huge ones.
@@ -107,6 +109,7 @@ class World:
     prepare: float = 0.0
     link_ttl: float = 300.0
     once_links: bool = False
+    echo: bool = False
     packing: Packing = "gzip"
     json_layout: Layout = "lines"
     chunked: bool = False

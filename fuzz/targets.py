@@ -1,0 +1,170 @@
+"""What is fuzzed: functions of bytes, which raise nothing, however hostile the bytes are.
+
+What comes out is compared with the slow and exact accounts that the tests have of it.
+"""
+
+import gzip
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import reference
+from test_batches import as_found, expected
+from test_decode import read_slowly
+
+from hauser_dlt import cutting, decode, settings
+from hauser_dlt.batches import Columns
+from hauser_dlt.errors import ConfigError, CorruptBundleError
+from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
+from hauser_dlt.hauser_toml import read_hauser_toml
+from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.source import read_batches
+from hauser_dlt.windows import Window
+
+_MARKS = (LOAD_ID, ROW_WINDOW)
+_WINDOW = Window(datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 5, 2, tzinfo=UTC))
+_DEEP = 400  # levels that Python's own parser reads wherever it stands
+
+
+def bundle(data: bytes) -> None:
+    """A bundle is read as the standard library reads it, or refused: plain, or in gzip members, in any pieces."""
+    size, packing, plain = data[0] if data else 0, data[1] if len(data) > 1 else 0, data[2:]
+    file = _packed(plain, packing)
+    try:
+        found = [row for _, row in decode.records(decode.gunzip(_pieces(file, size)))]
+    except CorruptBundleError:
+        found = None
+    if packing % 3 < 2 and not plain.startswith(b"\x1f\x8b") and _is_shallow(plain):
+        assert found == read_slowly(plain)
+
+
+def gzipped(data: bytes) -> None:
+    """Bytes behind gzip's magic are inflated as the standard library does it, or refused."""
+    file = b"\x1f\x8b" + data
+    try:
+        found = b"".join(decode.gunzip([file]))
+    except CorruptBundleError:
+        return
+    assert found == gzip.decompress(file)
+
+
+def events(data: bytes) -> None:
+    """Each value stands in its column, or as it was written among the custom variables, or the bundle is refused."""
+    try:
+        records = [raw for raw, _ in decode.records(decode.gunzip([data]))]
+    except CorruptBundleError:
+        records = None
+    for new_fields in ("columns", "custom_vars"):
+        try:
+            rows = list(_rows(data, new_fields))
+        except CorruptBundleError:
+            assert records is None
+            return
+        assert records is not None
+        assert len(rows) == len(records)
+    if not data.startswith(b"\x1f\x8b") and _is_shallow(data):
+        for raw, row in zip(records, rows, strict=True):
+            columns, variables, _ = expected(reference.read(raw), KNOWN)
+            assert as_found(row) == (columns, variables)
+
+
+def cut(data: bytes) -> None:
+    """Text is cut at a character; an object stays one, fits, and names what was touched."""
+    limit, raw = int.from_bytes(data[:2], "big"), data[2:]
+    text = raw.decode(errors="ignore")
+    assert text.startswith(short := cutting.cut(text, limit))
+    assert len(short.encode()) <= limit
+    try:
+        [(record, row)] = decode.records([raw])
+    except (CorruptBundleError, ValueError):
+        return
+    text = cutting.cut_object(record.decode(), limit)
+    kept = json.loads(text)
+    assert isinstance(kept, dict)
+    assert len(text.encode()) <= max(limit, len("{}"))
+    assert set(kept) - {cutting.TRUNCATED} <= set(row)
+
+
+def setting(data: bytes) -> None:
+    """Whatever a setting is, it is read or refused in one line."""
+    text = data.decode(errors="replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    table = value if isinstance(value, dict) else {}
+    for kind in (SourceSettings, RunSettings):
+        for name in kind.__dataclass_fields__:
+            for spelled in (text, value, table.get(name)):
+                one_line(lambda name=name, spelled=spelled: settings.read(kind, _finder({name: spelled})))  # noqa: B023
+
+
+def hauser_toml(data: bytes) -> None:
+    """Whatever a hauser's configuration says, it is read or refused in one line, and so is what comes out."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        found = one_line(lambda: read_hauser_toml(Path(file.name)))
+    if found:
+        for kind, section in (
+            (SourceSettings, found.settings["sources"]["fullstory"]),
+            (RunSettings, found.settings["hauser"]),
+        ):
+            one_line(lambda kind=kind, section=section: settings.read(kind, _finder(section)))
+
+
+def one_line(reading: Callable[[], Any]) -> Any:
+    """Return what is read, or None where it is refused; the refusal must be a ConfigError of one line."""
+    try:
+        return reading()
+    except ConfigError as exc:
+        refusal = str(exc)
+    assert "\n" not in refusal
+    return None
+
+
+def _finder(table: dict[str, Any]) -> settings.Lookup:
+    values = {"api_token": "key"} | {name: value for name, value in table.items() if value is not None}
+    return lambda name: (values[name], "a fuzzer") if name in values else None
+
+
+def _rows(data: bytes, new_fields: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows that come of a bundle, by way of all that reads one."""
+    read = SimpleNamespace(api="segment_export", event_scope="pages", new_fields=new_fields)
+    columns = Columns(KNOWN, grow=new_fields == "columns")
+    delivery: Any = SimpleNamespace(
+        bundle=SimpleNamespace(window=_WINDOW), path=SimpleNamespace(open=lambda mode: io.BytesIO(data))
+    )
+    for batch in read_batches(read, lambda batch, tally: batch, delivery, columns, "1.0"):  # type: ignore[arg-type]
+        for row in batch.to_pylist():
+            assert isinstance(json.loads(row[CUSTOM_VARS]), dict)
+            yield {name: value for name, value in row.items() if name not in _MARKS}
+
+
+def _packed(plain: bytes, packing: int) -> bytes:
+    if packing % 3 == 1:
+        return b"".join(gzip.compress(piece, 1, mtime=0) for piece in _pieces(plain, packing // 3)) or gzip.compress(
+            b""
+        )
+    return plain
+
+
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    """Yield data in pieces of a size; 0 is all at once."""
+    size = size or max(len(data), 1)
+    return (data[place : place + size] for place in range(0, len(data), size))
+
+
+def _is_shallow(data: bytes) -> bool:
+    """Tell whether the standard library's parser certainly gets through: its depth is bounded."""
+    return data.count(b"[") + data.count(b"{") < _DEEP
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    function.__name__: function for function in (bundle, gzipped, events, cut, setting, hauser_toml)
+}
