@@ -289,9 +289,11 @@ class Sync:
             self.target.staging.remove_all_but(alive)
         if plan.inherits:
             self.ledger.disinherit(plan.stretch.start)
-        if plan.rewound or not (plan.moves_cursor or plan.again):
-            whole = Window(plan.stretch.start, reach.end) if plan.rewound else plan.stretch
-            self.ledger.clear(uncovered(whole, self.ledger.owned(whole.start)))
+        if plan.rewound:
+            beyond = Window(plan.stretch.start, reach.end)
+            self.ledger.clear(uncovered(beyond, self.ledger.owned(beyond.start)))
+        elif not plan.again:  # a sync row may have been deleted, and the events are still there
+            self.ledger.clear(united(bundle.window for bundle in plan.bundles))
         if plan.rewound:
             self._rewind(plan.stretch.start)
 

@@ -127,7 +127,7 @@ class SqlLedger:
 
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`."""
-        for gap in gaps:
+        for gap in gaps if self._has_our_columns else ():
             self._delete_events(gap)
 
     def announced(self) -> list[Announcement]:
