@@ -1,6 +1,7 @@
 """Files in buckets as the tests see them, read with the bucket's own client and without hauser-dlt."""
 
 import fnmatch
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,7 +37,9 @@ class BucketPath:
     def glob(self, pattern: str) -> Iterator["BucketPath"]:
         """Yield the objects that match; an asterisk stops at no slash."""
         found = [path for path in self.fs.find(self.path) if path.startswith(f"{self.path}/")]
-        return (BucketPath(path, self.fs) for path in found if fnmatch.fnmatch(path, f"{self.path}/{pattern}"))
+        return (
+            BucketPath(path, self.fs) for path in found if fnmatch.fnmatch(path, f"{glob.escape(self.path)}/{pattern}")
+        )
 
     def read_bytes(self) -> bytes:
         return bytes(self.fs.cat_file(self.path))
@@ -73,7 +76,7 @@ class BucketTarget(Target):
     @property
     def out(self) -> Any:
         """See `Target`."""
-        return BucketPath(f"{self.server.bucket}/{self.dataset}/some dir", _files(self.server))
+        return BucketPath(f"{self.server.bucket}/{self.dataset}/some [dir]", _files(self.server))
 
     @property
     def url(self) -> str:

@@ -36,7 +36,7 @@ class FolderClient(FilesystemClient):
         self.fs_client.makedirs(self.dataset_path, exist_ok=True)
 
     def list_files_with_prefixes(self, table_dir: str, prefixes: list[str]) -> list[str]:
-        """Return the files of dlt's own tables. dlt's glob takes a failed listing for an empty one."""
+        """Return the files of dlt's own tables. dlt takes a bracket in `bucket_url` for a pattern."""
         if self.is_local_filesystem:
             return super().list_files_with_prefixes(table_dir, prefixes)
         try:

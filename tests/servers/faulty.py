@@ -4,6 +4,7 @@ It knows HTTP and nothing of what is said in it: requests and answers pass byte 
 """
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -185,6 +186,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # clients keep their connections open
     request_queue_size = 64
     proxy: Faulty
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
