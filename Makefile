@@ -8,7 +8,7 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 
-.PHONY: help demo test fuzz lint types docs format clean
+.PHONY: help demo test bench fuzz lint types docs format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -30,6 +30,9 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 
 test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+bench: $(INSTALLED) ## Measure what the README says about speed and memory (10 min, on a quiet machine)
+	$(BIN)/python -m benchmarks
 
 fuzz: $(FUZZER) ## Fuzz until something fails: SECONDS=600 for so long, TARGETS=events for one of fuzz/corpus
 	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)

@@ -6,13 +6,14 @@ written; numbers among the custom variables keep their text to the byte. No I/O.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
-from itertools import repeat
+from functools import cache
+from itertools import islice
+from types import NoneType
 from typing import Any
 
-import orjson
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +31,7 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     "any": pa.string(),
 }
 _BATCH_BYTES = 1 << 24  # records of some MB each make smaller batches
+_SLICE = 1000  # records on the way from dicts to Arrow: what is read again may still be in the cache
 _MEMO = 100_000  # names of custom variables remembered: accounts have hundreds, hostile data any number
 
 
@@ -97,59 +99,103 @@ class Batcher:
         columns: grows while records are read.
         window: rows whose `EventStart` lies outside are left out; None keeps all rows.
         marks: columns with one value for all rows (`_dlt_load_id`, say), appended to each batch.
+        floats: False if no value of a record is a float, since they were read `as_written`.
     """
 
-    def __init__(self, columns: Columns, window: Window | None, marks: Mapping[str, pa.Scalar]) -> None:
+    def __init__(
+        self, columns: Columns, window: Window | None, marks: Mapping[str, pa.Scalar], *, floats: bool = True
+    ) -> None:
         self.columns = columns
         self.tally = Tally()
         self._window = window
         self._marks = marks
+        self._at_once = {_TEXT} if floats else {_TEXT, _INTEGER}  # Arrow would take 1.5 for an integer
         self._first = len(columns.kinds)
-        self._settled: set[str] = set()
+        self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
+        self._settled: set[str] = set()  # names of custom variables
 
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield batches of up to `size` rows: the columns known at first, CustomVars, the marks, new columns."""
-        for part in _parts(records, size):
-            batch = self._batch([raw for raw, _ in part], [row for _, row in part])
+        stream = iter(records)
+        while slices := list(self._slices(stream, size)):
+            batch = self._inside(self._ordered(_joined(slices)))
             self.tally.rows += batch.num_rows
             if batch.num_rows:
                 yield batch
 
-    def _batch(self, raws: list[bytes], rows: list[dict[str, Any]]) -> pa.RecordBatch:
-        for row in rows:
-            self._settle(row)
-        written = self._reader(raws, [len(row) for row in rows])
-        has_nul = any(b"\\u0000" in raw for raw in raws)
+    def _slices(self, records: Iterator[Record], size: int) -> Iterator[pa.RecordBatch]:
+        """Yield the next batch in slices; fewer rows where records are of some MB each."""
+        room = _BATCH_BYTES
+
+        def counted(number: int) -> Iterator[Record]:
+            nonlocal room
+            while number and room > 0 and (record := next(records, None)):
+                room -= len(record[0])
+                number -= 1
+                yield record
+
+        while size and (part := self._slice(counted(min(size, _SLICE)))):
+            size -= len(part)
+            yield part
+
+    def _slice(self, records: Iterable[Record]) -> pa.RecordBatch | None:
+        """Return CustomVars, and those columns that have come up so far; None if no records are left."""
+        raws: list[bytes] = []
+        rows: list[dict[str, Any]] = []
+        keys: list[int] = []
+        custom: list[bytes] = []
+        written = self._reader(raws, keys)
+        for index, (raw, row) in enumerate(records):  # one by one, since a record just parsed is in the cache
+            raws.append(raw)
+            rows.append(row)
+            keys.append(len(row))
+            custom.append(_custom_vars(self._variables(row), raw, index, written))
+        if not rows:
+            return None
         odd: dict[int, list[str]] = {}
+        easy = self._easy_columns(rows)
         arrays: dict[str, pa.Array] = {}
-        for (name, kind), values in zip(self.columns.kinds.items(), self._columns(rows), strict=True):
-            arrays[name], misfits = _column(kind, values, lambda i: written(i, name), has_nul=has_nul)  # noqa: B023
+        for name in self._in_use:
+            values = easy[name] if name in easy else [row.get(name) for row in rows]
+            arrays[name], misfits = _column(self.columns.kinds[name], values, lambda i: written(i, name))  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
-        custom = [
-            _custom_vars(row, raw, partial(written, i), odd.get(i, ()))
-            for i, (row, raw) in enumerate(zip(rows, raws, strict=True))
-        ]
-        return self._inside(self._ordered(arrays, pa.array(custom, pa.string())))
+        for index, names in odd.items():
+            custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
+        return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
 
-    def _settle(self, row: dict[str, Any]) -> None:
+    def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
+        """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
+        natural = {name: _NATURAL[self.columns.kinds[name]] for name in self._in_use}
+        easy = [(name, kind) for name, kind in natural.items() if kind in self._at_once]
+        try:
+            struct = pa.array(rows, pa.struct(easy))
+        except (pa.ArrowException, OverflowError):
+            return {}
+        return dict(zip((name for name, _ in easy), struct.flatten(), strict=True))
+
+    def _variables(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the custom variables of a row, and put its fields under the names of their columns."""
+        in_use = self._in_use
+        variables = {key: value for key, value in row.items() if key not in in_use}
+        if self._settled.issuperset(variables):
+            return variables
+        self._settle(row, variables)
+        return {key: value for key, value in row.items() if key not in in_use}
+
+    def _settle(self, row: dict[str, Any], keys: Iterable[str]) -> None:
         """Put values whose key is spelled in another way under their column's name; the first spelling counts."""
-        if not (strange := row.keys() - self._settled):
-            return
-        if len(self._settled) > _MEMO:
-            self._settled.clear()
-        for key in [key for key in row if key in strange]:
+        for key in [key for key in keys if key not in self._settled]:
             name = self.columns.name_of(key)
-            if name is None or name == key:
+            if name is None:
+                if len(self._settled) >= _MEMO:
+                    self._settled.clear()
                 self._settled.add(key)
-            elif name not in row:
-                row[name] = row.pop(key)
-
-    def _columns(self, rows: list[dict[str, Any]]) -> Iterable[tuple[Any, ...]]:
-        """Take the columns' values out of the rows, so that the custom variables are left there."""
-        names = list(self.columns.kinds)
-        return zip(*([*map(row.pop, names, repeat(None))] for row in rows), strict=True)
+            else:
+                self._in_use[name] = None
+                if name not in row:
+                    row[name] = row.pop(key)
 
     def _reader(self, raws: list[bytes], keys: list[int]) -> Callable[[int, str], bytes]:
         """Return what reads the text of a row's value, under the name that `_settle` gives it."""
@@ -164,15 +210,20 @@ class Batcher:
 
     def _texts(self, raw: bytes) -> dict[str, bytes]:
         texts = members(raw)
-        self._settle(texts)
+        self._settle(texts, [key for key in texts if key not in self._in_use])
         return texts
 
-    def _ordered(self, arrays: dict[str, pa.Array], custom: pa.Array) -> pa.RecordBatch:
-        names = list(arrays)
-        marks = {name: pa.repeat(value, len(custom)) for name, value in self._marks.items()}
-        first = {name: arrays[name] for name in names[: self._first]}
-        new = {name: arrays[name] for name in names[self._first :]}
-        return pa.RecordBatch.from_pydict(first | {CUSTOM_VARS: custom} | marks | new)
+    def _ordered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        found = dict(zip(rows.schema.names, rows.columns, strict=True))
+        kinds = self.columns.kinds
+        arrays = {
+            name: found[name] if name in found else pa.nulls(len(rows), ARROW_TYPES[kind])
+            for name, kind in kinds.items()
+        }
+        custom = {CUSTOM_VARS: found[CUSTOM_VARS]}
+        marks = {name: pa.repeat(value, len(rows)) for name, value in self._marks.items()}
+        first = dict(islice(arrays.items(), self._first))
+        return pa.RecordBatch.from_pydict(first | custom | marks | arrays)
 
     def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if self._window is None:
@@ -180,72 +231,73 @@ class Batcher:
         moments = batch.column(EVENT_START)
         start, end = (pa.scalar(moment, moments.type) for moment in (self._window.start, self._window.end))
         inside = pc.and_(pc.greater_equal(moments, start), pc.less(moments, end)).fill_null(True)
+        if pc.all(inside).as_py():
+            return batch  # without a copy
         kept = batch.filter(inside)
         self.tally.outside += batch.num_rows - kept.num_rows
         return kept
 
 
-def _parts(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    part: list[Record] = []
-    held = 0
-    for record in records:
-        part.append(record)
-        held += len(record[0])
-        if len(part) >= size or held >= _BATCH_BYTES:
-            yield part
-            part, held = [], 0
-    if part:
-        yield part
+def _joined(slices: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of all slices; columns that came up in a later one are NULL in those before it."""
+    tables = [pa.Table.from_batches([part]) for part in slices]
+    return pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0]
 
 
-_MINUS_ZERO = re.compile(rb":\s*-0\s*[,}]")
-_KEPT = {str, bool, type(None)}
+_MINUS_ZERO = re.compile(rb"[:,\[]\s*-0\s*[,}\]]")
+_KEPT = {str, bool, NoneType, msgspec.Raw}
 
 
 def _is_kept(value: Any, raw: bytes) -> bool:
-    """Tell whether orjson writes the value of a record as it stands there."""
+    """Tell whether the value of a record is written as it stands there."""
     kind = type(value)
     if kind is int:
         return value != 0 or not _MINUS_ZERO.search(raw)
-    return kind in _KEPT or (kind is list and all(type(item) in _KEPT for item in value))
+    return kind in _KEPT or (kind is list and all(type(item) is not list and _is_kept(item, raw) for item in value))
 
 
-def _custom_vars(row: dict[str, Any], raw: bytes, written: Callable[[str], bytes], misfits: Collection[str]) -> bytes:
-    """Return the JSON of a row's custom variables and misfits; what orjson would alter stands as it was written."""
-    altered = [name for name, value in row.items() if not _is_kept(value, raw)]
-    if not altered and not misfits:
-        return orjson.dumps(row)
-    return orjson.dumps(row | {name: orjson.Fragment(written(name)) for name in (*altered, *misfits)})
+def _custom_vars(
+    variables: dict[str, Any],
+    raw: bytes,
+    index: int,
+    written: Callable[[int, str], bytes],
+    misfits: Collection[str] = (),
+) -> bytes:
+    """Return the JSON of a row's custom variables and misfits; what would be altered stands as it was written."""
+    altered = [name for name, value in variables.items() if type(value) not in _KEPT and not _is_kept(value, raw)]
+    if altered or misfits:
+        variables |= {name: msgspec.Raw(written(index, name)) for name in (*altered, *misfits)}
+    return _write(variables)
 
 
-_NATURAL: dict[Kind, set[type]] = {
-    "text": {str},
-    "any": {str},
-    "int": {int},
-    "int32": {int},
-    "float": {int, float},
-    "bool": {bool},
-    "timestamp": {str},
+_write = msgspec.json.Encoder().encode
+
+_TEXT, _INTEGER = pa.string(), pa.int64()
+_NATURAL: dict[Kind, pa.DataType] = {
+    "text": _TEXT,
+    "any": _TEXT,
+    "int": _INTEGER,
+    "int32": _INTEGER,
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": _TEXT,
 }
+"""What Arrow makes of a column's values by itself if all of them are of the right JSON type."""
 
 
-def _column(
-    kind: Kind, values: Sequence[Any], written: Callable[[int], bytes], *, has_nul: bool
-) -> tuple[pa.Array, list[int]]:
+def _column(kind: Kind, values: pa.Array | list[Any], written: Callable[[int], bytes]) -> tuple[pa.Array, list[int]]:
     """Return the values as one array, and the rows whose value does not fit (NULL stands there)."""
-    types = set(map(type, values)) - {type(None)}
-    if types <= _NATURAL[kind] and not (has_nul and str in types):
-        try:
-            return _array(kind, values), []
-        except (pa.ArrowInvalid, OverflowError):
-            pass
+    try:
+        return _array(kind, values), []
+    except (pa.ArrowException, OverflowError):
+        pass
     misfits = []
     fitted: list[Any] = [None] * len(values)
-    for index, value in enumerate(values):
+    for index, value in enumerate(values.to_pylist() if isinstance(values, pa.Array) else values):
         if value is not None:
             try:
                 fitted[index] = _fit(kind, value, lambda: written(index))  # noqa: B023
-            except (ValueError, OverflowError):
+            except (ValueError, OverflowError, pa.ArrowException):
                 misfits.append(index)
     return pa.array(fitted, ARROW_TYPES[kind]), misfits
 
@@ -253,25 +305,44 @@ def _column(
 _INTEGERS_END = 2.0**63  # beyond it, orjson reads integers as floats, too
 
 
-def _array(kind: Kind, values: Sequence[Any]) -> pa.Array:
-    """Return values of their column's natural types as an array; refuse those that may not fit."""
+def _array(kind: Kind, values: pa.Array | list[Any]) -> pa.Array:
+    """Return values of their column's natural type as an array; refuse those that may not fit."""
+    if kind == "float":
+        return _doubles(values)
+    # told the type, Arrow would take 1.0 for an integer
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    if array.type not in (_NATURAL[kind], pa.null()):
+        raise pa.ArrowInvalid(f"{array.type} in a column of {kind}")
     if kind == "timestamp":
-        return _times(values)
-    array = pa.array(values, ARROW_TYPES[kind])
-    if kind == "float" and pc.any(pc.greater_equal(pc.abs(array), _INTEGERS_END)).as_py():
+        return _times(array)
+    if array.type == _TEXT and _has_nul(array):
+        raise pa.ArrowInvalid("NUL in text")
+    return array if array.type == ARROW_TYPES[kind] else array.cast(ARROW_TYPES[kind])
+
+
+def _doubles(values: list[Any]) -> pa.Array:
+    if not {*map(type, values)} <= {int, float, msgspec.Raw, NoneType}:
+        raise pa.ArrowInvalid("not numbers alone")
+    array = pa.array([float(bytes(value)) if type(value) is msgspec.Raw else value for value in values], pa.float64())
+    if pc.any(pc.greater_equal(pc.abs(array), _INTEGERS_END)).as_py():
         raise pa.ArrowInvalid("perhaps an integer that lost digits, or beyond any double")
     return array
+
+
+def _has_nul(array: pa.Array) -> bool:
+    content = array.buffers()[2]
+    return content is not None and b"\0" in content.to_pybytes()
 
 
 _TOO_FINE = re.compile(r"(\.[0-9]{6})[0-9]+")
 
 
-def _times(values: Sequence[str | None]) -> pa.Array:
+def _times(texts: pa.Array) -> pa.Array:
     """Parse ISO 8601 times, which must name their zone; what is finer than microseconds is dropped."""
     try:
-        times = pa.array(values, pa.string()).cast(ARROW_TYPES["timestamp"])
+        times = texts.cast(ARROW_TYPES["timestamp"])
     except pa.ArrowInvalid:
-        plain = [value and _TOO_FINE.sub(r"\1", value.upper()) for value in values]
+        plain = [text and _TOO_FINE.sub(r"\1", text.upper()) for text in texts.to_pylist()]
         times = pa.array(plain, pa.string()).cast(ARROW_TYPES["timestamp"])
     pc.min_max(times).as_py()  # an OverflowError outside the years 1 to 9999, which no warehouse takes
     return times
@@ -281,16 +352,15 @@ def _fit(kind: Kind, value: Any, written: Callable[[], bytes]) -> Any:
     """Return one value as its column takes it.
 
     Raises:
-        ValueError: it does not fit, and is not guessed at; so do Arrow's errors say.
+        ValueError: it does not fit, and is not guessed at.
+        ArrowException: likewise.
     """
     if kind == "any" and not isinstance(value, str):
         return written().decode()
-    if type(value) not in _NATURAL[kind]:
-        raise ValueError(f"{type(value).__name__} in a column of {kind}")
-    if isinstance(value, str) and kind != "timestamp":
+    if isinstance(value, str) and kind in ("text", "any"):
         return value.replace("\0", "")  # no warehouse takes NUL in text
-    if kind == "float":
-        return _double(value, written)
+    if kind == "float" and type(value) in (int, float, msgspec.Raw):
+        return _double(float(bytes(value)) if type(value) is msgspec.Raw else value, written)
     return _array(kind, [value])[0].as_py()
 
 

@@ -38,6 +38,10 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
         yield "fullstory", _account(config.source, stopping)
         with Sync.open(config, stopping.pause) as sync:
             yield "destination", _writable(sync.pipeline, sync.target)
+            if staging := sync.target.staging:
+                with translated():
+                    staging.check()
+                yield "staging", f"{staging.url}: reachable and writable"
             yield from _tables(sync, config.source)
             plan = sync.plan(datetime.now(UTC))
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"

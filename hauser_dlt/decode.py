@@ -6,22 +6,34 @@ short, not closed or not JSON raises CorruptBundleError, so that a window is nev
 
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NoReturn
 
+import msgspec
 import orjson
+from isal import isal_zlib
 
 from hauser_dlt.errors import CorruptBundleError
 
 Record = tuple[bytes, dict[str, Any]]
+_Parser = Callable[[bytes], Any]
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object, whose members are read and forgotten."""
+
+
+_parse_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
+_skim = msgspec.json.Decoder(_Object).decode
+_OBJECTS = ({dict}, {_Object})
+_REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
 LONGEST_RECORD = 1 << 26
 """Bytes that a record may have at the least, before it is taken for one without end; no warehouse takes such a row."""
 
 _PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
-_SLICE = 1 << 16  # compressed bytes at a time: zlib copies what it has not used at every call
+_SLICE = 1 << 16  # compressed bytes at a time: isal copies what it has not used at every call
 _WHITE = re.compile(rb"[ \t\r\n]*")
 
 
@@ -43,7 +55,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    inflate = zlib.decompressobj(wbits=31)
+    inflate = isal_zlib.decompressobj(wbits=31)
     try:
         for piece in _sliced(chain((head,), rest)):
             data = piece
@@ -52,10 +64,10 @@ def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                     data = data.lstrip(b"\0")  # gzip may be padded with zeros between and after its members
                     if not data:
                         break
-                    inflate = zlib.decompressobj(wbits=31)
+                    inflate = isal_zlib.decompressobj(wbits=31)
                 yield inflate.decompress(data, _PIECE)
                 data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-    except zlib.error as exc:
+    except isal_zlib.error as exc:  # type: ignore[misc]  # a class, whatever its stub says
         raise CorruptBundleError(f"the bundle's gzip is damaged: {exc}") from exc
     if not inflate.eof:
         raise CorruptBundleError("the bundle's gzip stream ends early")
@@ -106,39 +118,52 @@ class _Stream:
         """Return the next bytes, for a look or a message."""
         return bytes(self.buffer[self.start : self.start + size])
 
-    def line(self) -> bytes:
-        """Use up the bytes before the next line feed, or all that are left, and return them."""
-        searched = self.start
-        while (end := self.buffer.find(b"\n", searched)) < 0:
-            searched = len(self.buffer) - self.start  # where the buffer will go on, once `more` has cut its start
-            if not self.more():
-                return self.take(len(self.buffer))
-        return self.take(end)
-
     def take(self, end: int) -> bytes:
         """Use up the bytes before `end`, and return them."""
         taken = bytes(self.buffer[self.start : end])
         self.start = end
         return taken
 
+    def rest(self) -> Iterator[bytes]:
+        """Yield all bytes that are left, as they come."""
+        yield self.take(len(self.buffer))
+        yield from self._chunks
 
-def records(chunks: Iterable[bytes]) -> Iterator[Record]:
+
+def records(chunks: Iterable[bytes], *, as_written: bool = False) -> Iterator[Record]:
     """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
 
     The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold.
 
+    Args:
+        as_written: numbers with a point or an exponent are no floats but `msgspec.Raw`, text that is written as it
+            was read. Only inside lists and objects of records with an oddity may floats be left.
+
     Raises:
         CorruptBundleError: the bundle is not JSON, or ends before it is closed.
     """
+    return _records(chunks, _parse_as_written if as_written else orjson.loads)
+
+
+def count(chunks: Iterable[bytes]) -> int:
+    """Return the number of records, having read them as JSON and made nothing of it.
+
+    Raises:
+        CorruptBundleError: as for `records`.
+    """
+    return sum(1 for _ in _records(chunks, _skim))
+
+
+def _records(chunks: Iterable[bytes], parse: _Parser) -> Iterator[Record]:
     stream = _Stream(chunks)
     match stream.peek():
         case b"":
             return
         case b"[":
             stream.start += 1
-            yield from _array(stream)
+            yield from _array(stream, parse)
         case b"{":
-            yield from _lines(stream)
+            yield from _lines(stream, parse)
         case _:
             _refuse(0, stream.shown(), "neither an array nor an object stands at its beginning")
 
@@ -147,15 +172,36 @@ def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
     raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
 
 
-def _lines(stream: _Stream) -> Iterator[Record]:
+def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of a bundle with one object a line."""
     number = 0
-    while stream.peek():
-        yield _record(stream.line().rstrip(b" \t\r"), number)
-        number += 1
+    for lines in _whole_lines(stream.rest()):
+        raws = [raw for line in lines if (raw := line.strip(b" \t\r"))]
+        try:
+            rows = list(map(parse, raws))
+        except _REFUSED:
+            rows = []
+        if {*map(type, rows)} in _OBJECTS:
+            yield from zip(raws, rows, strict=True)
+        else:
+            yield from (_record(raw, number + i, parse) for i, raw in enumerate(raws))
+        number += len(raws)
 
 
-def _array(stream: _Stream) -> Iterator[Record]:
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
+    begun: list[bytes] = []
+    for chunk in chunks:
+        end = chunk.rfind(b"\n")
+        if end < 0:
+            begun.append(chunk)
+        else:
+            yield b"".join((*begun, chunk[:end])).split(b"\n")
+            begun = [chunk[end + 1 :]]
+    yield b"".join(begun).split(b"\n")
+
+
+def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of an array, however it is laid out.
 
     Records are cut where one object seems to end and the next to begin. Where that is inside a record (a list
@@ -168,7 +214,7 @@ def _array(stream: _Stream) -> Iterator[Record]:
         while True:
             if stream.peek() != b"{":
                 _refuse(number, stream.shown(), "no object begins here")
-            yield _next_record(stream, number)
+            yield _next_record(stream, number, parse)
             number += 1
             follows = stream.peek()
             stream.start += 1
@@ -180,13 +226,13 @@ def _array(stream: _Stream) -> Iterator[Record]:
         _refuse(number, stream.shown(), "something follows the array's end")
 
 
-def _next_record(stream: _Stream, number: int) -> Record:
+def _next_record(stream: _Stream, number: int, parse: _Parser) -> Record:
     cut = _BETWEEN_RECORDS.search(stream.buffer, stream.start)
     if cut:
         try:
             raw = bytes(stream.buffer[stream.start : cut.start() + 1])
-            row = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            row = parse(raw)
+        except _REFUSED:
             pass
         else:
             stream.start = cut.start() + 1
@@ -195,7 +241,7 @@ def _next_record(stream: _Stream, number: int) -> Record:
         # as much again: a record of any size is scanned a bounded number of times
         if not stream.more(max(len(stream.buffer) - stream.start, _PIECE)):
             _refuse(number, stream.shown(), "the bundle ends inside a record")
-    return _record(stream.take(end), number)
+    return _record(stream.take(end), number, parse)
 
 
 def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
@@ -214,7 +260,8 @@ def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
     return None
 
 
-def _record(raw: bytes, number: int) -> Record:
+def _record(raw: bytes, number: int, parse: _Parser) -> Record:
+    """Return a record that has got an oddity, or stands beside one that has."""
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
@@ -222,6 +269,9 @@ def _record(raw: bytes, number: int) -> Record:
         row = _parse_oddity(raw, number, exc)
     if not isinstance(row, dict):
         _refuse(number, raw, "a record is an object")
+    if parse is _parse_as_written and (floats := [key for key, value in row.items() if type(value) is float]):
+        texts = members(raw)
+        row |= {key: msgspec.Raw(texts[key]) for key in floats}
     return raw, row
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from hauser_dlt.errors import HauserError
 from hauser_dlt.exports import Bundle, Exports
 
 
@@ -23,21 +21,30 @@ class Delivery:
 
 
 class Deliveries(Iterator[Delivery]):
-    """The bundles' files, in the order of the bundles, while up to `ahead` of them are being prepared.
+    """The bundles' files, in the order of the bundles, while up to `most` of them are being fetched side by side.
 
     Whoever takes a file removes it. An error comes when it is its bundle's turn, and what comes after it can still be
     had: this is no generator, which would be at its end. After `close`, nobody waits for what is still under way.
+    Each is fetched in a thread that does not keep the process from ending: an export can take hours.
+
+    Args:
+        most: how many are fetched at the same time.
+        held: how many are begun and not yet taken.
     """
 
-    def __init__(self, exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int) -> None:
-        mark = secrets.token_hex(4)  # of this call: a download that was given up may still be writing to its file
-        self._begun = (
-            _begun(exports, bundle, folder / f"{bundle.window.start:%Y%m%dT%H%M%S}-{bundle.id}-{mark}")
-            for bundle in bundles
-        )
-        self._ahead = ahead
-        self._under_way: deque[tuple[Delivery, Future[None]]] = deque()
-        self._end: HauserError | None = None
+    def __init__(self, exports: Exports, bundles: Iterable[Bundle], folder: Path, most: int, held: int) -> None:
+        self._exports = exports
+        self._bundles = iter(bundles)
+        self._folder = folder
+        self._most = most
+        self._held = held
+        self._mark = secrets.token_hex(4)  # of this call: a download that was given up may still be writing to its file
+        self._running = 0
+        self._failed = 0  # and not yet told
+        self._listed = False
+        self._end: BaseException | None = None
+        self._begun: deque[tuple[Delivery, Future[None]]] = deque()
+        self._lock = threading.Lock()
 
     def __next__(self) -> Delivery:
         """Return the next bundle's file.
@@ -45,53 +52,70 @@ class Deliveries(Iterator[Delivery]):
         Raises:
             HauserError: what `Exports.fetch` raises, when it is that bundle's turn; what `bundles` raises, at the end.
         """
-        self._ask()
-        if not self._under_way:
-            if self._end:
-                raise self._end
-            raise StopIteration
-        delivery, fetched = self._under_way[0]
+        self._begin()
+        if not self._begun:
+            raise self._end or StopIteration
+        delivery, fetched = self._begun[0]
         failure = fetched.exception()  # waits; should that be interrupted, the bundle is still under way
-        self._under_way.popleft()
+        with self._lock:
+            self._begun.popleft()
+            self._failed -= bool(failure)
         if failure:
             delivery.path.unlink(missing_ok=True)
             raise failure
-        self._ask()
+        self._begin()
         return delivery
 
     def close(self) -> None:
-        """Give up what is under way."""
-        self._begun.close()
-        for given_up, fetched in self._under_way:
-            fetched.add_done_callback(partial(_remove, given_up.path))
-        self._under_way.clear()
+        """Begin no more, and remove the files that nobody will take."""
+        with self._lock:
+            self._listed = True
+            given_up = list(self._begun)
+            self._begun.clear()
+        for delivery, fetched in given_up:
+            fetched.add_done_callback(partial(_remove, delivery.path))
 
-    def _ask(self) -> None:
+    def _begin(self) -> None:
+        """Begin as many as may run, unless one has failed: until that is told, what failed it may fail others, too."""
+        with self._lock:
+            while not (self._listed or self._failed) and self._running < self._most and len(self._begun) < self._held:
+                try:
+                    bundle = next(self._bundles, None)
+                except BaseException as exc:  # noqa: BLE001 - raised again after the last bundle
+                    self._end, bundle = exc, None
+                if bundle is None:
+                    self._listed = True
+                    return
+                name = f"{bundle.window.start:%Y%m%dT%H%M%S}-{bundle.id}-{self._mark}"
+                begun = Delivery(bundle, self._folder / name), Future[None]()
+                self._running += 1
+                self._begun.append(begun)
+                threading.Thread(target=self._fetch, args=begun, name=f"export {bundle.window}", daemon=True).start()
+
+    def _fetch(self, delivery: Delivery, future: "Future[None]") -> None:
+        failure: BaseException | None = None
         try:
-            self._under_way.extend(islice(self._begun, self._ahead - len(self._under_way)))
-        except HauserError as exc:
-            self._end = exc
-
-
-def deliver(exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int) -> Deliveries:
-    """Return the files of bundles, which are asked for ahead and side by side."""
-    return Deliveries(exports, bundles, folder, ahead)
-
-
-def _begun(exports: Exports, bundle: Bundle, path: Path) -> tuple[Delivery, "Future[None]"]:
-    """Fetch in a thread of its own, which does not keep the process from ending: an export can take hours."""
-    future: Future[None] = Future()
-
-    def fetch() -> None:
-        try:
-            exports.fetch(bundle, path)
-        except BaseException as exc:  # noqa: BLE001 - raised again by result()
-            future.set_exception(exc)
+            self._exports.fetch(delivery.bundle, delivery.path)
+        except BaseException as exc:  # noqa: BLE001 - raised again at its turn
+            failure = exc
+        with self._lock:
+            self._running -= 1
+            self._failed += bool(failure)
+        if failure:
+            future.set_exception(failure)
         else:
             future.set_result(None)
+            self._begin()
 
-    threading.Thread(target=fetch, name=f"export {bundle.window}", daemon=True).start()
-    return Delivery(bundle, path), future
+
+def deliver(exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int, ready: int = 0) -> Deliveries:
+    """Return the files of bundles, which are asked for ahead and side by side.
+
+    Args:
+        ahead: how many are being prepared at the same time.
+        ready: how many more may lie there until they are taken: preparation goes on while others are loaded.
+    """
+    return Deliveries(exports, bundles, folder, ahead, ahead + ready)
 
 
 def _remove(path: Path, _fetched: "Future[None]") -> None:

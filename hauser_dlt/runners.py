@@ -2,7 +2,8 @@
 
 import os
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -11,8 +12,23 @@ def this() -> str:
     return f"{_machine()}#{os.getpid()}"
 
 
-def lives_here(runner: str | None) -> bool | None:
-    """Tell whether a process of this machine is running; None for another machine's, of which nobody here knows."""
+_at_work: set[str] = set()
+
+
+@contextmanager
+def at_work(load_id: str) -> Iterator[None]:
+    """While inside, this process is known to be loading."""
+    _at_work.add(load_id)
+    try:
+        yield
+    finally:
+        _at_work.discard(load_id)
+
+
+def is_at_work(runner: str | None, load_id: str) -> bool | None:
+    """Tell whether a process of this machine may be loading; None for another's, of which nobody here knows."""
+    if runner == this():
+        return load_id in _at_work
     machine, _, pid = (runner or "").rpartition("#")
     if os.name != "posix" or machine != _machine() or not pid.isdecimal():
         return None

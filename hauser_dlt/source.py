@@ -32,6 +32,7 @@ from hauser_dlt.windows import DAY, Window, floor
 
 CURSOR = "BundleEndTime"
 BATCH_ROWS = 10_000
+_READY = 24
 _FIRST_RUN_REACHES_BACK = 30 * DAY
 _CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -165,6 +166,11 @@ def ahead(read: SourceSettings) -> int:
     return read.concurrent_exports if read.api == "segment_export" else 1
 
 
+def ready(read: SourceSettings) -> int:
+    """Return how many bundles may wait on the disk to be loaded: those of a day, while the day before is loaded."""
+    return max(1, min(_READY, DAY // read.export_duration))
+
+
 def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of the API that the settings name."""
     usual = data_exports.BASE_URL if read.api == "data_export" else segment_exports.BASE_URL
@@ -263,9 +269,11 @@ def read_batches(
 ) -> Generator[pa.RecordBatch, None, Tally]:
     """Yield one bundle's events as Arrow batches; a `Reader` once the first two arguments are given."""
     window = delivery.bundle.window
-    batcher = Batcher(columns, window if keeps_to_windows(read) else None, _marks(load_id, window.start))
+    strict = window if keeps_to_windows(read) else None
+    batcher = Batcher(columns, strict, _marks(load_id, window.start), floats=False)
     with delivery.path.open("rb") as file:
-        records = decode.records(decode.gunzip(iter(partial(file.read, 1 << 18), b"")))
+        pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
+        records = decode.records(pieces, as_written=True)
         for batch in batcher.batches(records, BATCH_ROWS):
             yield fit(batch, batcher.tally)
     if not batcher.tally.rows:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from heapq import nlargest
 from typing import Any
 
 from hauser_dlt.ledger import SyncRow
@@ -66,16 +66,16 @@ def status(sync: Sync, now: datetime, step: timedelta) -> Status:
         missing=[window for gap in gaps for window in cut(gap, step)],
         waiting=[bundle.window for bundle in plan.bundles],
         half=len(rows) - len(whole),
-        loads=list(islice(_loads(whole), _LAST_LOADS)),
+        loads=list(_last_loads(whole)),
     )
 
 
-def _loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
-    by_load: dict[str, list[SyncRow]] = {}
+def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
+    newest = nlargest(_LAST_LOADS, {row.load_id or "hauser" for row in rows})
+    by_load: dict[str, list[SyncRow]] = {load_id: [] for load_id in newest}
     for row in rows:
-        by_load.setdefault(row.load_id or "hauser", []).append(row)
-    newest_first = sorted(by_load.items(), key=lambda item: item[0], reverse=True)
-    for load_id, members in newest_first:
+        by_load.get(row.load_id or "hauser", []).append(row)
+    for load_id, members in by_load.items():
         span = Window(min(row.window.start for row in members), max(row.end for row in members))
         processed = max((row.processed for row in members if row.processed), default=None)
         yield {

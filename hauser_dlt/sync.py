@@ -47,6 +47,7 @@ from hauser_dlt.source import (
     export_resources,
     first_start,
     read_batches,
+    ready,
     text_limit,
 )
 from hauser_dlt.tables import Fitting, Table, Tables
@@ -237,7 +238,9 @@ class Sync:
                     self._reconcile(plan)
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
-            with closing(deliver(self._exports, plan.bundles, self._folder, ahead(self._config.source))) as deliveries:
+            read = self._config.source
+            fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
+            with closing(fetching) as deliveries:
                 bad: list[HauserError] = []
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
                     rest = group
@@ -299,9 +302,9 @@ class Sync:
             TransientError: one that is alive loads into `scope`.
         """
         begun = {load.load_id: load for load in self.ledger.announced()}
-        here = {load_id: runners.lives_here(load.runner) for load_id, load in begun.items()}
-        dead = {load_id for load_id, lives in here.items() if lives is False}
-        alive = {load_id for load_id, lives in here.items() if lives and now - begun[load_id].seen < _PATIENCE}
+        here = {load_id: runners.is_at_work(load.runner, load_id) for load_id, load in begun.items()}
+        dead = {load_id for load_id, works in here.items() if works is False}
+        alive = {load_id for load_id, works in here.items() if works and now - begun[load_id].seen < _PATIENCE}
         if begun.keys() - dead - alive:
             self._pause(_PATIENCE.total_seconds())
             later = {load.load_id: load for load in self.ledger.announced()}
@@ -391,13 +394,14 @@ class Sync:
                 (load_id,) = self.pipeline.list_normalized_load_packages()
                 if self.target.into_files:
                     files.name_jobs(self.pipeline, load_id, self._config.source.sync_table)
-                self.ledger.announce(load_id, group.span)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
-                with self._signs_of_life(load_id, group.span):
-                    self.pipeline.load().raise_on_failed_jobs()
-                with self.ledger.connected():
-                    self.ledger.settle(load_id)
+                with runners.at_work(load_id):
+                    self.ledger.announce(load_id, group.span)
+                    with self._signs_of_life(load_id, group.span):
+                        self.pipeline.load().raise_on_failed_jobs()
+                    with self.ledger.connected():
+                        self.ledger.settle(load_id)
                 if self.target.staging:
                     self.target.staging.remove(load_id)
         finally:

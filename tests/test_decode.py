@@ -5,6 +5,7 @@ import tracemalloc
 import zlib
 from types import SimpleNamespace
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from reference import Number, write
 
 from hauser_dlt import decode
-from hauser_dlt.decode import gunzip, is_flat, member, members, records
+from hauser_dlt.decode import count, gunzip, is_flat, member, members, records
 from hauser_dlt.errors import CorruptBundleError
 
 WHITE = " \t\r\n"
@@ -118,6 +119,52 @@ EVENTS = [
     {"EventType": "load", "evt_items": [{"price": Number("19.90")}, {"price": Number("-0")}], "": None},
     {"EventTargetText": 'He said: "}]"\n', "user_name_str": "Zoë 😀", "evt_ids_ints": [Number("1"), Number("2")]},
 ]
+
+
+def plain(value):
+    """A value with floats for the numbers that are kept as they are written."""
+    if isinstance(value, msgspec.Raw):
+        return float(bytes(value))
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return number(str(value)) if type(value) is int else value
+
+
+@few
+@given(bundles, layouts, st.booleans(), cuts)
+def test_numbers_may_stay_as_they_are_written_and_no_value_is_a_float(values, layout, ascii_only, sizes):
+    text = bundle(values, layout, ascii_only=ascii_only)
+    found = list(records(pieces(text, sizes), as_written=True))
+    assert [plain(row) for _, row in found] == reference(write(values))
+    for raw, row in found:
+        kept = {key: bytes(value) for key, value in row.items() if isinstance(value, msgspec.Raw)}
+        assert kept.items() <= members(raw).items()
+        assert not any(isinstance(value, float) for value in row.values())
+
+
+@few
+@given(bundles, layouts, cuts)
+def test_records_can_be_counted(values, layout, sizes):
+    assert count(pieces(bundle(values, layout), sizes)) == len(values)
+
+
+@settings(few, max_examples=250)
+@given(
+    st.sampled_from(["[", "[{", '[{"a":', "{", '{"a":']),
+    st.lists(st.deferred(lambda: st.sampled_from(TOKENS)), max_size=12),
+    cuts,
+)
+def test_what_cannot_be_read_is_not_counted_either(start, tokens, sizes):
+    data = (start + "".join(tokens)).encode()
+    try:
+        expected = len(rows(pieces(data, sizes)))
+    except CorruptBundleError:
+        with pytest.raises(CorruptBundleError):
+            count(pieces(data, sizes))
+    else:
+        assert count(pieces(data, sizes)) == expected
 
 
 @few

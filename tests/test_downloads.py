@@ -109,6 +109,39 @@ def test_the_disk_holds_what_is_under_way_and_no_more(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("ready", [1, 4, 20])
+def test_while_nobody_takes_any_some_more_are_got_ready_and_no_others(tmp_path, ready):
+    exports = Held()
+    exports.let(*BUNDLES)
+    deliveries = deliver(exports, BUNDLES, tmp_path, 2, ready)
+    for taken in range(1, 4):
+        next(deliveries)  # and then a package is loaded, which takes its time
+        expected = min(taken + 2 + ready, len(BUNDLES))
+        exports.until(lambda expected=expected: len(exports.begun) == expected)
+        exports.idle()
+        assert len(exports.begun) == expected
+    assert exports.most <= 2
+    assert exports.begun == BUNDLES[: len(exports.begun)]
+    assert [delivery.bundle for delivery in deliveries] == BUNDLES[3:]
+
+
+def test_after_an_error_none_is_begun_even_if_others_are_taken(tmp_path):
+    exports = Held({BUNDLES[1]: ExportFailedError("gave up")})
+    deliveries = deliver(exports, BUNDLES, tmp_path, 2, ready=8)
+    exports.let(BUNDLES[1])
+
+    def let_the_others():
+        exports.until(lambda: len(exports.begun) == 2 and exports._running == 1)
+        eventually(lambda: not any(thread.name == f"export {BUNDLES[1].window}" for thread in threading.enumerate()))
+        exports.let(*BUNDLES)
+
+    threading.Thread(target=let_the_others).start()
+    assert next(deliveries).bundle == BUNDLES[0]
+    with pytest.raises(ExportFailedError):
+        next(deliveries)
+    assert len(exports.begun) == 2
+
+
 def test_an_error_comes_at_its_bundles_turn_and_after_the_good_ones(tmp_path):
     exports = Held({BUNDLES[2]: ExportFailedError("gave up")})
     exports.let(BUNDLES[2])

@@ -37,6 +37,7 @@ from hauser_dlt.errors import (
 from hauser_dlt.exports import Bundle, Client, DataExports, SegmentExports
 from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings, read
 from hauser_dlt.simulator import Account, Fault, Simulator
@@ -949,6 +950,22 @@ def test_places_halve_and_come_back(pauses):
     for _ in range(100):
         limiter.went_well()
     assert limiter.allowed == 8
+
+
+def test_refusals_of_what_was_asked_for_at_once_count_once(pauses):
+    limiter = Limiter(8, pauses)
+    for _ in range(8):
+        limiter.too_many(8)
+    assert limiter.allowed == 4
+    limiter.too_many(4)
+    assert limiter.allowed == 2
+
+
+@pytest.mark.parametrize(
+    ("waited", "usual", "pause"), [(0, 0, 10), (0, 20, 18), (17, 20, 1), (19, 20, 2.5), (40, 20, 10)]
+)
+def test_an_export_is_looked_for_when_the_last_one_was_ready(waited, usual, pause):
+    assert _until_usual(waited, usual) == pytest.approx(pause)
 
 
 def test_a_place_is_given_back_after_an_error_and_after_a_stop():

@@ -217,7 +217,7 @@ def test_a_command_killed_at_any_moment_is_made_good_by_the_same_command(runs):
 def test_a_load_that_died_once_it_was_complete_leaves_no_note(runs):
     runs.load(NOW - DAY)
     runs.target.query(
-        'INSERT INTO "fs_sync_pending" ("load_id", "window_start", "window_end", "started_at")'
+        'INSERT INTO "fs_sync_pending" ("load_id", "window_start", "window_end", "seen_at")'
         ' SELECT "load_id", "inserted_at", "inserted_at", "inserted_at" FROM "_dlt_loads"'
     )
     runs.load(NOW - DAY)

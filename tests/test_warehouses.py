@@ -44,7 +44,7 @@ def test_hausers_configuration_is_enough(runs, target, tmp_path):
     shell.environ = {k: v for k, v in shell.environ.items() if not k.startswith(("FULLSTORY", "SOURCES"))}
     (tmp_path / "hauser.toml").write_text(target.hauser_toml(runs.sim))
 
-    assert "fs_export" in shell("check", "-c", "hauser.toml", **target.environ())
+    assert "staging" in shell("check", "-c", "hauser.toml", **target.environ())
     assert runs.sim.created() == []
     shell("run", "-c", "hauser.toml", "--start", f"{MIDNIGHT}", "--end", f"{MIDNIGHT + DAY}", **target.environ())
 

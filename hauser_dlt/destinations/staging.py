@@ -10,20 +10,35 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
-from hauser_dlt.errors import ConfigError
+from hauser_dlt.destinations.bucket import Bucket
 
 _FOLDER = "hauser_dlt_staging"
+_PROBE = "check"
 
 
 class Staging:
-    """A folder of staged load packages, below what `[destination.filesystem]` names."""
+    """A folder of staged load packages, below what `[destination.filesystem]` names.
+
+    Attributes:
+        url: of that folder.
+    """
 
     def __init__(self, bucket_url: str) -> None:
-        self._url = f"{bucket_url.rstrip('/')}/{_FOLDER}"
+        self.url = f"{bucket_url.rstrip('/')}/{_FOLDER}"
 
     def destination(self, load_id: str = "next") -> Any:
         """Return dlt's staging destination for one load package."""
-        return filesystem(bucket_url=f"{self._url}/{load_id}", destination_name="filesystem")
+        return filesystem(bucket_url=f"{self.url}/{load_id}", destination_name="filesystem")
+
+    def check(self) -> None:
+        """Make sure that files can be written and removed there.
+
+        Raises:
+            HauserError: they cannot, and what to do.
+        """
+        bucket, folder = self._folder()
+        bucket.pipe_file(f"{folder}/{_PROBE}", b"")
+        bucket.rm_file(f"{folder}/{_PROBE}")
 
     def remove(self, load_id: str) -> None:
         """Remove what a load package has in the bucket."""
@@ -37,23 +52,20 @@ class Staging:
         """Remove what load packages left that are not under way.
 
         Raises:
-            ConfigError: there is no such bucket. dlt would make one, and a slip of the pen is no wish for a bucket.
+            HauserError: there is no such bucket, say. dlt would make one, and a slip of the pen is no wish for it.
         """
         bucket, folder = self._folder()
         try:
             found = {str(path).rstrip("/").rpartition("/")[2] for path in bucket.ls(folder, detail=False)}
         except FileNotFoundError:
-            if not bucket.exists(name := folder.partition("/")[0]):
-                raise ConfigError(
-                    f"there is no bucket {name}: make it, or look at bucket_url under [destination.filesystem]"
-                ) from None
+            bucket.look()
             return
         for load_id in found - set(load_ids):
             self.remove(load_id)
 
-    def _folder(self) -> tuple[Any, str]:
-        """Return the bucket as fsspec shows it, without what it remembers, and our folder in it."""
+    def _folder(self) -> tuple[Bucket, str]:
+        """Return the bucket, without what fsspec remembers of it, and our folder in it."""
         config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
-        bucket, path = fsspec_from_config(self.destination().configuration(config))
-        bucket.invalidate_cache()
-        return bucket, path.rpartition("/")[0]
+        files, path = fsspec_from_config(self.destination().configuration(config))
+        files.invalidate_cache()
+        return Bucket(files, path), path.rpartition("/")[0]

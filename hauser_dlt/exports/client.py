@@ -41,6 +41,7 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_ANSWER = 1 << 26  # bytes of JSON: thousands of times what FullStory has to say
 _CHUNK = 1 << 18
+_CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
 
 class _Key(AuthBase):
@@ -58,11 +59,11 @@ class _Key(AuthBase):
 class _Session(requests.Session):
     """Connections that send the key they were given, or none, whatever stands in ~/.netrc."""
 
-    def __init__(self, token: str | None, connections: int) -> None:
+    def __init__(self, token: str | None) -> None:
         super().__init__()
         self.auth = _Key(token)  # with an `auth`, requests does not look into ~/.netrc
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            self.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Add nothing to a redirected request; here, too, requests would look into ~/.netrc."""
@@ -101,10 +102,10 @@ class Client:
         self.pause = pause
         self._timeout = settings.request_timeout.total_seconds()
         self._longest_download = settings.export_timeout.total_seconds()
-        self._api = _Session(settings.api_token, settings.concurrent_exports)
+        self._api = _Session(settings.api_token)
         self._api.headers.update(settings.http_headers)
         self._api.headers["Accept-Encoding"] = "gzip"  # a bundle is written as it comes, and read as gzip or plain
-        self._storage = _Session(None, settings.concurrent_exports)
+        self._storage = _Session(None)
         self._storage.headers["Accept-Encoding"] = "identity"  # the gzip of the bundle itself is ours to undo
         self._secrets = sorted(filter(None, (settings.api_token, *settings.http_headers.values())), key=len)
         self.retrying = tenacity.Retrying(

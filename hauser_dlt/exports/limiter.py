@@ -52,10 +52,16 @@ class Limiter:
                 finally:
                     self._taken += 1
 
-    def too_many(self) -> None:
-        """FullStory answered 429: halve the places."""
+    def too_many(self, allowed: int | None = None) -> None:
+        """FullStory answered 429: halve the places.
+
+        Args:
+            allowed: the number of places when FullStory was asked. Several that were asked at once are refused at
+                once; where there are fewer places by now, that refusal has been heeded.
+        """
         with self._changed:
-            self._allowed = max(1.0, self._allowed / 2)
+            if allowed is None or self.allowed >= allowed:
+                self._allowed = max(1.0, self._allowed / 2)
 
     def went_well(self) -> None:
         """An export was prepared: a part of a place more, up to the most."""

@@ -43,6 +43,7 @@ class SegmentExports:
         self._schedule = Schedule(settings.export_duration, settings.export_delay)
         self._operations = operations
         self._limiter = Limiter(settings.concurrent_exports, client.pause)
+        self._usual = 0.0  # seconds that the last export took
         self._running = Running(lambda query: client.request("GET", "/operations/v1", retry=False, params=query))
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
@@ -121,11 +122,12 @@ class SegmentExports:
 
     def _create(self, request: dict[str, Any]) -> str:
         self._limiter.step_back()
+        allowed = self._limiter.allowed
         try:
             answer = self._client.request("POST", "/segments/v1/exports", json=request, retry=False)
         except BusyError as exc:
             if exc.limited:
-                self._limiter.too_many()
+                self._limiter.too_many(allowed)
             elif begun := self._begun_unheard(request):
                 return begun
             raise
@@ -144,24 +146,35 @@ class SegmentExports:
             MissingError: FullStory does not know the operation, or has no results of it any more.
             UnfinishedError: it is not done by the deadline; the operation is remembered for the next run.
         """
-        deadline = time.monotonic() + self._settings.export_timeout.total_seconds()
-        pause = 0.05
+        begin = time.monotonic()
+        deadline = begin + self._settings.export_timeout.total_seconds()
+        slowing = 0.05
         while True:
             answer = self._client.request("GET", f"/operations/v1/{operation}")
             if not isinstance(answer, dict):
                 raise ExportError("FullStory's answer describes no operation")
             state = answer.get("state")
             logger.debug("operation %s: %s %s %%", operation, state, answer.get("estimatePctComplete"))
+            waited = time.monotonic() - begin
             if state == "COMPLETED":
+                self._usual = waited
                 return _export_id(answer)
             if state == "FAILED":
                 reason = self._client.one_line(answer.get("errorDetails") or "without a reason")
                 raise ExportFailedError(f"FullStory gave up on the export: {reason}")
+            pause = min(slowing, _until_usual(waited, self._usual))
             if time.monotonic() + pause > deadline:
                 minutes = self._settings.export_timeout.total_seconds() / 60
                 raise UnfinishedError(f"FullStory has not finished the export within {minutes:.0f} minutes")
             self._client.pause(pause)
-            pause = min(pause * 1.5, _LONGEST_POLL)
+            slowing = min(slowing * 1.5, _LONGEST_POLL)
+
+
+def _until_usual(waited: float, usual: float) -> float:
+    """Return the seconds after which an export may well be ready, if it takes about as long as the last one did."""
+    if waited < 0.9 * usual:
+        return 0.9 * usual - waited
+    return usual / 8 if waited < 1.5 * usual else _LONGEST_POLL
 
 
 def export_fields(settings: SourceSettings) -> list[str]:

@@ -23,7 +23,7 @@ from servers.postgres import free_port
 
 WRITER = ("AKIALOADER", "s3-s3cret-of-the-loader")
 READER = ("AKIAREADER", "s3-s3cret-of-the-reader")
-NOBODY = ("AKIANOBODY", "s3-s3cret-of-nobody")  # known, and allowed nothing
+NOBODY = ("AKIANOTHING", "s3-s3cret-of-nobody")  # known, and allowed nothing
 REGION = "us-east-1"
 _PATIENCE = 30.0  # seconds
 _LISTENERS = ("master", "volume", "filer", "s3", "admin")

@@ -1,0 +1,1 @@
+"""What we claim about speed and memory, and how to measure it again: `make bench`."""

@@ -1,0 +1,213 @@
+"""Measures all that we claim, and prints it as a table: `make bench`, or `python -m benchmarks [PART ...]`.
+
+Each measurement is a process of its own. What is compared is measured in turns, and the table shows the median of the
+runs' ratios, with the lowest and the highest: on a machine that others use, too, ratios say more than seconds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pyarrow.parquet
+
+from benchmarks import history, reference
+from benchmarks.events import HOUR, START, events, ndjson
+from benchmarks.fullstory import fullstory
+
+RUNS = int(os.environ.get("RUNS", "5"))
+EVENTS = int(os.environ.get("EVENTS", "200000"))
+DAY = timedelta(days=1)
+SETTLED = timedelta(days=1)
+_COMPARED = 20_000  # events that are compared with the slow, exact reference
+
+Line = tuple[str, str, str, str]
+
+
+def line(what: str, measured: str, ratios: Iterable[float] = (), limit: str = "") -> Line:
+    """Return a line of the table; of ratios, their median, the lowest and the highest."""
+    found = sorted(ratios)
+    ratio = f"{median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" if found else ""
+    return what, measured, ratio, limit
+
+
+def settings(folder: Path, url: str, kind: str, **source: Any) -> dict[str, Any]:
+    """Return the settings of a run into a folder, by a format of files or into DuckDB."""
+    into_files = kind != "duckdb"
+    destination: dict[str, Any] = {"duckdb": {"credentials": str(folder / "events.duckdb")}}
+    run: dict[str, Any] = {"destination": "duckdb"}
+    if into_files:
+        destination = {"filesystem": {"bucket_url": str(folder / "out")}}
+        run = {"destination": "filesystem", "file_format": kind}
+    return {
+        "hauser": run | {"working_dir": str(folder / "work")},
+        "destination": destination,
+        "sources": {
+            "fullstory": {"api_token": "simulator-key", "base_url": url, "start_time": START.isoformat()} | source
+        },
+    }
+
+
+def load(document: dict[str, Any], now: datetime, *what: str) -> dict[str, Any]:
+    """Run once, and return what it took."""
+    return _child("benchmarks.load", json.dumps(document), now.isoformat(), *what)
+
+
+def _child(module: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def throughput(folder: Path) -> Iterator[Line]:
+    """One bundle to files, against the floor; memory, of this bundle and of one ten times as large."""
+    bundle, large = folder / "bundle", folder / "large"
+    bundle.write_bytes(ndjson(events(EVENTS)))
+    large.write_bytes(bundle.read_bytes() * 10)  # gzip has members
+    after = START + HOUR + SETTLED
+    with fullstory({START: bundle}) as url:
+        load(settings(folder / "first", url, "parquet"), after)
+        table = next((folder / "first/out/fs_export").glob("*.parquet"))
+        yield from _exactness(table)
+        kinds = ("parquet", "csv", "json")
+        floors: list[dict[str, float]] = []
+        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+        for number in range(RUNS):
+            floors.append(_child("benchmarks.floor", str(bundle), str(table)))
+            for kind in kinds:
+                runs[kind].append(load(settings(folder / f"{kind}{number}", url, kind), after))
+        whole = [floor["gunzip"] + floor["parse"] + floor["parquet"] for floor in floors]
+        raw = [floor["gunzip"] + floor["write"] for floor in floors]
+        took = {kind: [run["seconds"] for run in runs[kind]] for kind in kinds}
+        yield line("floor: gunzip + parse + Parquet", _rate(whole))
+        yield line("Parquet / floor", _rate(took["parquet"]), _over(took["parquet"], whole), "2.0")
+        yield line("CSV / Parquet", _rate(took["csv"]), _over(took["csv"], took["parquet"]), "1.5")
+        yield line("raw JSON / (gunzip + writing)", _rate(took["json"]), _over(took["json"], raw), "1.3")
+        peak = max(run["peak_mib"] for run in runs["parquet"])
+        yield line(f"peak memory, {EVENTS:,} events", f"{peak:.0f} MiB", (), "350 MB")
+        cpu = [run["cpu"] for run in runs["parquet"]], [floor["cpu"] for floor in floors]
+        yield line("Parquet / floor, processor time of all threads", f"{median(cpu[0]):.2f} s", _over(*cpu))
+    with fullstory({START: large}) as url:
+        more = load(settings(folder / "tenfold", url, "parquet"), after)
+    yield line(
+        f"peak memory, {more['events']:,} events", f"{more['peak_mib']:.0f} MiB", [more["peak_mib"] / peak], "1.1"
+    )
+
+
+def _exactness(table: Path) -> Iterator[Line]:
+    expected = reference.rows(islice(events(EVENTS), _COMPARED))
+    found = (
+        reference.as_found(row)
+        for batch in pyarrow.parquet.ParquetFile(table).iter_batches(1000)
+        for row in batch.to_pylist()
+    )
+    different = sum(one != other for one, other in zip(expected, found, strict=False))
+    yield line(f"rows of {_COMPARED:,} that differ from the reference", str(different), (), "0")
+
+
+def _over(times: list[float], others: list[float]) -> list[float]:
+    return [one / other for one, other in zip(times, others, strict=True)]
+
+
+def _rate(times: list[float]) -> str:
+    return f"{median(times):.2f} s, {EVENTS / median(times):,.0f} events/s"
+
+
+def backfill(folder: Path) -> Iterator[Line]:
+    """Exports that take two seconds each, eight at once; and many tiny windows that are ready."""
+    number, seconds, at_once = int(os.environ.get("WINDOWS", "192")), 2.0, 8
+    with fullstory(prepare=seconds) as url:
+        run = load(settings(folder, url, "parquet", concurrent_exports=at_once), START + number * HOUR + SETTLED)
+    one_by_one, ideal = number * seconds, number * seconds / at_once
+    yield line(
+        f"{number} windows, {seconds:g} s each, {at_once} at once / ideal",
+        f"{run['seconds']:.1f} s",
+        [run["seconds"] / ideal],
+        "1.3",
+    )
+    yield line("... times faster than one by one", f"{one_by_one / run['seconds']:.1f}", (), "at least 6")
+
+
+def small(folder: Path) -> Iterator[Line]:
+    """What is paid when there is little or nothing to load."""
+    help_ = [_wall([sys.executable, "-m", "hauser_dlt", "--help"]) for _ in range(RUNS)]
+    yield line("--help", f"{median(help_):.2f} s", (), "0.3 s")
+    number = 960
+    with fullstory() as url:
+        exports = _exports_alone(url, number)
+        for kind in ("parquet", "duckdb"):
+            document = settings(folder / kind, url, kind, concurrent_exports=8)
+            run = load(document, START + number * HOUR + SETTLED)
+            each = (run["seconds"] - exports) / number * 1000
+            yield line(f"a window of 10 events, {kind}, beyond its export", f"{each:.1f} ms", (), "20 ms")
+            nothing = [load(document, START + number * HOUR + SETTLED) for _ in range(RUNS)]
+            seconds = median(run["seconds"] for run in nothing)
+            said = f", {nothing[0]['statements']} statements" if kind == "duckdb" else ""
+            yield line(f"nothing new, {kind}", f"{seconds:.2f} s{said}", (), "2 s; 8 statements")
+
+
+def _exports_alone(url: str, number: int) -> float:
+    """Return the seconds in which the exports of so many windows can be had, eight at once."""
+    found = _child("benchmarks.exports", url, str(number))
+    return float(found["seconds"])
+
+
+def _wall(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def growth(folder: Path) -> Iterator[Line]:
+    """Whether many windows that are loaded make the next one slower."""
+    few, many = 100, 50_000
+    add: dict[str, Callable[[Path, int], None]] = {
+        "parquet": lambda place, number: history.add_to_files(place / "out", START, number),
+        "duckdb": lambda place, number: history.add_to_duckdb(place / "events.duckdb", START, number),
+    }
+    with fullstory() as url:
+        for kind, make in add.items():
+            took: dict[int, list[float]] = {}
+            stati: dict[int, list[float]] = {}
+            for number in (few, many):
+                place = folder / f"{kind}{number}"
+                document = settings(place, url, kind)
+                load(document, START + HOUR + SETTLED)
+                make(place, number)
+                nows = (START + hours * HOUR + SETTLED for hours in range(2, 2 + RUNS))
+                took[number] = [load(document, now)["seconds"] for now in nows]
+                stati[number] = [load(document, now, "status")["seconds"] for now in [START + DAY] * RUNS]
+            yield line(
+                f"one more window, {kind}, after {many:,} / {few}",
+                f"{median(took[many]):.2f} s",
+                _over(took[many], took[few]),
+                "1",
+            )
+            yield line(f"status, {kind}, at {many:,} windows", f"{median(stati[many]):.2f} s", (), "2 s")
+
+
+PARTS = {part.__name__: part for part in (throughput, backfill, small, growth)}
+
+
+def main() -> None:
+    """Measure the parts that are named, or all."""
+    named = sys.argv[1:] or list(PARTS)
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {sys.version.split()[0]}, {RUNS} runs\n")
+    print("| what | measured | ratio (lowest to highest) | limit |\n| --- | --- | --- | --- |", flush=True)
+    for name in named:
+        with tempfile.TemporaryDirectory(prefix="hauser-bench-") as folder:
+            for cells in PARTS[name](Path(folder)):
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""A FullStory in a process of its own, so that it takes nothing from what is measured but a share of the machine."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from hauser_dlt.simulator import Account, Simulator
+
+
+@contextmanager
+def fullstory(
+    bundles: Mapping[datetime, Path] | None = None, *, prepare: float = 0.0, events_per_hour: int = 10
+) -> Iterator[str]:
+    """Provide the address of a FullStory.
+
+    Args:
+        bundles: start of a window -> the file that is sent for it; other windows have simulated events.
+        prepare: how many seconds each export takes.
+    """
+    files = {start.isoformat(): str(path) for start, path in (bundles or {}).items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", __spec__.name, json.dumps(files), str(prepare), str(events_per_hour)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdin
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    files, prepare, events_per_hour = sys.argv[1:]
+    account = Account(events_per_hour=int(events_per_hour))
+    with Simulator(account, prepare=float(prepare)) as simulator:
+        simulator.bodies |= {start: Path(path).read_bytes() for start, path in json.loads(files).items()}
+        print(simulator.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""One run, as `hauser-dlt run` does it, in a fresh process; prints what it took as JSON.
+
+`python -m benchmarks.load SETTINGS NOW [status]`: the settings are JSON, nested in dlt's way.
+"""
+
+import json
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+
+from hauser_dlt import status
+from hauser_dlt.batches import Tally
+from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.sync import Package, Plan, Sync
+from hauser_dlt.windows import Window
+
+
+class _Counts:
+    """A `Report` that counts."""
+
+    def __init__(self) -> None:
+        self.events = self.windows = self.packages = 0
+
+    def planned(self, plan: Plan) -> None:
+        """See `Report`."""
+
+    def read(self, window: Window, tally: Tally) -> None:
+        """See `Report`."""
+
+    def loaded(self, package: Package) -> None:
+        """See `Report`."""
+        self.packages += 1
+        self.windows += package.windows
+        self.events += package.events
+
+    def done(self) -> None:
+        """See `Report`."""
+
+
+def main() -> None:
+    """Run once."""
+    configure(json.loads(sys.argv[1]))
+    config = Configuration(read_source(), read_run())
+    now, counts, statements = datetime.fromisoformat(sys.argv[2]), _Counts(), 0
+    execute = DuckDbSqlClient.execute_query
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        nonlocal statements
+        statements += 1
+        return execute(*arguments, **options)
+
+    began, cpu = time.perf_counter(), time.process_time()
+    with (
+        patch.object(DuckDbSqlClient, "execute_query", counting),
+        Sync.open(config, lambda seconds: time.sleep(seconds) if seconds else None) as sync,
+    ):
+        if "status" in sys.argv:
+            status.status(sync, now, timedelta(hours=1))
+        else:
+            sync.run(sync.plan(now), counts)
+    took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu, "statements": statements}
+    print(json.dumps(vars(counts) | took | {"peak_mib": _peak_mib()}))
+
+
+def _peak_mib() -> float:
+    """Return this process's peak of memory; ru_maxrss would count in the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+if __name__ == "__main__":
+    main()
