@@ -167,7 +167,10 @@ def _log(verbose: int, options: dict[str, Any]) -> None:
 
     # a faster road for large answers, and we ask for small ones
     warnings.filterwarnings("ignore", "Cannot create BigQuery Storage client")
+    from hauser_dlt.translation import veil
+
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    veil(*logging.getLogger().handlers)
     logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     if verbose > 1:
         options.setdefault("runtime", {})["log_level"] = "INFO"

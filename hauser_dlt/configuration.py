@@ -4,6 +4,7 @@ So dlt finds the settings of destinations by the same rules, and in the same ord
 """
 
 import difflib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -17,6 +18,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.translation import veil
 
 SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
@@ -74,6 +76,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         *from_files,
         _provider("defaults", _DEFAULTS),
     ]
+    veil(logging.getLogger("dlt"))
     context.initialize_runtime()  # dlt's log and telemetry have been set up without our defaults
 
 

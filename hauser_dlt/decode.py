@@ -99,8 +99,7 @@ class _Stream:
         del self.buffer[: self.start]
         self.start = 0
         held = len(self.buffer)
-        if held > LONGEST_RECORD:
-            raise CorruptBundleError(f"the bundle has a record of more than {LONGEST_RECORD >> 20} MiB")
+        _refuse_endless(held)
         while len(self.buffer) < held + at_least and (chunk := next(self._chunks, None)) is not None:
             self.buffer += chunk
         return len(self.buffer) > held
@@ -168,6 +167,11 @@ def _records(chunks: Iterable[bytes], parse: _Parser) -> Iterator[Record]:
             _refuse(0, stream.shown(), "neither an array nor an object stands at its beginning")
 
 
+def _refuse_endless(held: int) -> None:
+    if held > LONGEST_RECORD:
+        raise CorruptBundleError(f"the bundle has a record of more than {LONGEST_RECORD >> 20} MiB")
+
+
 def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
     raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
 
@@ -191,13 +195,17 @@ def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
     begun: list[bytes] = []
+    held = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n")
         if end < 0:
             begun.append(chunk)
+            held += len(chunk)
+            _refuse_endless(held)
         else:
             yield b"".join((*begun, chunk[:end])).split(b"\n")
             begun = [chunk[end + 1 :]]
+            held = 0
     yield b"".join(begun).split(b"\n")
 
 

@@ -1,5 +1,6 @@
 """What dlt, the drivers and the buckets raise -> an error of ours: one line that says what to do, without secrets."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,15 +115,35 @@ _SECRETS = re.compile(
 )
 
 
+def hidden(text: str) -> str:
+    """Return a text with *** for its passwords, keys and tokens."""
+    return _SECRETS.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2] or m[3] or ''}***", text)
+
+
 def shows_secret(text: str) -> bool:
     """Tell whether a text looks as if it held a password, a key or a token."""
     return _SECRETS.search(text) is not None
 
 
+class Veil(logging.Filter):
+    """Hides secrets in what others log: drivers quote statements, and those hold the keys to buckets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record pass, without its secrets."""
+        record.msg, record.args = hidden(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = hidden(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+_VEIL = Veil()
+
+
+def veil(*loggers: logging.Logger | logging.Handler) -> None:
+    """Hide secrets in what some loggers or handlers tell."""
+    for logger in loggers:
+        logger.addFilter(_VEIL)
+
+
 def _line(exc: BaseException) -> str:
-    hidden = _SECRETS.sub(_hidden, str(exc))
-    return " ".join(hidden.split())[:400] or type(exc).__name__
-
-
-def _hidden(match: re.Match[str]) -> str:
-    return f"{match[1]}***@" if match[1] else f"{match[2] or match[3] or ''}***"
+    return " ".join(hidden(str(exc)).split())[:400] or type(exc).__name__

@@ -14,10 +14,12 @@ from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import redshift
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.translation import hidden
 
 SEARCH_PATH = "search_path"
 """hauser's word for a schema that the database's own search path tells."""
@@ -36,12 +38,20 @@ class NamedCopyJob(RedshiftCopyFileLoadJob):
         with bucket.open(self._bucket_path) as file:
             names = pyarrow.parquet.read_schema(file).names
         columns = ", ".join(client.escape_column_name(name) for name in names)
+        copy = (
+            f"COPY {client.make_qualified_table_name(self.load_table_name)} ({columns})"
+            f" FROM {escape_redshift_literal(self._bucket_path)} {self._authorization()} FORMAT AS PARQUET"
+            f" {' '.join(self.additional_copy_options)}"
+        )
         with client.begin_transaction():
-            client.execute_sql(
-                f"COPY {client.make_qualified_table_name(self.load_table_name)} ({columns})"
-                f" FROM {escape_redshift_literal(self._bucket_path)} {self._authorization()} FORMAT AS PARQUET"
-                f" {' '.join(self.additional_copy_options)}"
-            )
+            try:
+                client.execute_sql(copy)
+            except DatabaseException as exc:
+                # dlt keeps what it says in a file and in its log, and it may quote the statement with its keys
+                failure = type(exc)(type(exc.dbapi_exception)(hidden(str(exc.dbapi_exception))))
+            else:
+                return
+            raise failure
 
     def _authorization(self) -> str:
         if self._staging_iam_role:
