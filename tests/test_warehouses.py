@@ -3,12 +3,14 @@
 import json
 from datetime import timedelta
 
+import dlt
 import pytest
 from servers.faulty import Fault as Bad
 from servers.redshift import Fault
 from targets import HOUR, MIDNIGHT, as_rows, bare
 from test_cli import Shell
 
+import hauser_dlt
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, LOAD_ID
 from hauser_dlt.simulator.bodies import keeper
@@ -70,6 +72,19 @@ def test_tables_of_the_go_hauser_are_continued_with_the_users_columns_in_them(ru
     assert target.columns()[: len(before)] == before
     assert not {"PageUserAgent", "EventTargetSelector"} & {target.spelled(name) for name in target.columns()}
     assert target.sync()[0]["BundleEndTime"].replace(tzinfo=None) == MIDNIGHT.replace(tzinfo=None)
+
+
+@in_bigquery
+def test_a_script_of_ones_own_finds_columns_in_any_case_too(runs):
+    runs.target.make_hausers_tables()
+    runs.configuration()
+    to = hauser_dlt.bigquery(project_id=runs.target.server.project)
+    pipeline = dlt.pipeline("script", destination=to, dataset_name=runs.target.dataset)
+
+    pipeline.run(hauser_dlt.fullstory(end_time=MIDNIGHT + 6 * HOUR))
+
+    loaded = [row for row in runs.target.rows() if LOAD_ID in row]
+    assert bare(loaded) == bare(as_rows(runs.sim.rows(MIDNIGHT, MIDNIGHT + 6 * HOUR)))
 
 
 @in_bigquery
