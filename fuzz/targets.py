@@ -70,7 +70,7 @@ def events(data: bytes) -> None:
     if not data.startswith(b"\x1f\x8b") and _is_shallow(data):
         for raw, row in zip(records, rows, strict=True):
             columns, variables, _ = expected(reference.read(raw), KNOWN)
-            assert as_found(row) == (columns, variables)
+            assert as_found(row) == (columns, variables), raw
 
 
 def cut(data: bytes) -> None:
