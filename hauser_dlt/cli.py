@@ -311,7 +311,8 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
             _show_plan(plan, as_json=as_json)
             return
         sync.run(plan, progress)
-        click.echo(f"loaded again {progress.events:,} events of {len(plan.bundles)} windows", err=True)
+        windows = "1 window" if len(plan.bundles) == 1 else f"{len(plan.bundles):,} windows"
+        click.echo(f"loaded again {progress.events:,} events of {windows}", err=True)
 
 
 @main.command()
