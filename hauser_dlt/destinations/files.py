@@ -32,7 +32,7 @@ from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.source import Reader, empty_batch
-from hauser_dlt.windows import DAY, Group, Window, uncovered
+from hauser_dlt.windows import Group, Window, uncovered
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -268,6 +268,9 @@ class _File(NamedTuple):
     load_id: str
 
 
+_LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
+
+
 class FilesLedger:
     """See `Ledger`. What a listing tells is enough, but for the sync files of the stretch that is looked at.
 
@@ -280,7 +283,7 @@ class FilesLedger:
         self._export_table = export_table
         self._sync_table = sync_table
         self._pending = f"{sync_table}_pending"
-        self._look_again()
+        self._forget(*_LISTED)
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
@@ -329,13 +332,9 @@ class FilesLedger:
                 )
         return stretch
 
-    def orphans(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
-        # dlt's load ids are the time of their beginning, in seconds since 1970
-        begun = (now - DAY).timestamp()
-        files = (*self._all(self._event_files), *self._all(self._sync_files))
-        old = {file.load_id for file in files if float(file.load_id) < begun} - self._complete
-        return sorted((self._unowned(scope) | old) - self._notes.keys())
+        return sorted(self._unowned(scope) - self._notes.keys())
 
     def _unowned(self, scope: Window) -> set[str]:
         """Return the loads that have files in a stretch, and do not own their windows."""
@@ -346,9 +345,9 @@ class FilesLedger:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
             for files in (self._sync_files, self._event_files, self._notes):
-                for file in files.get(load_id, ()):
+                for file in files.pop(load_id, ()):
                     self._remove(file)
-        self._look_again()
+            self._judged.pop(load_id, None)
 
     def _remove(self, file: _File) -> None:
         with suppress(FileNotFoundError):  # its user was quicker, or another run
@@ -374,7 +373,9 @@ class FilesLedger:
 
     def announced(self) -> list[Announcement]:
         """See `Ledger`."""
-        self._look_again()
+        self._forget("_notes")
+        if self._notes:
+            self._forget("_complete", "_judged")
         begun = [file for file in self._all(self._notes) if file.load_id not in self._complete]
         return [note for note in map(self._announcement, begun) if note]
 
@@ -389,23 +390,35 @@ class FilesLedger:
         return Announcement(file.load_id, file.window, runner, seen, complete=False)
 
     def settle(self, load_id: str | None = None) -> None:
-        """See `Ledger`."""
-        self._look_again()
+        """See `Ledger`. Names tell which loads share a stretch, so that the folders are listed anew only for those."""
+        self._forget("_notes")
         if load_id and load_id not in self._notes:
+            self._forget(*_LISTED)
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
-        if done := {load_id} if load_id else self._notes.keys() & self._complete:
-            notes = [file for other in done for file in self._notes[other]]
-            under_way = self._notes.keys() - self._complete
-            # a kill may have come between the removal of a load's sync file and that of its events
-            half_removed = {load for note in notes for load in self._unowned(note.window)}
-            self.remove((self._superseded() | half_removed) - under_way)
-            for note in notes:
-                self._remove(note)
-            self._look_again()
+        if load_id and not self._shares(self._notes[load_id][0].window) and len(self._notes) == 1:
+            self._done([load_id])
+            return
+        if load_id or self._notes:
+            self._forget(*_LISTED)
+        done = [load_id] if load_id else list(self._notes.keys() & self._complete)
+        # a kill may have come between the removal of a load's sync file and that of its events
+        half_removed = {load for other in done for note in self._notes[other] for load in self._unowned(note.window)}
+        under_way = self._notes.keys() - self._complete
+        notes = {other: self._notes[other] for other in done}
+        self.remove((self._superseded() | half_removed) - under_way)
+        self._notes.update(notes)
+        self._done(done)
+
+    def _done(self, load_ids: Iterable[str]) -> None:
+        for file in [file for load_id in load_ids for file in self._notes.pop(load_id)]:
+            self._remove(file)
+
+    def _shares(self, span: Window) -> bool:
+        return any(file.window.overlaps(span) for file in self._all(self._sync_files))
 
     def _superseded(self) -> set[str]:
-        """Return the loads all of whose windows have been loaded again since; names tell which share a stretch."""
+        """Return the loads all of whose windows have been loaded again since."""
         doubled: set[str] = set()
         before: list[_File] = []
         for file in sorted(self._all(self._sync_files), key=lambda file: file.window):
@@ -416,9 +429,9 @@ class FilesLedger:
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
         return {row.load_id for row in rows if row.load_id} - kept
 
-    def _look_again(self) -> None:
+    def _forget(self, *names: str) -> None:
         self._client.fs_client.invalidate_cache()
-        for name in ("_event_files", "_sync_files", "_notes", "_complete", "_judged"):
+        for name in names:
             self.__dict__.pop(name, None)
 
     @cached_property
