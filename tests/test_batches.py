@@ -69,7 +69,7 @@ def one(data, kinds=KINDS, **options):
 # An independent account of what becomes of each value
 
 TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d(?::\d\d(?::\d\d(?:\.(\d+))?)?)?)([Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)",
     re.ASCII,
 )
 MISFIT = object()
@@ -80,7 +80,10 @@ def time_of(text):
     if not match:
         return MISFIT
     day, clock, fraction, zone = match.groups()
-    offset = timedelta(0) if zone in "Zz" else timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+    clock = (clock.partition(".")[0] + ":00:00")[:8]
+    offset = (
+        timedelta(0) if zone in "Zz" else timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:] if zone[3:] else 0))
+    )
     micros = timedelta(microseconds=int(((fraction or "") + "000000")[:6]))
     try:
         return datetime.fromisoformat(f"{day}T{clock}+00:00") + micros - (-offset if zone[0] == "-" else offset)
@@ -161,10 +164,10 @@ zones = st.one_of(
     st.just("Z"), st.builds("{}{:02}:{:02}".format, st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59))
 )
 times = st.builds(
-    lambda moment, between, fraction, zone: f"{moment.date()}{between}{moment:%H:%M:%S}{fraction}{zone}",
+    lambda moment, between, fraction, zone: f"{moment.date()}{between}{moment:{fraction}}{zone}",
     st.datetimes(),
     st.sampled_from("TT t"),
-    st.from_regex(r"\A(\.[0-9]{1,12})?\Z"),
+    st.from_regex(r"\A(\.[0-9]{1,12})?\Z").map(lambda digits: f"%H:%M:%S{digits}") | st.sampled_from(["%H:%M", "%H"]),
     zones,
 )
 BAD_TIMES = [
