@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BIGQUERY := .venv-bigquery
 
-.PHONY: help demo test lint types docs format clean
+.PHONY: help demo test matrix soak lint types docs format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -23,6 +23,9 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 
 test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check
