@@ -27,6 +27,9 @@ test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py
 
+soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
+	$(BIN)/python -m pytest -m soak --capture=no tests/test_soak.py
+
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
