@@ -8,7 +8,7 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 
-.PHONY: help demo test bench fuzz lint types docs format clean
+.PHONY: help demo test matrix soak bench fuzz lint types docs format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -30,6 +30,12 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 
 test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py
+
+soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
+	$(BIN)/python -m pytest -m soak --capture=no tests/test_soak.py
 
 bench: $(INSTALLED) ## Measure what the README says about speed and memory (10 min, on a quiet machine)
 	$(BIN)/python -m benchmarks

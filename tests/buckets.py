@@ -83,6 +83,11 @@ class BucketTarget(Target):
         """Where the tables are to be folders."""
         return f"{'s3' if isinstance(self.server, S3) else 'gs'}://{self.out.path}"
 
+    @property
+    def completing(self) -> str:
+        """See `Target`."""
+        return "put _dlt_loads"
+
     def settings(self) -> dict[str, Any]:
         """See `Target`. S3's keys are settings, Google's stand in the environment."""
         place: dict[str, Any] = {"bucket_url": self.url}

@@ -1,110 +1,175 @@
-"""Runs that die: each step that changes something is counted, and the process is killed before or after the n-th.
+"""Runs that die: in a process of their own, which kills itself before or after one of its steps.
 
-The steps are those of dlt and of the ledgers, wrapped from outside: what runs is the product as it is.
+What runs is the product as it is; see `steps` for what is seen of it.
 """
 
-import functools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
 
-import dlt
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
-from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
-from fsspec.implementations.local import LocalFileSystem
-from s3fs import S3FileSystem
+import dlt.common.libs.pyarrow
+import dlt.destinations.impl.bigquery.bigquery
+import dlt.destinations.impl.duckdb.duck
+import dlt.sources.helpers.requests
+import gcsfs  # noqa: F401 - as those above: what is imported before the fork is there at once
+import steps
 
+from hauser_dlt import runners
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
-from hauser_dlt.destinations.files import FilesLedger
-from hauser_dlt.destinations.sql import SqlLedger
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 
-PATIENCE = 60  # seconds
+PATIENCE = 120  # seconds
+_MANY = 3  # of steps of one name, the first ones will do
 
 # A forked process is there at once, with everything imported; and it is forked from one without threads.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["killing"])
-
-_STEPS: list[tuple[type, str]] = [
-    (dlt.Pipeline, "extract"),
-    (dlt.Pipeline, "normalize"),
-    (dlt.Pipeline, "sync_schema"),
-    (SqlLedger, "announce"),
-    (SqlLedger, "settle"),
-    (SqlLedger, "remove"),
-    (SqlLedger, "clear"),
-    (FilesLedger, "remove"),
-    (DuckDbSqlClient, "execute_query"),
-    (Psycopg2SqlClient, "execute_query"),
-    (LocalFileSystem, "put_file"),
-    (LocalFileSystem, "rm_file"),
-    (S3FileSystem, "_call_s3"),
-    (FilesystemClient, "complete_load"),
-    (FilesystemClient, "_store_current_state"),
-]
-_CHANGING = ("INSERT", "DELETE", "CREATE", "ALTER", "COPY", "UPDATE", "BEGIN", "COMMIT", "DROP")
+_PROCESSES.set_forkserver_preload(["pytest", "killing"])
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a run dies: at the n-th step of a name, since threads take turns as they like.
+
+    Attributes:
+        time: seconds after the beginning, instead of a step.
+    """
+
+    step: str = ""
+    nth: int = 1
+    when: Literal["before", "after"] = "before"
+    time: float | None = None
+
+    def __str__(self) -> str:
+        nth = f" #{self.nth}" if self.nth > 1 else ""
+        return f"{self.when} {self.step}{nth}" if self.step else f"after {self.time} s"
+
+
+NEVER = Moment()
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a run is to do.
+
+    Attributes:
+        span: of a back-fill.
+        reload: the stretch that is loaded again.
+        elsewhere: the process is on a machine that nobody here knows.
+    """
+
+    settings: Mapping[str, Any]
+    now: datetime
+    span: tuple[datetime | None, datetime | None] = (None, None)
+    reload: tuple[datetime, datetime] | None = None
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What became of a run.
+
+    Attributes:
+        killed: it came so far; otherwise it has done all that it was to do.
+        steps: those that it took, each with its thread.
+    """
+
+    killed: bool
+    steps: list[tuple[str, int]]
+
+
+def die(errand: Errand, at: Moment = NEVER) -> Death:
+    """Run in a process of its own until that moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "steps"
+        process = start(errand, at, log)
+        process.join(PATIENCE)
+        assert process.exitcode != steps.UNNAMED, "a step has no name, see stderr"
+        assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+        lines = log.read_text().splitlines() if log.exists() else []
+    taken = [(name, int(thread)) for name, _, thread in (line.rpartition("\t") for line in lines)]
+    return Death(process.exitcode != 0, taken)
+
+
+def start(errand: Errand, at: Moment = NEVER, log: Path | None = None) -> Any:
+    """Begin a run in a process of its own, which is to be waited for."""
+    # Python 3.11 forgets to tell it the path; what gcsfs is told here spares a look-up of a minute
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false"):
+        forkserver.ensure_running()
+    process = _PROCESSES.Process(target=_run, args=(errand, at, log, dict(os.environ)))
+    process.start()
+    return process
+
+
+def moments(taken: Iterable[tuple[str, int]]) -> Iterator[Moment]:
+    """Yield the moments before and after each step.
+
+    After a step and before the next one of the same thread is the same moment, of which the first is yielded.
+    """
+    counts: Counter[str] = Counter()
+    before = None
+    for name, thread in taken:
+        counts[name] += 1
+        if counts[name] <= _MANY:
+            at = Moment(name, counts[name])
+            if thread != before:
+                yield at
+            yield replace(at, when="after")
+        before = thread
+
+
+@dataclass
 class _Killer:
-    """Counts the steps, and kills the process at the one that was ordered."""
+    at: Moment
+    log: int | None
+    _counts: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __init__(self, at: int) -> None:
-        self._left = at
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        with self._lock:
+            self._counts[name] += 1
+            nth = self._counts[name]
+            if self.log is not None:
+                os.write(self.log, f"{name}\t{threading.get_ident()}\n".encode())
+        self._look(name, nth, "before")
+        yield
+        self._look(name, nth, "after")
 
-    def __call__(self) -> None:
-        self._left -= 1
-        if self._left == 0:
+    def _look(self, *now: Any) -> None:
+        if now == (self.at.step, self.at.nth, self.at.when):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def around(self, step: Callable[..., Any], name: str) -> Callable[..., Any]:
-        if name == "_call_s3":
-            return self._around_request(step)
 
-        @functools.wraps(step)
-        def stepping(*arguments: Any, **named: Any) -> Any:
-            if name == "execute_query" and not str(arguments[1]).lstrip().upper().startswith(_CHANGING):
-                return step(*arguments, **named)
-            self()
-            result = step(*arguments, **named)
-            self()
-            return result
-
-        return stepping
-
-    def _around_request(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        async def stepping(files: Any, method: str, *arguments: Any, **named: Any) -> Any:
-            changes = method in ("put_object", "delete_object")
-            if changes:
-                self()
-            result = await step(files, method, *arguments, **named)
-            if changes:
-                self()
-            return result
-
-        return stepping
-
-
-def _run(
-    environ: Mapping[str, str],
-    settings: Mapping[str, Any],
-    now: datetime,
-    span: tuple[datetime | None, datetime | None],
-    reload: tuple[datetime, datetime] | None,
-    kill_at: int,
-) -> None:
+def _run(errand: Errand, at: Moment, log: Path | None, environ: Mapping[str, str]) -> None:
+    os.environ.clear()
     os.environ.update(environ)
-    killer = _Killer(kill_at)
-    for kind, name in _STEPS:
-        setattr(kind, name, killer.around(getattr(kind, name), name))
-    configure(settings)
+    hurry()
+    killer = _Killer(at, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if log else None)
+    configure(errand.settings)
+    place = errand.settings["destination"].get("filesystem", {}).get("bucket_url", "/nowhere")
+    steps.watch(killer.around, Path(place), errand.settings["sources"]["fullstory"]["base_url"])
+    if errand.elsewhere:
+        runners._machine = lambda: "elsewhere"
+    if at.time is not None:
+        threading.Timer(at.time, os.kill, (os.getpid(), signal.SIGKILL)).start()
     with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
-        plan = sync.plan_reload(now, Window(*reload)) if reload else sync.plan(now, *span)
-        sync.run(plan, _Silent())
+        again = errand.reload and Window(*errand.reload)
+        sync.run(sync.plan_reload(errand.now, again) if again else sync.plan(errand.now, *errand.span), _Silent())
+    os._exit(0)  # threads of libraries may take their time
 
 
 class _Silent:
@@ -112,16 +177,6 @@ class _Silent:
         return lambda *_: None
 
 
-def run_until_killed(
-    settings: Mapping[str, Any],
-    now: datetime,
-    kill_at: int,
-    span: tuple[datetime | None, datetime | None] = (None, None),
-    reload: tuple[datetime, datetime] | None = None,
-) -> bool:
-    """Run in a process of its own; return whether it was killed, because there were that many steps."""
-    process = _PROCESSES.Process(target=_run, args=(dict(os.environ), settings, now, span, reload, kill_at))
-    process.start()
-    process.join(PATIENCE)
-    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
-    return process.exitcode != 0
+def hurry() -> None:
+    """Have dlt look each moment whether BigQuery has done a job, where it would wait for a second."""
+    dlt.destinations.impl.bigquery.bigquery.sleep = lambda _: time.sleep(0.01)

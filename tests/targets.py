@@ -71,6 +71,11 @@ class Target:
         """The folder that holds a folder for each table."""
         return self.folder / "out"
 
+    @property
+    def completing(self) -> str:
+        """The step (see `steps`) with which a load comes to own its windows."""
+        return "move _dlt_loads" if self.into_files else "INSERT _dlt_loads"
+
     def settings(self) -> dict[str, Any]:
         """Return what a run needs to be told, nested in dlt's way."""
         if self.into_files:

@@ -7,7 +7,6 @@ from itertools import count, cycle
 
 import pytest
 import s3fs
-from killing import run_until_killed
 from servers.faulty import Fault
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
@@ -79,18 +78,6 @@ def test_what_users_take_away_is_seen_even_if_listings_are_remembered(runs):
     runs.load(NOW)
 
     assert len(runs.sim.created()) > asked
-    runs.expect(MIDNIGHT, SETTLED)
-
-
-@in_s3
-def test_a_run_killed_at_any_request_is_made_good_by_the_next(runs):
-    """One bucket, killed again and again: each run gets some way, dies, and the next goes on from there."""
-    for at in (4, 12, 20):
-        assert run_until_killed(runs.nested(), NOW, at)
-    shutil.rmtree(runs.working_dir)
-
-    runs.load(NOW)
-
     runs.expect(MIDNIGHT, SETTLED)
 
 

@@ -1,11 +1,9 @@
 """Windows that are loaded again: the new rows come first, then the old ones go, wherever a run dies in between."""
 
 import re
-import shutil
 from datetime import timedelta
 
 import pytest
-from killing import run_until_killed
 from targets import HOUR, MIDNIGHT, everywhere
 
 from hauser_dlt.errors import CorruptBundleError, TransientError
@@ -20,7 +18,6 @@ LATE = {"EventStart": (MIDNIGHT + 7 * HOUR).isoformat(), "EventType": "late", "U
 in_each_way = pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 in_redshift = pytest.mark.parametrize("target", ["redshift"], indirect=True)
 in_duckdb = pytest.mark.parametrize("target", ["duckdb"], indirect=True)
-dying = pytest.mark.parametrize("target", ["duckdb", "postgres", "parquet", "json"], indirect=True)
 
 
 @everywhere
@@ -106,20 +103,6 @@ def test_young_windows_are_loaded_once_more_when_they_have_come_of_age(runs):
 
     runs.load(MIDNIGHT + 31 * HOUR, **young)
     assert [span[0] for span in runs.sim.created()].count(MIDNIGHT) == 2  # and no more
-
-
-@dying
-@pytest.mark.parametrize("lost", [False, True], ids=["disk kept", "disk lost"])
-def test_a_reload_killed_at_any_step_is_made_good_by_any_run(runs, lost):
-    runs.load(NOW)
-    at, killed = 1, True
-    while killed:
-        killed = run_until_killed(runs.nested(), NOW, at, reload=(MIDNIGHT, MIDNIGHT + DAY))
-        if lost:
-            shutil.rmtree(runs.working_dir, ignore_errors=True)
-        runs.load(NOW)
-        runs.expect(MIDNIGHT, SETTLED)
-        at += 5
 
 
 @in_duckdb

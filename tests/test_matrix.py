@@ -1,0 +1,229 @@
+"""The crash matrix: destination x step x disk. A run dies before or after each step, and the next makes it good.
+
+`make matrix` goes through all cells; the tests without the mark `matrix` through a sample, in which one destination
+dies again and again. What a step is, `steps` finds out; which steps there are, is written down here, so that a new
+one does not come in unnoticed.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import cycle
+
+import pytest
+from killing import NEVER, Errand, Moment, die, hurry, moments
+from targets import HOUR, MIDNIGHT
+
+from hauser_dlt.simulator import Account, Simulator
+
+DAY = timedelta(days=1)
+STEP = 6 * HOUR
+SETTLED = MIDNIGHT + DAY  # with the delay of a day, as much has settled before the first cell
+
+_MAKING = ("CREATE TABLE _dlt_version and 5 more", "INSERT _dlt_version")
+_MAKING_IN_TRANSACTION = ("CREATE SCHEMA", *_MAKING, "COMMIT of INSERT _dlt_version")
+_ENDING = ("INSERT _dlt_loads", "DELETE fs_export", "DELETE fs_sync", "DELETE fs_sync_pending")
+_TABLES = ("fs_export", "fs_sync", "_dlt_pipeline_state")
+
+
+def _with_commit(*names: str) -> tuple[str, ...]:
+    return (*names, *(f"COMMIT of {name}" for name in names))
+
+
+def _in_two_requests(*names: str) -> tuple[str, ...]:
+    return (*names, *(f"{name}, its content" for name in names))
+
+
+def _loading(verb: str) -> tuple[str, ...]:
+    return tuple(f"{verb} {table}" for table in _TABLES)
+
+
+# in the order in which a run takes them, but for those that threads take side by side
+STEPS: dict[str, tuple[str, ...]] = {
+    "parquet": (
+        *("normalize", "make folder fs_sync_pending", "put fs_sync_pending", "put init"),
+        *(
+            f"make folder {name}"
+            for name in ("_dlt_pipeline_state", "_dlt_version", "fs_export", "fs_sync", "_dlt_loads")
+        ),
+        *("put note", "move _dlt_version", "put fs_export", "put fs_sync", "move _dlt_pipeline_state"),
+        *("move _dlt_loads", "delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
+    ),
+    "s3-parquet": (
+        *("normalize", "put fs_sync_pending", "put init", "put _dlt_version", *_loading("put"), "put _dlt_loads"),
+        *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
+    ),
+    "gcs-parquet": (
+        *("normalize", "put fs_sync_pending", *_in_two_requests("put init"), *_in_two_requests("put _dlt_version")),
+        *("put fs_export", "put fs_sync", *_in_two_requests("put _dlt_pipeline_state")),
+        *_in_two_requests("put _dlt_loads"),
+        *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
+    ),
+    "duckdb": (
+        *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", "INSERT fs_export"),
+        *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),
+    ),
+    "postgres": (
+        *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_with_commit("COPY fs_export")),
+        *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),
+    ),
+    "redshift": (
+        *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", "put staged init", *_loading("put staged")),
+        *(*_with_commit(*_loading("COPY")), *_ENDING, "delete staged files"),
+    ),
+    "bigquery": (
+        *("normalize", "POST dataset", *_MAKING, "INSERT fs_sync_pending"),
+        *(*_in_two_requests(*_loading("load job")), *_ENDING),
+    ),
+    "bigquery-staged": (
+        *(
+            "normalize",
+            "POST dataset",
+            *_MAKING,
+            "INSERT fs_sync_pending",
+            *_in_two_requests("put staged init"),
+            *_loading("put staged"),
+        ),
+        *(*_loading("load job"), *_ENDING, "delete staged files"),
+    ),
+}
+everywhere = pytest.mark.parametrize("target", STEPS, indirect=True)
+
+
+@dataclass
+class Matrix:
+    """One destination, whose runs die."""
+
+    runs: object
+    lost: bool = False
+    now: datetime = SETTLED + DAY
+    names: set[str] = field(default_factory=set)
+
+    def die(self, at: Moment = NEVER, **errand: object) -> bool:
+        """Return whether a run died, on this machine or, if its disk is lost, on one that nobody knows."""
+        death = die(Errand(self.runs.nested(), self.now, elsewhere=self.lost, **errand), at)
+        self.taken = death.steps
+        self.names |= {name for name, _ in death.steps}
+        if self.lost:
+            shutil.rmtree(self.runs.working_dir, ignore_errors=True)
+        return death.killed
+
+    def mend(self) -> None:
+        """Have a plain run make everything good."""
+        self.runs.load(self.now)
+        self.runs.expect(MIDNIGHT, self.now - DAY)
+        if hasattr(self.runs.target, "staged"):
+            assert self.runs.target.staged() == []
+
+    def renew(self) -> None:
+        """Go on with an empty destination."""
+        target = self.runs.target
+        folder = target.folder / "next"
+        folder.mkdir()
+        self.runs.target = replace(target, folder=folder, dataset=f"{target.dataset}n")
+        self.now = SETTLED + DAY
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a run is killed at.
+
+    Attributes:
+        begin: makes the destination what it is to be before the first cell, and after a cell has failed.
+        run: prepares the next run, carries it out until it dies, and returns whether it did.
+    """
+
+    begin: Callable[[Matrix], None]
+    run: Callable[[Matrix, Moment], bool]
+
+
+def _first(matrix, at):
+    matrix.renew()
+    return matrix.die(at)
+
+
+def _later(matrix, at):
+    matrix.now += STEP
+    return matrix.die(at)
+
+
+def _reconciling(matrix, at):
+    matrix.now += DAY  # whole days, so that there are as many load packages each time
+    assert matrix.die(Moment(matrix.runs.target.completing))
+    matrix.runs.target.forget_newest(5)  # the four of the dead load, one of a good one
+    return matrix.die(at)
+
+
+def _reload(matrix, at):
+    return matrix.die(at, reload=(MIDNIGHT, MIDNIGHT + STEP))
+
+
+SCENARIOS = {
+    "first run": Scenario(lambda matrix: None, _first),
+    "later run": Scenario(Matrix.mend, _later),
+    "reconciling": Scenario(Matrix.mend, _reconciling),
+    "reload": Scenario(Matrix.mend, _reload),
+}
+
+
+@pytest.fixture
+def sim():
+    with Simulator(Account(events_per_hour=1)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def hurried():
+    hurry()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("disk", ["kept", "lost"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@everywhere
+def test_a_run_killed_at_any_step_is_made_good(runs, request, scenario, disk, record_property):
+    kind = request.node.callspec.params["target"]
+    does, matrix = SCENARIOS[scenario], Matrix(runs, disk == "lost")
+    does.begin(matrix)
+    assert not does.run(matrix, NEVER)
+    assert {name for name, _ in matrix.taken} <= set(STEPS[kind])
+    matrix.mend()
+    failures = []
+    for at in list(moments(matrix.taken)):
+        try:
+            assert does.run(matrix, at), "came through"
+            matrix.mend()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the other cells go on
+            failures.append(f"{at}: {exc!r:.300}")
+            matrix.renew()
+            does.begin(matrix)
+        record_property("cell", (kind, scenario, str(at), disk, not failures or not failures[-1].startswith(f"{at}: ")))
+    assert failures == []
+
+
+@everywhere
+def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
+    """A sample of the matrix: each run makes good what the one before it left, as far as it comes."""
+    kind = request.node.callspec.params["target"]
+    matrix, disks, sides = Matrix(runs), cycle([False, True]), cycle(["after", "before", "after"])
+    chosen = STEPS[kind][list(STEPS).index(kind) % _SAMPLE :: _SAMPLE]
+    clearing = [step for step in chosen if step.lower().startswith("delete")]
+    for step in [step for step in chosen if step not in clearing]:
+        matrix.lost = next(disks)
+        assert matrix.die(Moment(step, when=next(sides))), step
+        if any(name == runs.target.completing for name, _ in matrix.taken):
+            matrix.now += STEP
+    matrix.lost = False
+    assert not matrix.die()
+    matrix.mend()
+    for step in [runs.target.completing, *clearing]:
+        matrix.lost = next(disks)
+        assert matrix.die(Moment(step, when=next(sides)), reload=(MIDNIGHT, MIDNIGHT + STEP)), step
+    matrix.mend()
+    assert not matrix.die(reload=(MIDNIGHT, MIDNIGHT + STEP))
+    runs.expect(MIDNIGHT, matrix.now - DAY)
+    assert sorted(matrix.names) == sorted(STEPS[kind])
+
+
+_SAMPLE = 4  # one in so many steps, other ones at each destination
