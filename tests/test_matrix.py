@@ -207,7 +207,9 @@ def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
     """A sample of the matrix: each run makes good what the one before it left, as far as it comes."""
     kind = request.node.callspec.params["target"]
     matrix, disks, sides = Matrix(runs), cycle([False, True]), cycle(["after", "before", "after"])
-    chosen = STEPS[kind][list(STEPS).index(kind) % _SAMPLE :: _SAMPLE]
+    # dlt makes the folders in no order, and those that are there not again
+    repeated = [step for step in STEPS[kind] if not step.startswith("make folder")]
+    chosen = repeated[list(STEPS).index(kind) % _SAMPLE :: _SAMPLE]
     clearing = [step for step in chosen if step.lower().startswith("delete")]
     for step in [step for step in chosen if step not in clearing]:
         matrix.lost = next(disks)
