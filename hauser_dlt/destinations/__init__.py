@@ -12,7 +12,8 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import PARTITION_EXPIRATION
 from dlt.destinations.sql_client import WithSqlClient
 
 from hauser_dlt.configuration import Configuration, find
-from hauser_dlt.destinations.files import LAYOUT, FilesLedger, extension_of
+from hauser_dlt.destinations.file_ledger import FilesLedger
+from hauser_dlt.destinations.files import LAYOUT, extension_of
 from hauser_dlt.destinations.folder import Folder
 from hauser_dlt.destinations.sql import SqlLedger, pending_table
 from hauser_dlt.destinations.staging import Staging
