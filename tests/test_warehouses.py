@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import dlt
 import pytest
+import s3fs
 from servers.faulty import Fault as Bad
 from servers.redshift import Fault
 from targets import HOUR, MIDNIGHT, as_rows, bare
 from test_cli import Shell
 
 import hauser_dlt
-from hauser_dlt.errors import ConfigError, LoadError, TransientError
+from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, LOAD_ID
 from hauser_dlt.simulator.bodies import keeper
 
@@ -204,6 +205,8 @@ def test_a_role_may_read_the_bucket_in_the_keys_place(runs):
         (Fault("^COMMIT", "after", "drop", skip=3), TransientError, "connection"),
         (Fault("^COPY", what="error", sqlstate="53100", message="Disk Full"), TransientError, "make room"),
         (Fault("^COPY", what="error", sqlstate="55P03", message="could not obtain lock"), TransientError, "lock"),
+        (Fault("^DELETE.*pending", what="error", sqlstate="55P03", message="lock timeout"), TransientError, "lock"),
+        (Fault("^INSERT.*_dlt_loads", "after", "drop"), TransientError, "connection"),
         (Fault("^CREATE SCHEMA", what="error", sqlstate="42501", message="permission denied"), LoadError, "the right"),
     ],
     ids=lambda value: getattr(value, "match", None),
@@ -218,6 +221,32 @@ def test_a_bad_moment_is_one_line_and_loses_nothing(runs, fault, error, says):
 
     runs.load(NOW)
     runs.expect(MIDNIGHT, SETTLED)
+    assert runs.target.staged() == []
+
+
+@in_redshift
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Bad("^PUT .*hauser_dlt_staging.*fs_sync", "error", reason="SlowDown", times=None),
+        Bad("^GET .*hauser_dlt_staging.*fs_sync", "drop", skip=2, times=None),
+        Bad("^POST .*delete", "error", reason="SlowDown", times=None),
+    ],
+    ids=["in the upload", "in COPY", "in the clean-up"],
+)
+def test_a_bucket_out_of_reach_in_the_middle_is_one_line_and_loses_nothing(runs, fault, monkeypatch):
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    runs.settings["destination.filesystem.kwargs"] = {"config_kwargs": {"retries": {"max_attempts": 0}}}
+    runs.target.s3.faults.append(fault)
+    with pytest.raises(HauserError) as raised:
+        runs.load(EARLY)
+    assert "\n" not in str(raised.value)
+    assert isinstance(raised.value, TransientError)
+    assert fault.hits
+
+    runs.target.s3.proxy.clear()
+    runs.load(EARLY)
+    runs.expect(MIDNIGHT, MIDNIGHT + 6 * HOUR)
     assert runs.target.staged() == []
 
 
@@ -300,6 +329,11 @@ def test_a_load_job_whose_answer_was_lost_is_found_again_and_loads_nothing_twice
             ),
             TransientError,
             "(?i)quota",
+        ),
+        (
+            Bad("POST /upload.*/jobs", "fail", reason="backendError", message="Error encountered. Try again."),
+            TransientError,
+            "at present",
         ),
         (
             Bad("POST .*/jobs", "error", status=403, reason="accessDenied", message="Access Denied: Table"),
