@@ -20,11 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
-import dlt.common.libs.pyarrow
 import dlt.destinations.impl.bigquery.bigquery
-import dlt.destinations.impl.duckdb.duck
-import dlt.sources.helpers.requests
-import gcsfs  # noqa: F401 - as those above: what is imported before the fork is there at once
 import steps
 
 from hauser_dlt import runners
@@ -37,7 +33,13 @@ _MANY = 3  # of steps of one name, the first ones will do
 
 # A forked process is there at once, with everything imported; and it is forked from one without threads.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["pytest", "killing"])
+_PROCESSES.set_forkserver_preload(
+    [
+        *("pytest", "killing", "gcsfs", "s3fs", "dlt.common.libs.pyarrow", "dlt.sources.helpers.requests"),
+        *("dlt.destinations.impl.duckdb.duck", "hauser_dlt.destinations.bucket"),
+        *(f"hauser_dlt.destinations.{name}" for name in ("postgres", "redshift", "bigquery")),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)

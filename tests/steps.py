@@ -31,7 +31,9 @@ _OURS = ("fs_sync_pending", "fs_export", "fs_sync", "_dlt_loads", "_dlt_pipeline
 _TABLE = re.compile(rf"(?<![a-z_])({'|'.join(_OURS)})(?![a-z_])")
 _UNTABLED = {"init": r"/init(\"|$)", "note": r"/\.hauser_dlt\.\d+$"}
 _STAGING = "hauser_dlt_staging"
-_READING = re.compile(r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK)\b", re.IGNORECASE)
+_READING = re.compile(
+    r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK|ABORT|RESET)\b", re.IGNORECASE
+)
 _CHANGING = re.compile(r"\s*(INSERT|DELETE|UPDATE|COPY|CREATE\s+SCHEMA|(?:CREATE|ALTER|DROP)\s+TABLE)\b", re.IGNORECASE)
 
 Around = Callable[[str], contextlib.AbstractContextManager[None]]
@@ -84,10 +86,18 @@ def name_of_request(method: str, url: str, body: bytes) -> str | None:
     return f"put {_object_in(path)}" if method == "PUT" else f"delete {_object_in(path, gone=True)}"
 
 
+def changes(method: str, path: str, body: bytes) -> bool:
+    """Return whether a request, as a server has seen it, changes something: it may be a later one of an upload."""
+    try:
+        return name_of_request(method, path, body) is not None
+    except Unnamed:
+        return True
+
+
 def _name_in_bigquery(method: str, path: str, body: bytes) -> str | None:
     what = path.partition("/projects/")[2].partition("/")[2]
     if path.startswith("/upload"):
-        return f"load job {_table_in(body.decode())}"
+        return f"load job {_table_in(body.decode(errors='replace'))}"
     if what in ("jobs", "queries"):
         job = json.loads(body)
         inner = job.get("configuration", {})

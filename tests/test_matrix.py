@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import cycle
 
 import pytest
+import steps
 from killing import NEVER, Errand, Moment, die, hurry, moments
 from targets import HOUR, MIDNIGHT
 
@@ -202,6 +203,16 @@ def test_a_run_killed_at_any_step_is_made_good(runs, request, scenario, disk, re
     assert failures == []
 
 
+def _seen_by_servers(target):
+    """Return how many changes have arrived at the stand-ins, which do not ask `steps` who sent them."""
+    servers = [getattr(target, name, None) for name in ("server", "s3", "gcs")]
+    requests = [request for server in servers if hasattr(server, "proxy") for request in server.requests]
+    statements = getattr(servers[0], "statements", [])
+    return sum(steps.changes(request.method, request.path, request.body) for request in requests) + sum(
+        sql.startswith("COMMIT") or steps.name_of_sql(sql) is not None for sql in statements
+    )
+
+
 @everywhere
 def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
     """A sample of the matrix: each run makes good what the one before it left, as far as it comes."""
@@ -217,7 +228,10 @@ def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
         if any(name == runs.target.completing for name, _ in matrix.taken):
             matrix.now += STEP
     matrix.lost = False
+    seen_before = _seen_by_servers(runs.target)
     assert not matrix.die()
+    of_servers = [name for name, _ in matrix.taken if name != "normalize"]
+    assert _seen_by_servers(runs.target) - seen_before == (len(of_servers) if hasattr(runs.target, "server") else 0)
     matrix.mend()
     for step in [runs.target.completing, *clearing]:
         matrix.lost = next(disks)
