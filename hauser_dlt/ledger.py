@@ -105,8 +105,8 @@ class Ledger(Protocol):
     def widened(self, stretch: Window) -> Window:
         """Return a stretch with all windows of those loads that must go as a whole, because they lost one in it."""
 
-    def orphans(self, scope: Window) -> list[str]:
-        """Return the ids of loads that touch `scope`, never became complete and are not announced."""
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
+        """Return the ids of loads that never became complete and are not announced, and touch `scope` or are old."""
 
     def remove(self, load_ids: Collection[str]) -> None:
         """Remove all rows or files of some loads."""

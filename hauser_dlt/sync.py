@@ -315,7 +315,7 @@ class Sync:
             begun, alive = later, later.keys() - dead
         if under_way := [begun[load_id].span for load_id in alive if begun[load_id].span.overlaps(scope)]:
             raise TransientError(f"another run is loading {under_way[0]}; run again when it has ended")
-        return dead | set(self.ledger.orphans(scope)), set(alive)
+        return dead | set(self.ledger.orphans(scope, now)), set(alive)
 
     def _rewind(self, to: datetime) -> None:
         with self.pipeline.managed_state() as state:

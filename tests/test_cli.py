@@ -189,7 +189,7 @@ def test_check_goes_from_key_to_tables(shell):
     with duckdb.connect(str(shell.folder / "hauser_dlt.duckdb")) as connection:
         connection.sql('alter table fullstory.fs_export alter "PageNumErrors" type varchar')
     shell("check", code=1)
-    assert "column PageNumErrors of table fs_export is of type text, and bigint is needed" in shell.err
+    assert "table fs_export: column PageNumErrors is of type text, and bigint is needed" in shell.err
 
 
 def test_check_refuses_a_key_of_too_low_a_role(shell):

@@ -21,7 +21,7 @@ from hauser_dlt import runners
 from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
-from hauser_dlt.windows import Window, uncovered
+from hauser_dlt.windows import DAY, Window, uncovered
 
 _FILE_NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
 
@@ -96,9 +96,13 @@ class FilesLedger:
                 )
         return stretch
 
-    def orphans(self, scope: Window) -> list[str]:
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
-        return sorted(self._unowned(scope) - self._notes.keys())
+        # dlt's load ids are the time of their beginning, in seconds since 1970
+        begun = (now - DAY).timestamp()
+        files = (*self._all(self._event_files), *self._all(self._sync_files))
+        old = {file.load_id for file in files if float(file.load_id) < begun} - self._complete
+        return sorted((self._unowned(scope) | old) - self._notes.keys())
 
     def _unowned(self, scope: Window) -> set[str]:
         """Return the loads that have files in a stretch, and do not own their windows."""

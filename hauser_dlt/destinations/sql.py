@@ -103,7 +103,7 @@ class SqlLedger:
         """See `Ledger`. Rows can be taken out of a load, window by window."""
         return stretch
 
-    def orphans(self, scope: Window) -> list[str]:
+    def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`."""
         if not self._has_our_columns:
             return []
