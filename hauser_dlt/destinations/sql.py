@@ -179,7 +179,7 @@ class SqlLedger:
 
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. Rows are only added: of updates, warehouses let one at a time touch a table."""
-        if not self._has_our_columns or load_id not in self._made_for:
+        if load_id not in self._made_for:
             _together(self._pipeline.sync_schema)
             self._has_our_columns = True
             self._made_for.add(load_id)

@@ -10,8 +10,6 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
-from hauser_dlt.destinations.bucket import Bucket
-
 _FOLDER = "hauser_dlt_staging"
 _PROBE = "check"
 
@@ -63,8 +61,10 @@ class Staging:
         for load_id in found - set(load_ids):
             self.remove(load_id)
 
-    def _folder(self) -> tuple[Bucket, str]:
+    def _folder(self) -> tuple[Any, str]:
         """Return the bucket, without what fsspec remembers of it, and our folder in it."""
+        from hauser_dlt.destinations.bucket import Bucket  # needs what local files do without
+
         config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
         files, path = fsspec_from_config(self.destination().configuration(config))
         files.invalidate_cache()
