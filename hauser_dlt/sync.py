@@ -398,7 +398,7 @@ class Sync:
                     files.name_jobs(self.pipeline, load_id, self._config.source.sync_table)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
-                with runners.at_work(load_id):
+                with runners.at_work(load_id), self.target.at_hand(self.ledger):
                     self.ledger.announce(load_id, group.span)
                     with self._signs_of_life(load_id, group.span):
                         self.pipeline.load().raise_on_failed_jobs()

@@ -1,5 +1,6 @@
 """Destinations: what dlt is told about each, and how its ledger is read."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,10 @@ class Target:
         if self.into_files:
             return FilesLedger(pipeline, read.export_table, read.sync_table)
         return SqlLedger(pipeline, read, tables)
+
+    def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
+        """Keep DuckDB's file open, which takes longer than a small load; others may lose a connection by waiting."""
+        return ledger.connected() if isinstance(self.destination, dlt.destinations.duckdb) else nullcontext()
 
     def adapt(self, source: Any, config: Configuration, tables: Tables) -> None:
         """Tell a dlt source what this destination needs to know of its tables."""

@@ -6,8 +6,9 @@ dlt gives a load the status 0 once all of it has arrived.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import dlt
@@ -52,7 +53,7 @@ class SqlLedger:
         self._tables = tables
         self._client: Any = None  # while connected, and what was then read
         self._read_announcements: list[Announcement] | None = None
-        self._made_for: set[str] = set()  # the loads whose tables and columns have been made
+        self._made: str | None = None  # the version of the schema whose tables and columns have been made
         # whether the tables are more than the Go hauser's: our first load adds what those lack
         self._has_our_columns = all(table.column(LOAD_ID) for table in (tables.sync, tables.export))
 
@@ -179,10 +180,10 @@ class SqlLedger:
 
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. Rows are only added: of updates, warehouses let one at a time touch a table."""
-        if load_id not in self._made_for:
+        if self._made != (version := self._pipeline.default_schema.stored_version_hash):
             _together(self._pipeline.sync_schema)
             self._has_our_columns = True
-            self._made_for.add(load_id)
+            self._made = version
         self._execute(
             "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -243,12 +244,20 @@ class SqlLedger:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """See `Ledger`."""
-        with self._pipeline.sql_client() as client:
+        if self._client:
+            yield
+            return
+        with self._connection as client:
             self._client = client
             try:
                 yield
             finally:
                 self._client = self._read_announcements = None
+
+    @cached_property
+    def _connection(self) -> Any:
+        """What opens a connection whenever it is entered; to find its settings takes dlt longer than to open it."""
+        return self._pipeline.sql_client()
 
     def _sync_rows(self, where: str, *arguments: Any, tail: str = "", only_complete: bool = True) -> list[SyncRow]:
         if not self._has_our_columns:
@@ -277,7 +286,7 @@ class SqlLedger:
 
     def _execute(self, sql: str, *arguments: Any) -> list[Any]:
         """Run one statement; in it, {name} stands for a table or column."""
-        with nullcontext() if self._client else self.connected():
+        with self.connected():
             client: Any = self._client
             names = _Names(client, self._read, self._tables)
             return list(client.execute_sql(sql.format_map(names), *arguments) or ())
