@@ -7,7 +7,7 @@ has died. dlt writes a file into `_dlt_loads` once all of a load has arrived.
 import gzip
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,15 +23,30 @@ from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.windows import DAY, Window, uncovered
 
-_FILE_NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
+_FILE_NAME = re.compile(r"\d{8}T\d{6}Z-\d{8}T\d{6}Z(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
+
+
+# the times in a name, which sort as they stand
+_START, _END = slice(0, 16), slice(17, 33)
 
 
 class _File(NamedTuple):
-    path: str
-    window: Window
+    """A file of a load. There may be one for each hour of years: of most, no more than the name is looked at."""
+
+    folder: str
+    name: str
     load_id: str
 
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.name}"
 
+    @property
+    def window(self) -> Window:
+        return Window(datetime.fromisoformat(self.name[_START]), datetime.fromisoformat(self.name[_END]))
+
+
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
 
 
@@ -51,7 +66,7 @@ class FilesLedger:
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
-        for file in sorted(self._all(self._sync_files), key=lambda file: file.window.end, reverse=True):
+        for file in sorted(self._all(self._sync_files), key=lambda file: file.name[_END], reverse=True):
             ends = [row.end for row in self._owned_rows(file) if row.end <= until]
             if ends:
                 return max(ends)
@@ -63,51 +78,50 @@ class FilesLedger:
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
-        recent = [file for file in self._all(self._sync_files) if file.window.end > since]
+        recent = self._touching(self._sync_files, Window(since, _END_OF_TIME))
         return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
-        for file in self._all(self._sync_files):
-            if within is None or file.window.overlaps(within):
-                half = [SyncRow(file.window.start, file.window.end, file.load_id, complete=False)]
-                rows += self._rows(file) if file.load_id in self._complete else half
+        for file in self._touching(self._sync_files, within) if within else self._all(self._sync_files):
+            rows += self._rows(file) if file.load_id in self._complete else [_half(file)]
         touching = (row for row in rows if within is None or row.window.overlaps(within))
         return sorted(touching, key=lambda row: row.end)
 
     def whole(self, stretch: Window) -> Window:
         """See `Ledger`. What can go is a load, with all its files."""
+        return self._with_all_of(stretch, self._sync_files, lambda load_id: True)
+
+    def widened(self, stretch: Window) -> Window:
+        """See `Ledger`. A file cannot be cut."""
+        return self._with_all_of(stretch, self._event_files, self._has_lost)
+
+    def _with_all_of(self, stretch: Window, files: dict[str, list[_File]], which: Callable[[str], bool]) -> Window:
+        """Return a stretch with all files of those loads in it; each that is taken in may bring another one."""
         while True:
-            touched = [file.load_id for file in self._all(self._sync_files) if file.window.overlaps(stretch)]
-            spans = [stretch, *(f.window for load_id in touched for f in self._sync_files[load_id])]
+            touched = {file.load_id for file in self._touching(files, stretch) if which(file.load_id)}
+            spans = [stretch, *(file.window for load_id in touched for file in files[load_id])]
             wider = Window(min(span.start for span in spans), max(span.end for span in spans))
             if wider == stretch:
                 return stretch
             stretch = wider
 
-    def widened(self, stretch: Window) -> Window:
-        """See `Ledger`. A file cannot be cut."""
-        for file in sorted(self._all(self._event_files), key=lambda file: file.window.start):
-            if file.window.overlaps(stretch) and file.load_id in self._complete and not self._owns(file.load_id):
-                spans = [other.window for other in self._event_files[file.load_id]]
-                stretch = Window(
-                    min(stretch.start, *(w.start for w in spans)), max(stretch.end, *(w.end for w in spans))
-                )
-        return stretch
+    def _has_lost(self, load_id: str) -> bool:
+        return load_id in self._complete and not self._owns(load_id)
 
     def orphans(self, scope: Window, now: datetime) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
         # dlt's load ids are the time of their beginning, in seconds since 1970
         begun = (now - DAY).timestamp()
-        files = (*self._all(self._event_files), *self._all(self._sync_files))
-        old = {file.load_id for file in files if float(file.load_id) < begun} - self._complete
+        incomplete = (self._event_files.keys() | self._sync_files.keys()) - self._complete
+        old = {load_id for load_id in incomplete if float(load_id) < begun}
         return sorted((self._unowned(scope) | old) - self._notes.keys())
 
     def _unowned(self, scope: Window) -> set[str]:
         """Return the loads that have files in a stretch, and do not own their windows."""
-        files = (*self._all(self._event_files), *self._all(self._sync_files))
-        return {file.load_id for file in files if file.window.overlaps(scope) and not self._owns(file.load_id)}
+        files = (*self._touching(self._event_files, scope), *self._touching(self._sync_files, scope))
+        return {file.load_id for file in files if not self._owns(file.load_id)}
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
@@ -164,17 +178,19 @@ class FilesLedger:
             self._forget(*_LISTED)
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
-        if load_id and not self._shares(self._notes[load_id][0].window) and len(self._notes) == 1:
+        shares = load_id and self._touching(self._sync_files, self._notes[load_id][0].window)
+        if load_id and not shares and len(self._notes) == 1:
             self._done([load_id])
             return
         if load_id or self._notes:
             self._forget(*_LISTED)
         done = [load_id] if load_id else list(self._notes.keys() & self._complete)
-        # a kill may have come between the removal of a load's sync file and that of its events
-        half_removed = {load for other in done for note in self._notes[other] for load in self._unowned(note.window)}
-        under_way = self._notes.keys() - self._complete
         notes = {other: self._notes[other] for other in done}
-        self.remove((self._superseded() | half_removed) - under_way)
+        spans = [file.window for files in notes.values() for file in files]
+        # a kill may have come between the removal of a load's sync file and that of its events
+        gone = {load for span in spans for load in self._superseded(span) | self._unowned(span)}
+        under_way = self._notes.keys() - self._complete
+        self.remove(gone - under_way)
         self._notes.update(notes)
         self._done(done)
 
@@ -182,18 +198,10 @@ class FilesLedger:
         for file in [file for load_id in load_ids for file in self._notes.pop(load_id)]:
             self._remove(file)
 
-    def _shares(self, span: Window) -> bool:
-        return any(file.window.overlaps(span) for file in self._all(self._sync_files))
-
-    def _superseded(self) -> set[str]:
-        """Return the loads all of whose windows have been loaded again since."""
-        doubled: set[str] = set()
-        before: list[_File] = []
-        for file in sorted(self._all(self._sync_files), key=lambda file: file.window):
-            before = [other for other in before if other.window.overlaps(file.window)]
-            doubled |= {other.load_id for other in before} | ({file.load_id} if before else set())
-            before.append(file)
-        rows = [row for load in doubled & self._complete for file in self._sync_files[load] for row in self._rows(file)]
+    def _superseded(self, span: Window) -> set[str]:
+        """Return the loads all of whose windows have been loaded again since, among those that touch a stretch."""
+        loads = {file.load_id for file in self._touching(self._sync_files, self.whole(span))} & self._complete
+        rows = [row for load in loads for file in self._sync_files[load] for row in self._rows(file)]
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
         return {row.load_id for row in rows if row.load_id} - kept
 
@@ -218,8 +226,7 @@ class FilesLedger:
     @cached_property
     def _complete(self) -> set[str]:
         """The loads that dlt has noted as complete."""
-        names = (path.rpartition("/")[2] for path in self._list("_dlt_loads"))
-        return {name.removesuffix(".jsonl").rpartition("__")[2] for name in names}
+        return {name.removesuffix(".jsonl").rpartition("__")[2] for name in self._list("_dlt_loads")}
 
     @cached_property
     def _judged(self) -> dict[str, list[SyncRow] | None]:
@@ -272,19 +279,29 @@ class FilesLedger:
     def _all(self, files: dict[str, list[_File]]) -> Iterator[_File]:
         return chain.from_iterable(files.values())
 
+    def _touching(self, files: dict[str, list[_File]], stretch: Window) -> list[_File]:
+        """Return the files whose windows overlap a stretch; names are compared, so that few have to be understood."""
+        start, end = stamp(stretch).split("-")
+        near = (f for f in self._all(files) if f.name[_START] <= end and f.name[_END] >= start)
+        return [file for file in near if file.window.overlaps(stretch)]
+
     def _by_load(self, table: str) -> dict[str, list[_File]]:
+        folder = self._client.get_table_dir(table)
         files: dict[str, list[_File]] = {}
-        for path in self._list(table):
-            if match := _FILE_NAME.fullmatch(path.rpartition("/")[2]):
-                start, end = datetime.fromisoformat(match[1]), datetime.fromisoformat(match[2])
-                files.setdefault(match[3], []).append(_File(path, Window(start, end), match[3]))
+        for match in filter(None, map(_FILE_NAME.fullmatch, self._list(table))):
+            files.setdefault(match[1], []).append(_File(folder, match[0], match[1]))
         return files
 
     def _list(self, table: str) -> list[str]:
+        """Return the names in a folder."""
         folder = self._client.get_table_dir(table)
         try:
             if self._client.is_local_filesystem:
-                return [f"{folder}/{name}" for name in os.listdir(folder)]  # noqa: PTH208 - fsspec looks at each
-            return [str(p) for p in self._client.fs_client.ls(folder, detail=False)]
+                return os.listdir(folder)  # noqa: PTH208 - fsspec looks at each
+            return [path.rpartition("/")[2] for path in self._client.fs_client.ls(folder, detail=False)]
         except FileNotFoundError:
             return []
+
+
+def _half(file: _File) -> SyncRow:
+    return SyncRow(file.window.start, file.window.end, file.load_id, complete=False)
