@@ -81,7 +81,7 @@ def _gcs() -> Iterator[GCS]:
 @pytest.fixture(scope="session")
 def redshift_server(server: Postgres, s3: S3) -> Iterator[Redshift]:
     """One Redshift for all tests, which each have a schema of their own."""
-    with redshift(server, s3.endpoint_url) as running:
+    with redshift(server, s3.endpoint) as running:
         yield running
 
 

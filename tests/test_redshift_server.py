@@ -25,7 +25,7 @@ KEY, SECRET = WRITER
 
 @pytest.fixture(scope="module")
 def warehouse(server: Postgres, s3: S3) -> Iterator[Redshift]:
-    with redshift(server, s3.endpoint_url) as running:
+    with redshift(server, s3.endpoint) as running:
         yield running
 
 

@@ -117,7 +117,7 @@ def put(store, path, timeout=PATIENCE):
     [("AKIALOADER", "wrong", "signature"), ("AKIASTRANGER", "wrong", "does not exist"), ("", "", "Access Denied")],
 )
 def test_s3_refuses_wrong_keys(s3, key, secret, status):
-    fs = s3fs.S3FileSystem(anon=not key, key=key, secret=secret, endpoint_url=s3.endpoint_url, skip_instance_cache=True)
+    fs = s3fs.S3FileSystem(anon=not key, key=key, secret=secret, endpoint_url=s3.endpoint, skip_instance_cache=True)
     with pytest.raises(PermissionError, match=status):
         fs.ls(s3.bucket)
 
@@ -128,7 +128,7 @@ def test_s3_lets_some_only_read(s3):
     fs = s3fs.S3FileSystem(
         key=keys["aws_access_key_id"],
         secret=keys["aws_secret_access_key"],
-        endpoint_url=s3.endpoint_url,
+        endpoint_url=s3.endpoint,
         skip_instance_cache=True,
     )
     assert fs.cat_file("events/readable") == b"x"

@@ -90,7 +90,7 @@ VarCharMax = 65535
 
     def environ(self) -> dict[str, str]:
         """Return what a process needs besides its settings to find the servers."""
-        return {"AWS_ENDPOINT_URL": self.s3.endpoint_url}
+        return {"AWS_ENDPOINT_URL": self.s3.endpoint}
 
     default_of_mine: ClassVar[Any] = 7
 

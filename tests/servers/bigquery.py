@@ -17,7 +17,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery as google
 
-from servers.faulty import Fault, Faulty, Request, listening
+from servers.faulty import Proxied, listening
 from servers.gcs import PROJECT, error, logged_in, write_login
 from servers.partitions import Partitions
 from servers.postgres import free_port
@@ -27,27 +27,11 @@ _PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class BigQuery:
-    """A running server. `requests` and `faults` are those of the proxy in front of it."""
+class BigQuery(Proxied):
+    """A running server."""
 
-    proxy: Faulty
     login: Path
     project: str = PROJECT
-
-    @property
-    def endpoint(self) -> str:
-        """Where it listens."""
-        return self.proxy.url
-
-    @property
-    def requests(self) -> list[Request]:
-        """What it was asked."""
-        return self.proxy.requests
-
-    @property
-    def faults(self) -> list[Fault]:
-        """What goes wrong; an `error` has Google's `reason`, and so has a job that is made to `fail`."""
-        return self.proxy.faults
 
     def environ(self) -> dict[str, str]:
         """Return the environment in which Google's libraries find their way here by themselves."""

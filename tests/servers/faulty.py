@@ -159,6 +159,28 @@ class Faulty:
         connection.endheaders()
 
 
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A running server, with a proxy in front of it that notes what it is asked, and can go wrong."""
+
+    proxy: Faulty
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return self.proxy.url
+
+    @property
+    def requests(self) -> list[Request]:
+        """What it was asked."""
+        return self.proxy.requests
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What goes wrong; an `error` has the server's own `reason`."""
+        return self.proxy.faults
+
+
 @contextmanager
 def listening(proxy: Faulty) -> Iterator[None]:
     """Have a proxy listen on its port."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import gcsfs
 
-from servers.faulty import Answer, Fault, Faulty, Request, listening
+from servers.faulty import Answer, Fault, Faulty, Proxied, listening
 from servers.postgres import free_port
 
 PROJECT = "test-project"
@@ -37,33 +37,17 @@ _LOGIN = {
 
 
 @dataclass(frozen=True, slots=True)
-class GCS:
-    """A running server. `requests` and `faults` are those of the proxy in front of it.
+class GCS(Proxied):
+    """A running server.
 
     Attributes:
         root: the folder that holds a folder for each bucket.
         login: the file that stands for Google's credentials.
     """
 
-    proxy: Faulty
     root: Path
     bucket: str
     login: Path
-
-    @property
-    def endpoint(self) -> str:
-        """Where it listens."""
-        return self.proxy.url
-
-    @property
-    def requests(self) -> list[Request]:
-        """What it was asked."""
-        return self.proxy.requests
-
-    @property
-    def faults(self) -> list[Fault]:
-        """What goes wrong; `error` has Google's `reason`, such as forbidden (403) or rateLimitExceeded (429)."""
-        return self.proxy.faults
 
     def environ(self) -> dict[str, str]:
         """Return the environment in which Google's libraries find their way here by themselves."""

@@ -18,7 +18,7 @@ import botocore.session
 import s3fs
 from botocore.exceptions import BotoCoreError, ClientError
 
-from servers.faulty import Answer, Fault, Faulty, Request, listening
+from servers.faulty import Answer, Fault, Faulty, Proxied, listening
 from servers.postgres import free_port
 
 WRITER = ("AKIALOADER", "s3-s3cret-of-the-loader")
@@ -38,28 +38,12 @@ _OFF = (
 
 
 @dataclass(frozen=True, slots=True)
-class S3:
-    """A running server. `requests` and `faults` are those of the proxy in front of it."""
+class S3(Proxied):
+    """A running server."""
 
-    proxy: Faulty
     bucket: str
     access_key: str = WRITER[0]
     secret_key: str = field(default=WRITER[1], repr=False)
-
-    @property
-    def endpoint_url(self) -> str:
-        """Where it listens."""
-        return self.proxy.url
-
-    @property
-    def requests(self) -> list[Request]:
-        """What it was asked."""
-        return self.proxy.requests
-
-    @property
-    def faults(self) -> list[Fault]:
-        """What goes wrong; `error` has S3's `reason`, such as SlowDown (503) or AccessDenied (403)."""
-        return self.proxy.faults
 
     def credentials(self) -> dict[str, str]:
         """Return the keys that may do everything, as dlt spells them."""
@@ -75,7 +59,7 @@ class S3:
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ENDPOINT_URL": self.endpoint,
         }
 
     def fs(self) -> Any:
@@ -83,7 +67,7 @@ class S3:
         return s3fs.S3FileSystem(
             key=self.access_key,
             secret=self.secret_key,
-            endpoint_url=self.endpoint_url,
+            endpoint_url=self.endpoint,
             client_kwargs={"region_name": REGION},
             use_listings_cache=False,
             skip_instance_cache=True,
@@ -104,7 +88,7 @@ class S3:
         return {
             "aws_access_key_id": key,
             "aws_secret_access_key": secret,
-            "endpoint_url": self.endpoint_url,
+            "endpoint_url": self.endpoint,
             "region_name": REGION,
         }
 
