@@ -1,15 +1,17 @@
 """FullStory's events in your own warehouse, as a dlt source.
 
-`fullstory` is the source. `redshift` and `bigquery` are dlt's destinations of these names, safe on tables that
-other hands have made or changed. Everything else is behind the command `hauser-dlt`.
+`fullstory` is the source, and `account` makes one for each of several accounts. `redshift` and `bigquery` are dlt's
+destinations of these names, safe on tables that other hands have made or changed. Everything else is behind the
+command `hauser-dlt`.
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["bigquery", "fullstory", "redshift"]
+__all__ = ["account", "bigquery", "fullstory", "redshift"]
 
 _HOMES = {
+    "account": ("hauser_dlt.source", "account"),
     "bigquery": ("hauser_dlt.destinations.bigquery", "ExactBigQuery"),
     "fullstory": ("hauser_dlt.source", "fullstory"),
     "redshift": ("hauser_dlt.destinations.redshift", "ExactRedshift"),

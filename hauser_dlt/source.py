@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -14,18 +13,16 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
-from dlt.common.configuration.container import Container
-from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
-from dlt.destinations.adapters import bigquery_adapter
 from dlt.extract import DltResource
 
 from hauser_dlt import decode, settings
 from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.exports import Bundle, Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind, todays
+from hauser_dlt.exports import Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
+from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind, todays
+from hauser_dlt.resources import Loaded, suit_destination, text_limit, windowed
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.windows import DAY, Window, floor
@@ -34,7 +31,6 @@ CURSOR = "BundleEndTime"
 BATCH_ROWS = 10_000
 _READY = 24
 _FIRST_RUN_REACHES_BACK = 30 * DAY
-_CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
@@ -53,24 +49,6 @@ SYNC_KINDS: dict[str, Kind] = {
     LOAD_ID: "text",
 }
 """The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """All events of a bundle have been read."""
-
-    bundle: Bundle
-    tally: Tally
-
-    def row(self) -> dict[str, Any]:
-        """Return the bundle's row in the sync table: hauser's columns, and two of ours."""
-        return {
-            "ID": self.bundle.id,
-            "Processed": datetime.now(UTC),
-            "BundleEndTime": self.bundle.window.end,
-            "BundleStartTime": self.bundle.window.start,
-            "EventCount": self.tally.rows,
-        }
 
 
 Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
@@ -137,8 +115,18 @@ def fullstory(
                 yield delivery
                 delivery.path.unlink()
 
-    reader = partial(read_batches, read, Fitting(Table(), text_limit()))
+    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+        return read_batches(read, Fitting(Table(), text_limit()), delivery, columns, load_id)
+
     return export_resources(deliveries, reader, read, moves_cursor=stretch_end is None)
+
+
+def account(name: str) -> Any:
+    """Return `fullstory` for one of several accounts: its settings stand under `[sources.<name>]`.
+
+    Its schema bears that name, too, so each account has a cursor of its own in one pipeline.
+    """
+    return fullstory.clone(name=name, section=name, schema=SCHEMA.clone(with_name=name))
 
 
 def _argument(given: dict[str, Any], name: str) -> tuple[Any, str] | None:
@@ -208,30 +196,29 @@ def export_resources(
 
     @dlt.resource(name="bundles", selected=False)
     def bundles() -> Iterator[Any]:
+        suit_destination(dlt.current.source().resources, is_new=not there.export.columns)
         columns = table_columns(read, there.export)
         load_id = _load_id()
         for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
             tally = yield from reader(delivery, columns, load_id)
             yield Loaded(delivery.bundle, tally)
 
-    @dlt.transformer(
+    @windowed(
         name="fs_export",
         data_from=bundles,
         table_name=read.export_table,
         write_disposition="append",
         columns=_NULLABLE_MARKS,
-        file_format=_exact_format(),
     )
     def events(item: Any) -> Any:
         return None if isinstance(item, Loaded) else item
 
-    @dlt.transformer(
+    @windowed(
         name="fs_sync",
         data_from=bundles,
         table_name=read.sync_table,
         write_disposition="append",
         columns=_sync_columns(there.sync),
-        file_format=_staged_format(),
     )
     def sync(item: Any) -> Any:
         return (
@@ -242,8 +229,6 @@ def export_resources(
 
     if moves_cursor:
         sync.apply_hints(incremental=dlt.sources.incremental(there.sync.spelled(CURSOR), range_start="open"))
-    if not there.export.columns:
-        _lay_out(events)
     return events, sync
 
 
@@ -253,15 +238,6 @@ def _sync_columns(table: Table) -> Any:
     for name, kind in SYNC_KINDS.items():
         columns[table.spelled(name)] = {"data_type": DLT_TYPES[kind], "nullable": True, **table.narrower(name)}
     return columns
-
-
-def _lay_out(events: DltResource) -> None:
-    """Have the destination lay out a new export table by time: events are asked for by day."""
-    destination = _active_destination()
-    if isinstance(destination, dlt.destinations.redshift):
-        events.apply_hints(columns={EVENT_START: {"data_type": "timestamp", "sort": True}})
-    if isinstance(destination, dlt.destinations.bigquery):
-        bigquery_adapter(events, partition=EVENT_START, cluster=_CLUSTERED)
 
 
 def read_batches(
@@ -323,33 +299,6 @@ def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
         LOAD_ID: pa.scalar(load_id, pa.string()),
         ROW_WINDOW: pa.scalar(window_start, ARROW_TYPES["timestamp"]),
     }
-
-
-def _active_destination() -> Any:
-    active = Container()[PipelineContext]
-    return active.pipeline().destination if active.is_active() else None
-
-
-def _exact_format() -> Any:
-    """Return the format in which the active pipeline's destination takes events unaltered; None leaves it to dlt."""
-    destination = _active_destination()
-    # dlt would choose CSV for Postgres, and have each "" read as NULL
-    is_postgres = destination and destination.destination_type.endswith(".postgres")
-    return "insert_values" if is_postgres else _staged_format()
-
-
-def _staged_format() -> Any:
-    """Return Parquet for destinations where dlt's JSONL would alter or lose values; None leaves it to dlt."""
-    destination = _active_destination()
-    # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
-    return "parquet" if isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery) else None
-
-
-def text_limit() -> int | None:
-    """Return how many bytes of text the active pipeline's destination takes at the most; None is any number."""
-    destination = _active_destination()
-    limits = destination.capabilities() if destination else None
-    return limits.max_text_data_type_length if limits and limits.is_max_text_data_type_length_in_bytes else None
 
 
 def _load_id() -> str | None:

@@ -35,6 +35,7 @@ from hauser_dlt.errors import (
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger, SyncRow
+from hauser_dlt.resources import text_limit
 from hauser_dlt.settings import moment
 from hauser_dlt.source import (
     CURSOR,
@@ -48,7 +49,6 @@ from hauser_dlt.source import (
     first_start,
     read_batches,
     ready,
-    text_limit,
 )
 from hauser_dlt.tables import Fitting, Table, Tables
 from hauser_dlt.translation import translated

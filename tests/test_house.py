@@ -37,6 +37,7 @@ FLOORS = [
         "settings_files",
         "configuration",
     },
+    {"resources"},
     {"source", "destinations"},
     {"sync", "status", "check", "progress", "demo"},
     {"cli", "__main__", "__init__"},
