@@ -7,8 +7,9 @@ FUZZER := $(VENV)/.fuzzer
 SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
+WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo test matrix soak bench fuzz lint types docs format clean
+.PHONY: help demo test matrix soak bench fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -46,12 +47,21 @@ fuzz: $(FUZZER) ## Fuzz until something fails: SECONDS=600 for so long, TARGETS=
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck $(WORKFLOWS)
+	$(BIN)/zizmor --quiet --offline --config .github/zizmor.yml $(WORKFLOWS)
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/run
 
 types: $(INSTALLED) ## Check types
 	$(BIN)/mypy
 
 docs: $(INSTALLED) ## Write the settings into README and .dlt/
 	$(BIN)/python tests/documents.py
+
+dist: $(INSTALLED) ## Build the wheel and the source archive
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff check --fix
