@@ -26,6 +26,8 @@ from hauser_dlt.windows import DAY
 
 __all__ = ["Target", "target"]
 
+_EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -101,11 +103,16 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     try:
         destination: Any = Destination.from_reference(run.destination)
         has_tables = issubclass(destination.client_class, WithSqlClient)
-    except (UnknownDestinationModule, ImportError) as exc:
-        missing = f" (install hauser-dlt[{run.destination}])" if isinstance(exc, ImportError) else ""
+    except UnknownDestinationModule:
         raise ConfigError(
-            f"destination = {run.destination!r}: dlt has no such destination{missing};"
+            f"destination = {run.destination!r}: dlt has no such destination;"
             " duckdb, filesystem, postgres, redshift and bigquery are some"
+        ) from None
+    except ImportError as exc:
+        package = "hauser-dlt" if run.destination in _EXTRAS else "dlt"
+        raise ConfigError(
+            f"destination = {run.destination!r}: its driver is not installed (no {exc.name});"
+            f" pip install '{package}[{run.destination}]'"
         ) from None
     if not has_tables:
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
