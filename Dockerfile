@@ -8,11 +8,11 @@ RUN python -m venv /opt/hauser-dlt \
 
 FROM python:3.13-slim
 COPY --from=build /opt/hauser-dlt /opt/hauser-dlt
-RUN useradd --uid 10001 --create-home hauser
+RUN useradd --uid 10001 --create-home --home-dir /srv/hauser hauser
 ENV PATH=/opt/hauser-dlt/bin:$PATH \
     PYTHONUNBUFFERED=1
 # a number, so that Kubernetes can tell that it is not root
 USER 10001
-WORKDIR /home/hauser
+WORKDIR /srv/hauser
 ENTRYPOINT ["hauser-dlt"]
 CMD ["run"]

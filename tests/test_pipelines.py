@@ -90,7 +90,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in PIPELINES.glob("*.py")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in PIPELINES.glob("fullstory_to_*.py")))
 def test_a_pipeline_loads_what_is_ready_and_then_nothing_more(name, sim, request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FULLSTORY_API_TOKEN", sim.token)
@@ -109,7 +109,7 @@ def test_a_pipeline_loads_what_is_ready_and_then_nothing_more(name, sim, request
 
 
 def test_each_pipeline_is_short_and_uses_public_names_only():
-    for path in PIPELINES.glob("*.py"):
+    for path in PIPELINES.glob("fullstory_to_*.py"):
         text = path.read_text()
         assert len(text.splitlines()) <= 25
         assert re.search(r"^from hauser_dlt import [a-z, ]*fullstory", text, re.MULTILINE)
