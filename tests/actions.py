@@ -29,10 +29,10 @@ class Step:
 
 @dataclass
 class Runner:
-    """A machine of GitHub's for each job: with an empty folder and an empty home, and gone when the job has ended.
+    """A machine of GitHub's for each job: in an empty folder, and gone with it when the job has ended.
 
     Attributes:
-        machine: makes a machine in a folder, and returns the environment of its processes.
+        machine: makes a machine in a folder, its home included, and returns the environment of its processes.
         secrets: by name.
         settings: stronger than the workflow's `env`: where the servers of the test are.
         steps: those that have run.
@@ -69,8 +69,7 @@ class Runner:
         with tempfile.TemporaryDirectory(prefix="runner-") as folder:
             machine = Path(folder)
             (machine / "work").mkdir()
-            (machine / "home").mkdir()
-            environ = {**self.machine(machine), "HOME": str(machine / "home"), **env, **job.get("env", {})}
+            environ = {**self.machine(machine), **env, **job.get("env", {})}
             for step in job["steps"]:
                 if "uses" in step:
                     assert step["uses"].partition("@")[0] in PROVIDED, step

@@ -48,6 +48,7 @@ class Environment:
     def environ(self, settings: Mapping[str, str] = {}) -> dict[str, str]:
         """Return the environment of a process in which this one is activated; pip downloads nothing."""
         return {
+            "DLT_DATA_DIR": str(self.folder / "home" / ".dlt"),  # where dlt puts it for all but root
             "HOME": str(self.folder / "home"),
             "PATH": f"{self.folder / 'bin'}:{os.defpath}",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",

@@ -1,13 +1,18 @@
 """Wheel and source archive, and the wheel in other people's environments."""
 
+import json
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from installed import ROOT, Environment, built
+
+from hauser_dlt.cli import main
 
 PROJECT = """\
 import dlt
@@ -82,3 +87,38 @@ def test_a_destination_whose_driver_is_missing_is_named_with_what_to_install(str
 
     said = "destination = 'postgres': its driver is not installed (no psycopg2); pip install 'hauser-dlt[postgres]'"
     assert (done.returncode, done.stderr) == (2, f"Error: {said}\n")
+
+
+class TestTheDockerfile:
+    """It is linted by hadolint and not built here; what it names must be there."""
+
+    TEXT = (ROOT / "Dockerfile").read_text()
+
+    def lines(self, instruction):
+        logical = self.TEXT.replace("\\\n", " ").splitlines()
+        return [line.split(maxsplit=1)[1] for line in logical if line.startswith(f"{instruction} ")]
+
+    def test_copies_what_is_in_the_checkout_and_let_through(self):
+        let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+        copied = {name for line in self.lines("COPY") if "--from" not in line for name in line.split()[:-1]}
+        assert copied == let_through
+        assert all((ROOT / name).exists() for name in copied)
+        assert "secrets.toml" not in " ".join(copied)
+
+    def test_holds_all_that_the_build_needs(self):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        copied = " ".join(self.lines("COPY")).split()
+        assert {project["readme"], *project["license-files"], "hauser_dlt", "pyproject.toml"} <= set(copied)
+
+    def test_installs_extras_and_starts_a_command_that_are_there(self):
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        (extras,) = re.findall(r"'\.\[(.*)\]'", self.TEXT)
+        assert set(extras.split(",")) == set(project["optional-dependencies"])
+        assert set(json.loads(*self.lines("ENTRYPOINT"))) == set(project["scripts"])
+        assert json.loads(*self.lines("CMD"))[0] in main.commands
+
+    def test_runs_as_a_numbered_user_that_is_not_root_and_holds_no_secret(self):
+        (user,) = self.lines("USER")
+        assert int(user) > 0
+        assert f"--uid {user}" in self.TEXT
+        assert not re.search(r"token|secret|password|^ARG", self.TEXT, re.IGNORECASE | re.MULTILINE)
