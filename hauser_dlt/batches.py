@@ -44,12 +44,14 @@ class Tally:
         outside: events that FullStory sent although they lie outside the window.
         misfits: field -> number of values that did not fit its type.
         cut: column -> number of texts that were longer than the column.
+        bytes: how long the bundle is, packed as FullStory sent it.
     """
 
     rows: int = 0
     outside: int = 0
     misfits: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
 
     def add(self, other: "Tally") -> None:
         """Count in what was noticed about another bundle."""
@@ -57,6 +59,7 @@ class Tally:
         self.outside += other.outside
         self.misfits += other.misfits
         self.cut += other.cut
+        self.bytes += other.bytes
 
 
 class Columns:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauser_dlt.errors import ConfigError, HauserError, StoppedError, TransientError
+from hauser_dlt.errors import ConfigError, HauserError, StatusError, StoppedError, TransientError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -37,9 +37,24 @@ class ReportingGroup(click.Group):
             os._exit(exc.exit_code)  # threads that wait for FullStory would keep the process alive
         except HauserError as exc:
             click.echo(f"Error: {exc}", err=True)
+            _alarm(ctx, exc, exc.exit_code)
             ctx.exit(exc.exit_code)
         except BrokenPipeError:
             os._exit(141)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as exc:
+            _alarm(ctx, exc, 1)
+            raise
+
+
+def _alarm(ctx: click.Context, failure: Exception, exit_code: int) -> None:
+    """Tell Slack and Sentry, if the settings name them, that events were not loaded."""
+    if ctx.invoked_subcommand in ("run", "reload"):
+        from hauser_dlt import alarms
+
+        for problem in alarms.tell(failure, ctx.invoked_subcommand, exit_code):
+            click.echo(f"Warning: {problem}", err=True)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -109,7 +124,7 @@ def configured(
     Raises:
         ConfigError: a setting is missing, wrong or unknown.
     """
-    from hauser_dlt import configuration
+    from hauser_dlt import alarms, configuration
 
     options: dict[str, Any] = {}
     named = {"destination": destination, "dataset_name": dataset}
@@ -120,6 +135,7 @@ def configured(
         hauser = _hauser_settings(config_file)
     _log(verbose, options)
     configuration.configure(options, hauser, str(config_file))
+    alarms.restrain_sentry()
     return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
 
 
@@ -140,6 +156,7 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
     from hauser_dlt.translation import shows_secret
 
     hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
+    hidden.add("slack_incoming_hook")
     if name.rpartition(".")[2] in hidden or shows_secret(f"{name}={value}"):
         raise ConfigError(
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
@@ -315,28 +332,66 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
         click.echo(f"loaded again {progress.events:,} events of {windows}", err=True)
 
 
+def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "timedelta | None":
+    from hauser_dlt.settings import duration
+
+    try:
+        return duration(value) if value else None
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
+
+
 @main.command()
 @settings_options
+@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How many days to draw.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def status(*, as_json: bool, **settings: Any) -> None:
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the same as one page, too.",
+)
+@click.option(
+    "--max-lag",
+    callback=_length,
+    metavar="DURATION",
+    help="End with exit code 1 if the sync point is longer ago (26h).",
+)
+@click.option("--exact", is_flag=True, help="End with exit code 1 if windows are missing or loaded twice.")
+def status(
+    *, days: int, as_json: bool, page: Path | None, max_lag: "timedelta | None", exact: bool, **settings: Any
+) -> None:
     """Show what is loaded, what is waiting and what is missing; FullStory is not asked.
+
+    \b
+    Each sign stands for an hour, in UTC. Where windows are shorter, the worst of them counts.
+    For monitors: --max-lag and --exact tell on stderr what is wrong, and end with exit code 1.
 
     \b
     Example:
       hauser-dlt status --destination duckdb --json
+      hauser-dlt status --html status.html --max-lag 26h --exact
     """
     from datetime import UTC, datetime
 
+    from hauser_dlt import calendar
     from hauser_dlt import status as statuses
+    from hauser_dlt.page import write_page
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
 
     config = configured(**settings, keyless=True)
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
-        found = statuses.status(sync, datetime.now(UTC), config.source.export_duration)
-    lines = [json.dumps(statuses.as_document(found), indent=2)] if as_json else statuses.as_lines(found)
-    for line in lines:
-        click.echo(line)
+        found = statuses.status(sync, datetime.now(UTC), config.source.export_duration, days)
+    if page:
+        write_page(found, page)
+    encoding = sys.stdout.encoding or "ascii"
+    document = [json.dumps(statuses.as_document(found), indent=2)]
+    for line in document if as_json else calendar.as_lines(found, encoding):
+        click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
+    if wrong := list(calendar.wrong(found, max_lag, exact=exact)):
+        raise StatusError("; ".join(wrong))
 
 
 @main.command()

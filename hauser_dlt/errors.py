@@ -11,6 +11,7 @@ HauserError
 │   ├── ExportFailedError    FullStory gave up on it
 │   └── CorruptBundleError   the file is not what was promised
 ├── LoadError                look at the destination                   exit 1
+├── StatusError              what is loaded is not what it should be   exit 1
 └── StoppedError             a signal asked for the end                exit 128 + signal
 """
 
@@ -67,6 +68,10 @@ class CorruptBundleError(ExportError):
 
 class LoadError(HauserError):
     """The destination refused a load package, or cannot be read."""
+
+
+class StatusError(HauserError):
+    """What is loaded is older than allowed, or has holes, or is there twice."""
 
 
 class StoppedError(HauserError):

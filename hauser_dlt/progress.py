@@ -102,6 +102,8 @@ def as_document(package: Package) -> dict[str, Any]:
         "end": package.span.end.isoformat(),
         "windows": package.windows,
         "events": package.events,
+        "bytes": package.tally.bytes,
+        "seconds": round(package.seconds, 3),
         "outside": package.tally.outside,
         "misfits": dict(package.tally.misfits),
         "cut": dict(package.tally.cut),

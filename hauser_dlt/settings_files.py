@@ -27,6 +27,8 @@ _RUNTIME = """
 [runtime]
 # dlt tells its makers about runs, unless it is told not to.
 dlthub_telemetry = false
+# Where failed runs are told: a project of Sentry (`pip install 'hauser-dlt[sentry]'`). Slack's webhook is a secret.
+# sentry_dsn = ""
 """
 _SECRETS = """# Keep this file to yourself: it must not get into version control.
 
@@ -35,6 +37,10 @@ _SECRETS = """# Keep this file to yourself: it must not get into version control
 api_token = ""
 # Headers to add to each request to FullStory.
 # http_headers = {}
+
+[runtime]
+# A webhook of Slack, where failed runs are told.
+# slack_incoming_hook = ""
 """
 
 Document = Mapping[str, Any]

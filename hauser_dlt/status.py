@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any
 
+from hauser_dlt.days import Day, Found, State, calendar
 from hauser_dlt.ledger import SyncRow
-from hauser_dlt.sync import Sync
-from hauser_dlt.windows import Window, cut, uncovered
+from hauser_dlt.sync import Plan, Sync
+from hauser_dlt.windows import DAY, Window, cut, doubled, uncovered
 
 _LAST_LOADS = 5
-_SHOWN = 10
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,18 @@ class Status:
 
     Attributes:
         sync_point: up to where events are loaded without interruption; None if nothing is loaded.
-        lag: how old the newest loaded event can be.
+        lag: how long ago that is.
         next_ready: when the next window will have settled.
         windows: loaded windows, of which `empty` had no events.
         missing: windows before the sync point that are not loaded.
         waiting: windows that are ready, but not loaded.
+        twice: stretches that more than one complete load has brought, so that their events are there twice.
         half: rows of loads that did not become complete; the next run sees to them.
         loads: the newest loads, newest first.
+        days: the last days, oldest first.
     """
 
+    now: datetime
     place: str
     sync_point: datetime | None
     lag: timedelta | None
@@ -38,15 +42,18 @@ class Status:
     events: int
     missing: list[Window]
     waiting: list[Window]
+    twice: list[Window]
     half: int
     loads: list[dict[str, Any]]
+    days: list[Day]
 
 
-def status(sync: Sync, now: datetime, step: timedelta) -> Status:
+def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status:
     """Return what the destination says about itself, without changing or asking FullStory anything.
 
     Args:
         step: the length in which missing stretches are told.
+        days: how many are drawn, up to today.
     """
     plan = sync.plan(now)
     rows = sync.ledger.rows()
@@ -55,7 +62,14 @@ def status(sync: Sync, now: datetime, step: timedelta) -> Status:
     loaded = [row.window for row in whole if row.start is not None]
     begin = min((window.start for window in loaded), default=plan.stretch.start)
     gaps = uncovered(Window(begin, max(begin, plan.stretch.start)), loaded)
+    missing = [window for gap in gaps for window in cut(gap, step)]
+    parts = list(_loaded(whole))
+    twice = list(doubled(part.stretch for part in parts))
+    parts += [Found(window, State.TWICE) for window in twice]
+    parts += [Found(window, State.MISSING) for window in missing]
+    parts += _to_come(plan, loaded, now)
     return Status(
+        now=now,
         place=sync.target.place,
         sync_point=sync_point,
         lag=now - sync_point if sync_point else None,
@@ -63,11 +77,34 @@ def status(sync: Sync, now: datetime, step: timedelta) -> Status:
         windows=len(whole),
         empty=sum(1 for row in whole if row.events == 0),
         events=sum(row.events or 0 for row in whole),
-        missing=[window for gap in gaps for window in cut(gap, step)],
+        missing=missing,
         waiting=[bundle.window for bundle in plan.bundles],
+        twice=twice,
         half=len(rows) - len(whole),
         loads=list(_last_loads(whole)),
+        days=calendar(parts, now, days),
     )
+
+
+def _loaded(rows: list[SyncRow]) -> Iterator[Found]:
+    """Yield what complete loads have brought; `rows` are in the order of their ends.
+
+    The Go hauser's rows do not tell where a window began: where its row before ended, if that is no more than a day.
+    """
+    before: datetime | None = None
+    for row in rows:
+        start = row.start
+        if start is None:
+            near = before is not None and row.end - DAY <= before < row.end
+            start, before = before if near and before else row.end - _MOMENT, row.end
+        yield Found(Window(start, row.end), State.EMPTY if row.events == 0 else State.LOADED, row.events or 0)
+
+
+def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[Found]:
+    for bundle in plan.bundles:
+        yield Found(bundle.window, State.WAITING)
+    for stretch in uncovered(Window(max(plan.settled, plan.stretch.start), now), loaded):
+        yield Found(stretch, State.SETTLING)
 
 
 def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
@@ -91,6 +128,7 @@ def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
 def as_document(found: Status) -> dict[str, Any]:
     """Return a status as JSON."""
     return {
+        "as_of": found.now.isoformat(timespec="seconds"),
         "destination": found.place,
         "sync_point": found.sync_point and found.sync_point.isoformat(),
         "lag_seconds": found.lag and round(found.lag.total_seconds()),
@@ -98,38 +136,21 @@ def as_document(found: Status) -> dict[str, Any]:
         "windows": found.windows,
         "empty_windows": found.empty,
         "events": found.events,
-        "missing": [{"start": w.start.isoformat(), "end": w.end.isoformat()} for w in found.missing],
-        "waiting": [{"start": w.start.isoformat(), "end": w.end.isoformat()} for w in found.waiting],
+        "missing": _stretches(found.missing),
+        "waiting": _stretches(found.waiting),
+        "twice": _stretches(found.twice),
         "incomplete_rows": found.half,
         "last_loads": found.loads,
+        "days": [
+            {
+                "day": f"{day.start:%Y-%m-%d}",
+                "events": day.events,
+                "hours": [state.name.lower() for state in day.hours],
+            }
+            for day in found.days
+        ],
     }
 
 
-def as_lines(found: Status) -> Iterator[str]:
-    """Yield a status as lines for people."""
-    yield f"destination  {found.place}"
-    if found.sync_point is None or found.lag is None:
-        yield "sync point   nothing is loaded yet"
-    else:
-        yield f"sync point   {found.sync_point:%Y-%m-%d %H:%M} UTC, {_hours(found.lag)} ago"
-    yield f"loaded       {found.events:,} events in {found.windows:,} windows, {found.empty:,} of them empty"
-    nothing_yet = f"none; the next is ready at {found.next_ready:%Y-%m-%d %H:%M} UTC"
-    yield f"waiting      {_windows(found.waiting) or nothing_yet}"
-    yield f"missing      {_windows(found.missing) or 'none'}"
-    if found.half:
-        yield f"incomplete   {found.half} rows of loads that did not finish; the next run removes them"
-    for load in found.loads:
-        yield f"load         {load['load_id']}: {load['start'][:16]} to {load['end'][:16]}, {load['events']:,} events"
-
-
-def _windows(windows: list[Window]) -> str:
-    if not windows:
-        return ""
-    shown = ", ".join(f"{window.start:%Y-%m-%d %H:%M}" for window in windows[:_SHOWN])
-    rest = f" and {len(windows) - _SHOWN} more" if len(windows) > _SHOWN else ""
-    return f"{len(windows)} windows: {shown}{rest}"
-
-
-def _hours(lag: timedelta) -> str:
-    hours, minutes = divmod(round(lag.total_seconds() / 60), 60)
-    return f"{hours} h {minutes} min"
+def _stretches(windows: list[Window]) -> list[dict[str, str]]:
+    return [{"start": window.start.isoformat(), "end": window.end.isoformat()} for window in windows]

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -63,13 +64,18 @@ _MOST_BAD = 5  # windows that cannot be had, until it seems that none can: each 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A load package that has arrived at the destination."""
+    """A load package that has arrived at the destination.
+
+    Attributes:
+        seconds: how long that took, waiting for FullStory included.
+    """
 
     load_id: str
     span: Window
     windows: int
     events: int
     tally: Tally
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,11 +385,12 @@ class Sync:
         if isinstance(self.target.destination, dlt.destinations.redshift):
             limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
         read = partial(read_batches, self._config.source, Fitting(self.tables.export, limit))
-        total = Tally()
+        total, began = Tally(), time.monotonic()
 
         def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
             inner = files.reader(read) if self.target.into_files else read
             tally = yield from self._checking(inner(delivery, columns, load_id))
+            tally.bytes = delivery.path.stat().st_size
             total.add(tally)
             noting(delivery.bundle.window, tally)
             return tally
@@ -410,7 +417,7 @@ class Sync:
             self.pipeline.abort_packages()
             for path in files.made:
                 path.unlink(missing_ok=True)
-        return Package(load_id, group.span, len(group.windows), total.rows, total)
+        return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
 
     @contextmanager
     def _signs_of_life(self, load_id: str, span: Window) -> Iterator[None]:

@@ -68,6 +68,19 @@ def united(stretches: Iterable[Window]) -> Iterator[Window]:
         yield whole
 
 
+def doubled(windows: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the stretches that more than one window covers."""
+    return united(_shared(windows))
+
+
+def _shared(windows: Iterable[Window]) -> Iterator[Window]:
+    covered: datetime | None = None
+    for window in sorted(windows, key=lambda window: window.start):
+        if covered and window.start < covered:
+            yield Window(window.start, min(window.end, covered))
+        covered = max(covered or window.end, window.end)
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How much to export at once, and how long to let events settle before that."""

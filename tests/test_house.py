@@ -24,7 +24,7 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "fields", "settings", "stopping", "workdir", "translation", "runners"},
+    {"windows", "days", "fields", "settings", "stopping", "workdir", "translation", "runners"},
     {
         "decode",
         "batches",
@@ -39,7 +39,7 @@ FLOORS = [
     },
     {"resources"},
     {"source", "destinations"},
-    {"sync", "status", "check", "progress", "demo"},
+    {"sync", "status", "calendar", "page", "alarms", "check", "progress", "demo"},
     {"cli", "__main__", "__init__"},
 ]
 

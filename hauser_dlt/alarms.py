@@ -1,0 +1,77 @@
+"""A run that failed is told to Slack and to Sentry: one line, without secrets.
+
+Where they are, dlt's own settings say: `slack_incoming_hook` and `sentry_dsn` under `[runtime]`.
+"""
+
+import os
+from collections.abc import Iterator
+from html import escape
+from importlib.metadata import version
+
+import requests
+
+from hauser_dlt.configuration import find
+from hauser_dlt.translation import hidden
+
+_PATIENCE = 10.0  # seconds
+
+
+def restrain_sentry() -> None:
+    """Have Sentry told nothing but what `tell` says.
+
+    dlt has it send traces and log records, too: the variables of functions and the addresses of requests are in
+    those, and with them keys and signed links.
+    """
+    if dsn := _setting("sentry_dsn", "runtime"):
+        import sentry_sdk  # noqa: PLC0415 - only there if somebody uses it
+
+        sentry_sdk.init(
+            dsn,
+            release=f"hauser-dlt@{version('hauser-dlt')}",
+            default_integrations=False,
+            include_local_variables=False,
+            max_breadcrumbs=0,
+            traces_sample_rate=0,
+            send_client_reports=False,
+        )
+
+
+def tell(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
+    """Tell those who want to know that a command failed; yield what went wrong at that."""
+    said = " ".join(hidden(str(failure)).split()) or type(failure).__name__
+    pipeline = _setting("pipeline_name", "hauser") or "hauser_dlt"
+    line = f"hauser-dlt {command} of {pipeline} ended with exit code {exit_code}: {said}"
+    if _setting("sentry_dsn", "runtime") and (problem := _to_sentry(line, pipeline, command)):
+        yield f"Sentry could not be told of it: {problem}"
+    if (hook := _setting("slack_incoming_hook", "runtime")) and (problem := _to_slack(hook, line)):
+        yield f"Slack could not be told of it: {problem}"
+
+
+def _setting(name: str, section: str) -> str:
+    try:
+        found = find(name, section)
+    except Exception:  # noqa: BLE001 - of whatever kind: .dlt/ cannot be read, which is what there is to tell
+        return os.environ.get(f"{section}__{name}".upper(), "")
+    return str(found[0]) if found else ""
+
+
+def _to_sentry(line: str, pipeline: str, command: str) -> str:
+    try:
+        import sentry_sdk  # noqa: PLC0415 - as above
+
+        restrain_sentry()  # the settings may have been too wrong to get so far before
+        sentry_sdk.capture_message(line, level="error", tags={"pipeline": pipeline, "command": command})
+        sentry_sdk.flush(_PATIENCE)
+    except Exception as exc:  # noqa: BLE001 - of whatever kind: what there is to report is another failure
+        return type(exc).__name__
+    return ""
+
+
+def _to_slack(hook: str, line: str) -> str:
+    """Post a line; return what went wrong, if anything. dlt's own function would wait for an answer for ever."""
+    text = escape(line, quote=False)  # < > & are Slack's marks for links and for calling people
+    try:
+        answer = requests.post(hook, json={"text": text}, timeout=_PATIENCE, allow_redirects=False)
+    except (requests.RequestException, ValueError) as exc:
+        return type(exc).__name__  # no more than that: the address is a secret
+    return "" if answer.status_code == 200 else f"it answered with status {answer.status_code}"

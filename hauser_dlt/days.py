@@ -1,0 +1,68 @@
+"""Days of a calendar: what has become of each hour, and how many events came. No clock, no I/O."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from hauser_dlt.windows import DAY, Window, floor
+
+_HOUR = timedelta(hours=1)
+
+
+class State(IntEnum):
+    """What has become of a window. Of several windows in one hour, the greatest state is the hour's."""
+
+    NONE = 0
+    EMPTY = 1
+    LOADED = 2
+    SETTLING = 3
+    WAITING = 4
+    MISSING = 5
+    TWICE = 6
+
+
+@dataclass(slots=True)
+class Day:
+    """A day in UTC, with a state for each of its 24 hours.
+
+    Attributes:
+        events: those of the windows that begin on this day.
+    """
+
+    start: datetime
+    events: int = 0
+    hours: list[State] = field(default_factory=lambda: [State.NONE] * 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stretch and what has become of it."""
+
+    stretch: Window
+    state: State
+    events: int = 0
+
+
+def calendar(found: Iterable[Found], now: datetime, count: int) -> list[Day]:
+    """Return the last `count` days up to today, oldest first, beginning with the first of which anything is known."""
+    today = floor(now, DAY)
+    days = {start: Day(start) for start in (today - n * DAY for n in reversed(range(count)))}
+    shown = Window(today - (count - 1) * DAY, today + DAY)
+    for part in found:
+        if part.stretch.overlaps(shown):
+            if day := days.get(floor(part.stretch.start, DAY)):
+                day.events += part.events
+            for hour in _hours(part.stretch, shown):
+                states = days[floor(hour, DAY)].hours
+                states[hour.hour] = max(states[hour.hour], part.state)
+    known = (day.start for day in days.values() if any(day.hours))
+    begin = next(known, today)
+    return [day for day in days.values() if day.start >= begin]
+
+
+def _hours(stretch: Window, shown: Window) -> Iterator[datetime]:
+    hour = floor(max(stretch.start, shown.start), _HOUR)
+    while hour < min(stretch.end, shown.end):
+        yield hour
+        hour += _HOUR
