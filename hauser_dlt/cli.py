@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "hauser-dlt"
 _TRY_AGAIN = 60.0  # seconds
+_DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift")  # those that README tells of
 
 
 class ReportingGroup(click.Group):
@@ -82,6 +83,20 @@ def _option_values(_ctx: click.Context, _param: click.Parameter, pairs: tuple[st
     return values
 
 
+def _complete_destination(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _DESTINATIONS if name.startswith(incomplete)]
+
+
+def _complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the settings that may stand on the command line."""
+    from dataclasses import fields
+
+    from hauser_dlt.settings import RunSettings, SourceSettings
+
+    declared = (*fields(SourceSettings), *fields(RunSettings))
+    return [f"{each.name}=" for each in declared if each.name.startswith(incomplete) and not each.metadata["hide"]]
+
+
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options by which any command is told its settings."""
     for option in (
@@ -93,10 +108,16 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             callback=_option_values,
             metavar="NAME=VALUE",
+            shell_complete=_complete_setting,
             help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable.",
         ),
         click.option("--dataset", metavar="NAME", help="Same as --set dataset_name=NAME."),
-        click.option("--destination", metavar="NAME", help="Same as --set destination=NAME."),
+        click.option(
+            "--destination",
+            metavar="NAME",
+            shell_complete=_complete_destination,
+            help="Same as --set destination=NAME.",
+        ),
         click.option(
             "-c",
             "--config",

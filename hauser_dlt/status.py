@@ -59,15 +59,17 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     rows = sync.ledger.rows()
     whole = [row for row in rows if row.complete]
     sync_point = plan.stretch.start if whole else None
-    loaded = [row.window for row in whole if row.start is not None]
+    windows = list(_windows(whole))
+    loaded = [window for row, window in zip(whole, windows, strict=True) if row.start is not None]
     begin = min((window.start for window in loaded), default=plan.stretch.start)
     gaps = uncovered(Window(begin, max(begin, plan.stretch.start)), loaded)
     missing = [window for gap in gaps for window in cut(gap, step)]
-    parts = list(_loaded(whole))
-    twice = list(doubled(part.stretch for part in parts))
-    parts += [Found(window, State.TWICE) for window in twice]
-    parts += [Found(window, State.MISSING) for window in missing]
-    parts += _to_come(plan, loaded, now)
+    twice = list(doubled(windows))
+    since = now - days * DAY
+    found = [_found(row, window) for row, window in zip(whole, windows, strict=True) if window.end > since]
+    found += [Found(window, State.TWICE) for window in twice]
+    found += [Found(window, State.MISSING) for window in missing if window.end > since]
+    found += _to_come(plan, loaded, now)
     return Status(
         now=now,
         place=sync.target.place,
@@ -82,22 +84,27 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
         twice=twice,
         half=len(rows) - len(whole),
         loads=list(_last_loads(whole)),
-        days=calendar(parts, now, days),
+        days=calendar(found, now, days),
     )
 
 
-def _loaded(rows: list[SyncRow]) -> Iterator[Found]:
-    """Yield what complete loads have brought; `rows` are in the order of their ends.
+def _windows(rows: list[SyncRow]) -> Iterator[Window]:
+    """Yield the stretch of each row; `rows` are in the order of their ends.
 
     The Go hauser's rows do not tell where a window began: where its row before ended, if that is no more than a day.
     """
     before: datetime | None = None
     for row in rows:
-        start = row.start
-        if start is None:
-            near = before is not None and row.end - DAY <= before < row.end
-            start, before = before if near and before else row.end - _MOMENT, row.end
-        yield Found(Window(start, row.end), State.EMPTY if row.events == 0 else State.LOADED, row.events or 0)
+        if row.start is not None:
+            yield Window(row.start, row.end)
+            continue
+        near = before is not None and row.end - DAY <= before < row.end
+        yield Window(before if before and near else row.end - _MOMENT, row.end)
+        before = row.end
+
+
+def _found(row: SyncRow, window: Window) -> Found:
+    return Found(window, State.EMPTY if row.events == 0 else State.LOADED, row.events or 0)
 
 
 def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[Found]:
