@@ -11,7 +11,7 @@ from hauser_dlt.status import Status
 from hauser_dlt.windows import Window, united
 
 _WIDTH = 80
-_BEFORE_EVENTS = 43  # columns of a day and its hours
+_BEFORE_BARS = 46  # columns of a day, its hours and the space around the number of its events
 _SHOWN = 3
 
 # The signs differ without their colours, too.
@@ -65,7 +65,7 @@ def _drawn(days: list[Day]) -> Iterator[str]:
     most = max(day.events for day in days)
     for day, number in zip(days, numbers, strict=True):
         hours = " ".join(_coloured(day.hours[begin : begin + 6]) for begin in range(0, 24, 6))
-        bar = "█" * share(day.events, most, _WIDTH - _BEFORE_EVENTS - wide - 2)
+        bar = "█" * share(day.events, most, _WIDTH - _BEFORE_BARS - wide)
         yield f"{day.start:%a %Y-%m-%d}  {hours}{number:>{wide + 1}}  {bar}".rstrip()
     yield "  ".join(f"{_coloured([state])} {meaning}" for state, meaning in MEANINGS.items())
 

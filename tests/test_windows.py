@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hauser_dlt.windows import DAY, Group, Schedule, Window, cut, floor, groups, uncovered
+from hauser_dlt.windows import DAY, Group, Schedule, Window, cut, doubled, floor, groups, uncovered
 
 MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
 MINUTE = timedelta(minutes=1)
@@ -130,6 +131,13 @@ def test_a_deleted_row_of_the_sync_table_is_the_window_that_is_missing():
 def test_the_newest_settled_window_ended_before_the_delay_and_the_next_one_had_not(now, step, delay):
     settled = Schedule(step, delay).settled(now)
     assert settled <= now - delay < settled + step
+
+
+@laws
+@given(st.lists(stretches(minutes), max_size=6))
+def test_doubled_is_what_more_than_one_window_covers(windows):
+    counts = Counter(ticks(*windows))
+    assert ticks(*doubled(windows)) == sorted(tick for tick, count in counts.items() if count > 1)
 
 
 @laws
