@@ -1,4 +1,5 @@
-# `make` lists the targets. Everything is installed into .venv*; nothing else on the machine is changed.
+# `make` lists the targets. Everything is installed into .venv*; nothing else on the machine is changed, but that
+# `make test` as root installs Chromium from Debian where there is no browser.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ TARGETS ?=
 BIGQUERY := .venv-bigquery
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo test matrix soak bench fuzz lint types docs dist format clean
+.PHONY: help demo chromium test matrix soak bench fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -29,7 +30,12 @@ $(BIGQUERY)/.installed: tests/servers/install_bigquery.py tests/servers/bigquery
 demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
 	$(BIN)/hauser-dlt demo
 
-test: $(INSTALLED) $(BIGQUERY)/.installed ## Run the tests, against real servers on loopback
+chromium:
+	@$(PYTHON) tests/servers/chromium.py || \
+	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
+	echo 'There is no Chromium: tests of the page are left out. Install it: apt-get install chromium'
+
+test: $(INSTALLED) $(BIGQUERY)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)

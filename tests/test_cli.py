@@ -83,7 +83,9 @@ def test_run_loads_all_that_is_ready_and_says_so_once_a_package(shell):
 def test_run_json_is_one_document_a_package(shell):
     documents = [json.loads(line) for line in shell("run", "--json").splitlines()]
 
-    assert {"load_id", "start", "end", "windows", "events", "outside", "misfits", "cut"} == set(documents[0])
+    told = {"load_id", "start", "end", "windows", "events", "bytes", "seconds", "outside", "misfits", "cut"}
+    assert told == set(documents[0])
+    assert all(d["bytes"] > 100 * d["windows"] and d["seconds"] > 0 for d in documents)
     assert sum(d["windows"] for d in documents) == len(shell.sim.created())
 
 
@@ -214,6 +216,27 @@ def test_status_asks_fullstory_nothing_and_needs_no_key(shell):
     assert f"{START}T05:00:00+00:00" not in {window["start"] for window in found["waiting"]}
     assert found["missing"] == []
     assert [load["windows"] for load in found["last_loads"]] == [1, 3]
+
+
+def test_bash_completes_commands_destinations_and_settings(shell):
+    bin_folder = shell.folder / "bin"
+    bin_folder.mkdir()
+    command = bin_folder / "hauser-dlt"
+    command.write_text(f"#!{sys.executable}\nfrom hauser_dlt.cli import main\nmain(prog_name='hauser-dlt')\n")
+    command.chmod(0o755)
+    script = """
+        eval "$(_HAUSER_DLT_COMPLETE=bash_source hauser-dlt)"
+        for line in rel "run --destination d" "run --set file_" "run -s api_t"; do
+            COMP_WORDS=(hauser-dlt $line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            COMPREPLY=()
+            _hauser_dlt_completion hauser-dlt
+            echo "${COMPREPLY[*]}"
+        done
+    """
+    path = os.pathsep.join([str(bin_folder), os.environ["PATH"]])
+    environ = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(["bash", "-euc", script], env=environ, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == ["reload", "duckdb", "file_format=", ""]  # a secret is none for --set
 
 
 def test_init_writes_files_that_work_and_keeps_those_that_are_there(shell):
