@@ -1,0 +1,87 @@
+"""README and docs/: what they tell people to do works, what they name is there, and what is there they name."""
+
+import os
+import re
+import sys
+import tomllib
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pages
+import pytest
+from pages import PAGES, ROOT, blocks, code, prose
+
+from hauser_dlt import cli
+from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.simulator import Account, Simulator
+
+KEY = "..."  # what people are shown in the place of their key, this FullStory takes
+SETTINGS = {declared.name for kind in (SourceSettings, RunSettings) for declared in fields(kind)}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """What a page's commands find: a FullStory with a little over a day to load, a home and programs of their own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    start = (datetime.now(UTC) - timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
+    with Simulator(Account(events_per_hour=100), token=KEY) as simulator:
+        yield {
+            **os.environ,
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PIP_NO_INDEX": "1",  # what a page installs is there already
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTHONPATH": "",
+            "FULLSTORY_API_TOKEN": simulator.token,
+            "SOURCES__FULLSTORY__BASE_URL": simulator.url,
+            "SOURCES__FULLSTORY__START_TIME": start.isoformat(),
+        }
+
+
+@each_page
+def test_what_a_page_says_works(page, environ, tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    pages.run(page, folder, environ)
+
+
+@each_page
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            there = (page.parent / path).resolve() if path else page
+            assert there.exists(), f"{target}: there is no such file"
+            assert there.is_relative_to(ROOT)
+            assert not anchor or anchor in anchors(there), f"{target}: there is no such heading"
+
+
+def anchors(page):
+    """The names that headings get on GitHub."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_page
+def test_commands_and_options_that_a_page_names_are_there(page):
+    for line in code(page):
+        for name, rest in re.findall(r"(?:^|[\s/])hauser-dlt ([a-z]+)\b([^#|;&]*)", line):
+            assert name in cli.main.commands, line
+            known = {option for param in cli.main.commands[name].params for option in param.opts} | {"--help"}
+            assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)) <= known, line
+
+
+@each_page
+def test_settings_that_a_page_names_are_there(page):
+    text = page.read_text()
+    named = {name.lower() for name in re.findall(r"\b(?:SOURCES__FULLSTORY|HAUSER)__([A-Z_]+)\b", text)}
+    named |= set(re.findall(r"(?:--set|-s) ([a-z_]+)=", text))
+    for block in blocks(page):
+        if block.language == "toml":
+            written = tomllib.loads(block.text)
+            named |= {*written.get("hauser", {}), *written.get("sources", {}).get("fullstory", {})}
+    assert named <= SETTINGS | {"end_time"}
