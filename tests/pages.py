@@ -1,7 +1,7 @@
 """README and the pages of docs/ as programs: what their blocks say is done, top to bottom, in one folder.
 
-`sh` is run by bash, `python` by Python, and `sql` by DuckDB on the newest database in the folder; a page that has loaded
-nothing itself is given one. `toml`, `yaml`, `ini` and `json` must be what they say. `text` is what a command has
+`sh` is run by bash, `python` by Python, and `sql` by DuckDB on the newest database in the folder; a page that has
+loaded nothing itself is given one. `toml`, `yaml`, `ini` and `json` must be what they say. `text` is what a command has
 shown. A comment on the line above a fence says what else there is to know of a block:
 
 * `<!-- file: NAME -->`: it is a file of that name, and not run by itself,
