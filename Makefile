@@ -61,7 +61,7 @@ lint: $(INSTALLED) ## Check style and format
 types: $(INSTALLED) ## Check types
 	$(BIN)/mypy
 
-docs: $(INSTALLED) ## Write the settings into README and .dlt/
+docs: $(INSTALLED) ## Write the settings into docs/ and .dlt/
 	$(BIN)/python tests/documents.py
 
 dist: $(INSTALLED) ## Build the wheel and the source archive

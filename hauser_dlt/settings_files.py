@@ -17,10 +17,6 @@ _DESTINATION = """
 # Of filesystem: the folder or bucket where the tables are to be folders (exports, s3://name/path, gs://name/path).
 # bucket_url = "exports"
 
-[destination.duckdb]
-# Of duckdb: the file; by default <pipeline_name>.duckdb in the current folder. It must not be named like the dataset.
-# credentials = "events.duckdb"
-
 # Other destinations: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for the settings of each.
 """
 _RUNTIME = """
@@ -41,6 +37,11 @@ api_token = ""
 [runtime]
 # A webhook of Slack, where failed runs are told.
 # slack_incoming_hook = ""
+
+# dlt takes credentials of destinations from here, or from the environment, but not from config.toml.
+[destination.duckdb]
+# Of duckdb: the file; by default <pipeline_name>.duckdb in the current folder. It must not be named like the dataset.
+# credentials = "events.duckdb"
 """
 
 Document = Mapping[str, Any]

@@ -88,7 +88,7 @@ def fullstory(
     `BundleEndTime` is the cursor, so the next run goes on from there. Take both: `fs_export` alone moves no cursor.
 
     All arguments but `end_time` are settings, found by dlt's rules under `[sources.fullstory]`; the table in the
-    README explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
+    docs/settings.md explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
 
     Args:
         end_time: with `start_time`, a back-fill: just this stretch, without looking at the cursor or moving it.

@@ -1,4 +1,4 @@
-"""What README and .dlt/ say of the settings, made from their declarations; `make docs` writes it."""
+"""What docs/settings.md and .dlt/ say of the settings, made from their declarations; `make docs` writes it."""
 
 import json
 import re
@@ -19,21 +19,19 @@ def settings_table(kind) -> str:
     return "\n".join(["| setting | default | meaning |", "| --- | --- | --- |", *rows])
 
 
-def readme(text: str) -> str:
-    """Return README with its settings tables as they should be."""
+def with_tables(text: str) -> str:
+    """Return a page with its settings tables as they should be."""
 
     def table(mark: re.Match[str]) -> str:
         return f"{mark[1]}\n\n{settings_table(getattr(settings, mark[2]))}\n\n{mark[3]}"
 
-    return re.sub(
-        r"(<!-- settings: (\w+) -->)\n.*?(^(?:`\[|dlt's telemetry))", table, text, flags=re.DOTALL | re.MULTILINE
-    )
+    return re.sub(r"(<!-- settings: (\w+) -->)\n.*?(<!-- end of settings -->)", table, text, flags=re.DOTALL)
 
 
 def documents() -> dict[Path, str]:
-    path = ROOT / "README.md"
+    path = ROOT / "docs" / "settings.md"
     return {
-        path: readme(path.read_text()),
+        path: with_tables(path.read_text()),
         ROOT / ".dlt" / "config.toml": config_text({}),
         ROOT / ".dlt" / "example.secrets.toml": secrets_text({}),
     }

@@ -18,7 +18,7 @@ from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import DAY
 
-DAYS = 3
+DAYS = 2
 END = MIDNIGHT + DAYS * DAY
 SCHEMA = "cookbook"
 
@@ -44,7 +44,7 @@ def events(account):
 
 @pytest.fixture(scope="module")
 def places(account, server, tmp_path_factory):
-    """Three days, loaded into DuckDB and into Postgres."""
+    """Two days, loaded into DuckDB and into Postgres."""
     folder = tmp_path_factory.mktemp("cookbook")
     found = {"duckdb": str(folder / "events.duckdb"), "postgres": server.dsn()}
     with Simulator(account) as simulator:

@@ -6,9 +6,11 @@ import sys
 import tomllib
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pages
+import psycopg2
 import pytest
 from pages import PAGES, ROOT, blocks, code, prose
 
@@ -19,15 +21,52 @@ from hauser_dlt.simulator import Account, Simulator
 KEY = "..."  # what people are shown in the place of their key, this FullStory takes
 SETTINGS = {declared.name for kind in (SourceSettings, RunSettings) for declared in fields(kind)}
 
+
+def files(places):
+    """Both buckets of the page, whose keys are found in the environment."""
+    s3, gcs = places("s3"), places("gcs")
+    s3.make_bucket("my-bucket")
+    gcs.make_bucket("my-bucket")
+    return s3.environ() | gcs.environ(), None
+
+
+def redshift(places):
+    s3, at = places("s3"), places("redshift_server")
+    at.roles["arn:aws:iam::123456789012:role/redshift-copy"] = (s3.access_key, s3.secret_key)
+    s3.make_bucket("my-staging")
+    bucket = {f"DESTINATION__FILESYSTEM__CREDENTIALS__{k.upper()}": v for k, v in s3.credentials().items()}
+    return bucket | {"DESTINATION__REDSHIFT__CREDENTIALS": at.dsn()}, partial(in_redshift, at)
+
+
+def in_redshift(at, sql):
+    connection = psycopg2.connect(at.dsn())
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def bigquery(places):
+    at, gcs = places("bigquery"), places("gcs")
+    gcs.make_bucket("my-staging")
+    environ = at.environ() | gcs.environ() | {"DESTINATION__BIGQUERY__PROJECT_ID": at.project}
+    return environ, lambda sql: list(at.client().query_and_wait(sql))
+
+
+# what pages find that speak of more than this machine: the environment of stand-ins, and who is asked their SQL
+PLACES = {"files.md": files, "redshift.md": redshift, "bigquery.md": bigquery}
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 @pytest.fixture
 def environ(tmp_path):
-    """What a page's commands find: a FullStory with a little over a day to load, a home and programs of their own."""
+    """What a page's commands find: a FullStory with a few hours that are ready, a home and programs of their own."""
     home = tmp_path / "home"
     home.mkdir()
-    start = (datetime.now(UTC) - timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
+    start = (datetime.now(UTC) - timedelta(hours=27)).replace(minute=0, second=0, microsecond=0)
     with Simulator(Account(events_per_hour=100), token=KEY) as simulator:
         yield {
             **os.environ,
@@ -43,10 +82,11 @@ def environ(tmp_path):
 
 
 @each_page
-def test_what_a_page_says_works(page, environ, tmp_path):
+def test_what_a_page_says_works(page, environ, request, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
-    pages.run(page, folder, environ)
+    more, ask = PLACES.get(page.name, lambda _: ({}, None))(request.getfixturevalue)
+    pages.run(page, folder, environ | more, ask)
 
 
 @each_page
