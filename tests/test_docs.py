@@ -15,6 +15,7 @@ import pytest
 from pages import PAGES, ROOT, blocks, code, prose
 
 from hauser_dlt import cli
+from hauser_dlt.hauser_toml import KEYS
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.simulator import Account, Simulator
 
@@ -33,7 +34,8 @@ def files(places):
 def redshift(places):
     s3, at = places("s3"), places("redshift_server")
     at.roles["arn:aws:iam::123456789012:role/redshift-copy"] = (s3.access_key, s3.secret_key)
-    s3.make_bucket("my-staging")
+    if not s3.fs().exists("my-staging"):
+        s3.make_bucket("my-staging")
     bucket = {f"DESTINATION__FILESYSTEM__CREDENTIALS__{k.upper()}": v for k, v in s3.credentials().items()}
     return bucket | {"DESTINATION__REDSHIFT__CREDENTIALS": at.dsn()}, partial(in_redshift, at)
 
@@ -48,6 +50,19 @@ def in_redshift(at, sql):
         connection.close()
 
 
+def hausers(places):
+    """What the Go hauser has left: its tables, loaded up to two hours before all that is ready."""
+    environ, ask = redshift(places)
+    places("s3").make_bucket("my-hauser-bucket")
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=26)
+    ask("CREATE SCHEMA hauser")
+    ask("CREATE TABLE hauser.fs_export (eventstart TIMESTAMP, eventtype VARCHAR(MAX), customvars VARCHAR(MAX))")
+    ask("CREATE TABLE hauser.fs_sync (id INTEGER, processed TIMESTAMP, bundleendtime TIMESTAMP)")
+    ask(f"INSERT INTO hauser.fs_export VALUES ('{until - timedelta(minutes=1):%Y-%m-%d %H:%M:%S}', 'click', '{{}}')")
+    ask(f"INSERT INTO hauser.fs_sync VALUES (-1, '{until:%Y-%m-%d %H:%M:%S}', '{until:%Y-%m-%d %H:%M:%S}')")
+    return environ, ask
+
+
 def bigquery(places):
     at, gcs = places("bigquery"), places("gcs")
     gcs.make_bucket("my-staging")
@@ -56,7 +71,7 @@ def bigquery(places):
 
 
 # what pages find that speak of more than this machine: the environment of stand-ins, and who is asked their SQL
-PLACES = {"files.md": files, "redshift.md": redshift, "bigquery.md": bigquery}
+PLACES = {"files.md": files, "from-hauser.md": hausers, "redshift.md": redshift, "bigquery.md": bigquery}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -125,3 +140,22 @@ def test_settings_that_a_page_names_are_there(page):
             written = tomllib.loads(block.text)
             named |= {*written.get("hauser", {}), *written.get("sources", {}).get("fullstory", {})}
     assert named <= SETTINGS | {"end_time"}
+
+
+@pytest.mark.parametrize("name", sorted(cli.main.commands))
+def test_each_command_is_shown_on_a_page(name):
+    shown = [block.text for page in PAGES for block in blocks(page) if block.language == "sh"]
+    assert any(re.search(rf"\bhauser-dlt {name}\b", text) for text in shown)
+
+
+def test_each_page_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", index.read_text()))
+    assert listed == {page.name for page in PAGES} - {"README.md"}
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.label)
+def test_each_key_of_hauser_is_in_the_table_for_those_who_move_over(key):
+    rows = re.findall(r"^\| `(.+?)` \| (.*?) \|", (ROOT / "docs" / "from-hauser.md").read_text(), re.MULTILINE)
+    ((_, path),) = [row for row in rows if row[0] == key.label]
+    assert not key.to or path == f"`{key.to}`"
