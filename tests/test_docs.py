@@ -1,10 +1,14 @@
-"""README and docs/: what they tell people to do works, what they name is there, and what is there they name."""
+"""README and docs/: what they tell people to do works, what they name is there, and what is there they name.
+
+The cookbook has tests of its own.
+"""
 
 import os
 import re
 import sys
 import tomllib
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,24 +24,37 @@ from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.simulator import Account, Simulator
 
 KEY = "..."  # what people are shown in the place of their key, this FullStory takes
+OF_DLT = {"bucket_url", "dlthub_telemetry", "end_time"}
 SETTINGS = {declared.name for kind in (SourceSettings, RunSettings) for declared in fields(kind)}
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a page finds that speaks of more than this machine, and what it must leave.
+
+    Attributes:
+        environ: by which commands find the stand-ins.
+        ask: takes the page's SQL.
+    """
+
+    environ: dict[str, str] = field(default_factory=dict)
+    ask: pages.Ask | None = None
+    expect: Callable[[], None] = lambda: None
+
+
 def files(places):
-    """Both buckets of the page, whose keys are found in the environment."""
     s3, gcs = places("s3"), places("gcs")
     s3.make_bucket("my-bucket")
     gcs.make_bucket("my-bucket")
-    return s3.environ() | gcs.environ(), None
+    return Place(s3.environ() | gcs.environ())
 
 
-def redshift(places):
+def redshift(places, bucket="my-staging"):
     s3, at = places("s3"), places("redshift_server")
     at.roles["arn:aws:iam::123456789012:role/redshift-copy"] = (s3.access_key, s3.secret_key)
-    if not s3.fs().exists("my-staging"):
-        s3.make_bucket("my-staging")
-    bucket = {f"DESTINATION__FILESYSTEM__CREDENTIALS__{k.upper()}": v for k, v in s3.credentials().items()}
-    return bucket | {"DESTINATION__REDSHIFT__CREDENTIALS": at.dsn()}, partial(in_redshift, at)
+    s3.make_bucket(bucket)
+    keys = {f"DESTINATION__FILESYSTEM__CREDENTIALS__{name.upper()}": key for name, key in s3.credentials().items()}
+    return Place(keys | {"DESTINATION__REDSHIFT__CREDENTIALS": at.dsn()}, partial(in_redshift, at))
 
 
 def in_redshift(at, sql):
@@ -51,29 +68,41 @@ def in_redshift(at, sql):
 
 
 def hausers(places):
-    """What the Go hauser has left: its tables, loaded up to two hours before all that is ready."""
-    environ, ask = redshift(places)
-    places("s3").make_bucket("my-hauser-bucket")
-    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=26)
-    ask("CREATE SCHEMA hauser")
-    ask("CREATE TABLE hauser.fs_export (eventstart TIMESTAMP, eventtype VARCHAR(MAX), customvars VARCHAR(MAX))")
-    ask("CREATE TABLE hauser.fs_sync (id INTEGER, processed TIMESTAMP, bundleendtime TIMESTAMP)")
-    ask(f"INSERT INTO hauser.fs_export VALUES ('{until - timedelta(minutes=1):%Y-%m-%d %H:%M:%S}', 'click', '{{}}')")
-    ask(f"INSERT INTO hauser.fs_sync VALUES (-1, '{until:%Y-%m-%d %H:%M:%S}', '{until:%Y-%m-%d %H:%M:%S}')")
-    return environ, ask
+    """A Redshift with what the Go hauser has loaded; it must be found as it was, after the way back."""
+    place = redshift(places, "my-hauser-bucket")
+    until = datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0) - timedelta(hours=26)
+    for statement in (
+        "CREATE SCHEMA hauser",
+        "CREATE TABLE hauser.fs_export (eventstart TIMESTAMP, eventtype VARCHAR(MAX), customvars VARCHAR(MAX))",
+        "CREATE TABLE hauser.fs_sync (id INTEGER, processed TIMESTAMP, bundleendtime TIMESTAMP)",
+        f"INSERT INTO hauser.fs_export VALUES (TIMESTAMP '{until}' - INTERVAL '1 second', 'click', '{{}}')",
+        f"INSERT INTO hauser.fs_sync VALUES (-1, '{until}', '{until}')",
+    ):
+        place.ask(statement)
+
+    def expect():
+        assert place.ask("SELECT eventtype, customvars FROM hauser.fs_export") == [("click", "{}")]
+        assert place.ask("SELECT id, bundleendtime FROM hauser.fs_sync") == [(-1, until)]
+        tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'hauser' ORDER BY 1"
+        assert place.ask(tables) == [("fs_export",), ("fs_sync",)]
+
+    return replace(place, expect=expect)
 
 
 def bigquery(places):
     at, gcs = places("bigquery"), places("gcs")
-    gcs.make_bucket("my-staging")
     environ = at.environ() | gcs.environ() | {"DESTINATION__BIGQUERY__PROJECT_ID": at.project}
-    return environ, lambda sql: list(at.client().query_and_wait(sql))
+    return Place(environ, lambda sql: list(at.client().query_and_wait(sql)))
 
 
-# what pages find that speak of more than this machine: the environment of stand-ins, and who is asked their SQL
-PLACES = {"files.md": files, "from-hauser.md": hausers, "redshift.md": redshift, "bigquery.md": bigquery}
+PLACES = {"bigquery.md": bigquery, "files.md": files, "from-hauser.md": hausers, "redshift.md": redshift}
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+def shown(page):
+    return str(page.relative_to(ROOT))
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=shown)
 
 
 @pytest.fixture
@@ -89,6 +118,7 @@ def environ(tmp_path):
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PIP_NO_INDEX": "1",  # what a page installs is there already
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_QUIET": "1",
             "PYTHONPATH": "",
             "FULLSTORY_API_TOKEN": simulator.token,
             "SOURCES__FULLSTORY__BASE_URL": simulator.url,
@@ -96,12 +126,13 @@ def environ(tmp_path):
         }
 
 
-@each_page
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "cookbook.md"], ids=shown)
 def test_what_a_page_says_works(page, environ, request, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
-    more, ask = PLACES.get(page.name, lambda _: ({}, None))(request.getfixturevalue)
-    pages.run(page, folder, environ | more, ask)
+    place = PLACES.get(page.name, lambda _: Place())(request.getfixturevalue)
+    pages.run(page, folder, environ | place.environ, place.ask)
+    place.expect()
 
 
 @each_page
@@ -139,7 +170,8 @@ def test_settings_that_a_page_names_are_there(page):
         if block.language == "toml":
             written = tomllib.loads(block.text)
             named |= {*written.get("hauser", {}), *written.get("sources", {}).get("fullstory", {})}
-    assert named <= SETTINGS | {"end_time"}
+    named |= {name for line in code(page) for name in re.findall(r"^([a-z_]+) = (?:[\"{\[\d]|true|false)", line)}
+    assert named <= SETTINGS | OF_DLT
 
 
 @pytest.mark.parametrize("name", sorted(cli.main.commands))
