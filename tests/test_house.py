@@ -73,6 +73,12 @@ def test_imports_point_down_only(module, path):
             assert floor_of(name) <= floor_of(module), f"{module} imports {name}"
 
 
+def test_the_map_of_the_house_is_true():
+    rows = re.findall(r"^\| (\d) \| (.*?) \|", (ROOT / "docs" / "contributing.md").read_text(), re.MULTILINE)
+    mapped = {int(number): set(re.findall(r"`(\w+)`", names)) for number, names in rows}
+    assert mapped == {number: names - {"__main__", "__init__"} for number, names in enumerate(FLOORS)}
+
+
 def test_the_simulator_stands_apart():
     for path in (PACKAGE / "simulator").glob("*.py"):
         assert imported(path) <= {"simulator"}
