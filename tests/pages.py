@@ -24,7 +24,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PATIENCE = 120  # seconds that a block may take
+PATIENCE = 300  # seconds that a block may take
 
 Ask = Callable[[str], object]
 
@@ -97,25 +97,25 @@ def _do(block: Block, folder: Path, environ: Mapping[str, str], ask: Ask) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
     elif block.language in _PROGRAMS and not block.not_run:
-        command(_PROGRAMS[block.language], folder, environ, block.text)
+        command([*_PROGRAMS[block.language], block.text], folder, environ)
     elif block.language == "sql" and not block.not_run:
         ask(block.text)
 
 
-def command(program: list[str], folder: Path, environ: Mapping[str, str], text: str = "") -> str:
-    """Return what a program shows that reads `text`.
+def command(program: list[str], folder: Path, environ: Mapping[str, str]) -> str:
+    """Return what a program shows.
 
     Raises:
         CalledProcessError: it fails; `output` is all that it has shown.
     """
     return subprocess.run(
         program,
-        input=text,
         cwd=folder,
         env=environ,
         timeout=PATIENCE,
         text=True,
         check=True,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ).stdout
@@ -145,4 +145,4 @@ _READERS: dict[str, Callable[[str], object]] = {
     "json": json.loads,
     "ini": _ini,
 }
-_PROGRAMS = {"sh": ["bash", "-eu", "-o", "pipefail"], "python": [sys.executable, "-"]}
+_PROGRAMS = {"sh": ["bash", "-euc"], "python": [sys.executable, "-c"]}
