@@ -87,8 +87,8 @@ def fullstory(
     the window that brought the row. `fs_sync` yields one row for each window, empty ones too; its
     `BundleEndTime` is the cursor, so the next run goes on from there. Take both: `fs_export` alone moves no cursor.
 
-    All arguments but `end_time` are settings, found by dlt's rules under `[sources.fullstory]`; the table in the
-    docs/settings.md explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
+    All arguments but `end_time` are settings, found by dlt's rules under `[sources.fullstory]`; docs/settings.md
+    explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
 
     Args:
         end_time: with `start_time`, a back-fill: just this stretch, without looking at the cursor or moving it.
