@@ -8,6 +8,7 @@ FUZZER := $(VENV)/.fuzzer
 SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
+DBT := .venv-dbt
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
 .PHONY: help demo chromium test matrix soak bench fuzz lint types docs dist format clean
@@ -27,6 +28,11 @@ $(FUZZER): $(INSTALLED)
 $(BIGQUERY)/.installed: tests/servers/install_bigquery.py tests/servers/bigquery.txt
 	$(PYTHON) $< $(BIGQUERY)
 
+$(DBT)/.installed: tests/dbt.txt
+	$(PYTHON) -m venv $(DBT)
+	$(DBT)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
 	$(BIN)/hauser-dlt demo
 
@@ -35,7 +41,7 @@ chromium:
 	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
 	echo 'There is no Chromium: tests of the page are left out. Install it: apt-get install chromium'
 
-test: $(INSTALLED) $(BIGQUERY)/.installed chromium ## Run the tests, against real servers on loopback
+test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
@@ -74,4 +80,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(BIGQUERY) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) $(DBT) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

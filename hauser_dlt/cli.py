@@ -455,6 +455,40 @@ def init(hauser_file: Path | None) -> None:
 
 
 @main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@settings_options
+@click.option("--force", is_flag=True, help="Overwrite files that have been changed, too.")
+def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
+    """Write a dbt project for the tables into DIR: sources, staging models, marts, tests.
+
+    \b
+    The destination is asked how the tables are spelled; FullStory is not. Run it again to refresh the
+    project; files that you have changed, added or removed are left as they are.
+
+    \b
+    Example:
+      hauser-dlt dbt analytics
+      cd analytics && dbt build
+    """
+    from hauser_dlt import dbt as projects
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+    from hauser_dlt.written_files import refresh
+
+    config = configured(**settings, keyless=True)
+    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+        files = projects.project(sync, config, folder)
+    done = refresh(folder, files, force=force)
+    for path in done.written:
+        click.echo(f"wrote {path}")
+    for path in done.removed:
+        click.echo(f"removed {path}")
+    for path in done.kept:
+        click.echo(f"left {path} as it is: it has been changed (--force overwrites it)", err=True)
+    click.echo(f"Next: cd {folder} && dbt build", err=True)
+
+
+@main.command()
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),

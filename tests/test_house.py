@@ -24,7 +24,7 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "days", "fields", "settings", "stopping", "workdir", "translation", "runners"},
+    {"windows", "days", "fields", "descriptions", "settings", "stopping", "workdir", "translation", "runners"},
     {
         "decode",
         "batches",
@@ -36,10 +36,11 @@ FLOORS = [
         "ledger",
         "settings_files",
         "configuration",
+        "written_files",
     },
     {"resources"},
     {"source", "destinations"},
-    {"sync", "status", "calendar", "page", "alarms", "check", "progress", "demo"},
+    {"sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
     {"cli", "__main__", "__init__"},
 ]
 

@@ -1,0 +1,249 @@
+"""A dbt project for the tables of a pipeline, out of the templates in `dbt_project/`; made again, it is refreshed.
+
+What the tables are called and how their columns are spelled is asked of the destination, so that tables of any origin
+are read as they are; what is not there yet is called as a run will make it.
+"""
+
+import json
+import os
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import dlt
+from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
+
+from hauser_dlt import descriptions
+from hauser_dlt.configuration import Configuration
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
+from hauser_dlt.settings import SourceSettings
+from hauser_dlt.source import SYNC_KINDS, export_kinds, keeps_to_windows
+from hauser_dlt.sync import Sync
+from hauser_dlt.tables import Table, Tables
+from hauser_dlt.translation import translated
+
+_TEMPLATES = resources.files("hauser_dlt") / "dbt_project"
+_RENAMED = {LOAD_ID: "load_id", ROW_WINDOW: "window_start"}
+_DERIVED = {"session_key", "page_view_key", "page_url_bare", "partition_time"}
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between warehouses.
+
+    Attributes:
+        adapter: dbt's name of it.
+        in_utc: turns a time with a zone into one without, in UTC; BigQuery's have none.
+        zoned, plain: how times begin that are written in SQL, of columns with a zone and without.
+        layout: how a table of events is laid out, as arguments of dbt's `config`.
+    """
+
+    adapter: str
+    quote: str = '"'
+    in_utc: str = "{} at time zone 'UTC'"
+    zoned: str = "timestamptz"
+    plain: str = "timestamp"
+    folds: bool = False
+    layout: str = ""
+
+    def quoted(self, name: str) -> str:
+        """Return a name as SQL has it."""
+        return f"{self.quote}{self.spelled(name)}{self.quote}"
+
+    def spelled(self, name: str) -> str:
+        """Return a name as the warehouse has it."""
+        return name.lower() if self.folds else name
+
+
+# DuckDB's way to other zones is an extension, which may not be installed
+_DUCKDB = Dialect("duckdb", in_utc="make_timestamp(epoch_us({}))")
+# late binding lets others change the table below a view
+_REDSHIFT = Dialect("redshift", folds=True, layout="bind=false, sort='event_start'")
+_BIGQUERY = Dialect(
+    "bigquery",
+    quote="`",
+    in_utc="{}",
+    zoned="timestamp",
+    layout="partition_by={'field': 'event_start', 'data_type': 'timestamp', 'granularity': 'day'}, "
+    "cluster_by=['event_type', 'user_id', 'session_id']",
+)
+_DIALECTS: tuple[tuple[Any, Dialect], ...] = (
+    (dlt.destinations.duckdb, _DUCKDB),
+    (dlt.destinations.motherduck, _DUCKDB),
+    (dlt.destinations.redshift, _REDSHIFT),
+    (dlt.destinations.bigquery, _BIGQUERY),
+    (dlt.destinations.postgres, Dialect("postgres")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, also as SQL has it, what the staging model takes from it, and as what; what it holds."""
+
+    name: str
+    quoted: str
+    value: str
+    alias: str
+    description: str
+
+
+def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
+    """Return the files of the project: path -> text.
+
+    Args:
+        folder: where it is to lie; dbt is run there.
+
+    Raises:
+        ConfigError: the destination holds no tables, or dbt is not told here how to reach it.
+    """
+    dialect = next((dialect for kind, dialect in _DIALECTS if isinstance(sync.target.destination, kind)), None)
+    if dialect is None or sync.target.into_files:
+        raise ConfigError(
+            f"destination = {config.run.destination!r}: a dbt project is written for duckdb, motherduck, postgres,"
+            " redshift and bigquery"
+        )
+    with translated():
+        sync.look()
+        with sync.pipeline.destination_client() as client:
+            reached: Any = client
+            schema = str(reached.sql_client.dataset_name)
+            connection = dict(_connection(dialect, reached.config, folder))
+    values = _values(config.source, sync.tables, dialect)
+    values |= {
+        "place": sync.target.place,
+        "schema": json.dumps(schema),
+        "models_schema": f"{schema}_dbt",
+        "database": f"    database: {json.dumps(connection['project'])}\n" if dialect is _BIGQUERY else "",
+        "connection": "\n".join(f"      {name}: {value}" for name, value in connection.items()),
+    }
+    return {path: Template(text).substitute(values) for path, text in _templates(_TEMPLATES)}
+
+
+def _templates(folder: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
+        if entry.is_dir():
+            yield from _templates(entry, f"{prefix}{entry.name}/")
+        else:
+            # a file of that name would keep files of ours out of the package
+            name = ".gitignore" if entry.name == "gitignore" else entry.name
+            yield prefix + name, entry.read_text(encoding="utf-8")
+
+
+def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str, Any]:
+    """Return what the templates are filled with, as far as it concerns the tables."""
+    events = list(_columns(export_kinds(read), tables.export, dialect, descriptions.EVENTS))
+    windows = list(_columns({**SYNC_KINDS, "_dlt_id": "text"}, tables.sync, dialect, descriptions.WINDOWS))
+    staged = [*events]
+    if tables.export.by_ingestion:
+        partition = "The day by which BigQuery finds the event; filter by it."
+        staged.append(Column(*["_PARTITIONTIME"] * 3, "partition_time", partition))
+    synced = {column.alias: column for column in windows}
+    starts = next(column for column in events if column.alias == "event_start")
+    freshness = max(6 * _HOUR, 2 * read.export_duration) // _HOUR
+    return {
+        "events": json.dumps(dialect.spelled(read.export_table)),
+        "windows": json.dumps(dialect.spelled(read.sync_table)),
+        "event_columns": _described([(column.name, column.description) for column in events], 10),
+        "window_columns": _described([(column.name, column.description) for column in windows], 10),
+        "staged_columns": _described([(column.alias, column.description) for column in staged], 6),
+        "columns": ",\n".join(f"        {column.value} as {column.alias}" for column in staged),
+        "load": next(column.quoted for column in events if column.alias == "load_id"),
+        "bounds": _bounds(starts.quoted, tables.export, dialect) if keeps_to_windows(read) else "",
+        "layout": f",\n        {dialect.layout}" if dialect.layout else "",
+        "sync_load": synced["load_id"].quoted,
+        "sync_count": synced["event_count"].quoted,
+        "sync_start": synced["bundle_start_time"].value,
+        "sync_end": synced["bundle_end_time"].value,
+        "sync_processed": synced["processed"].value,
+        "processed": json.dumps(synced["processed"].quoted),
+        "warn_hours": freshness,
+        "error_hours": freshness + 24,
+    }
+
+
+def _columns(
+    kinds: Mapping[str, Any], table: Table, dialect: Dialect, described: Mapping[str, str]
+) -> Iterator[Column]:
+    """Yield our columns, as the table spells them, and then those that it has besides."""
+    names = {name: table.spelled(name) for name in kinds}
+    taken = {*_DERIVED, *map(_alias, names)}
+    ours = {spelled.lower() for spelled in names.values()}
+    for name, spelled in names.items():
+        column = table.column(name) or {"data_type": kinds[name]}
+        yield _column(spelled, _alias(name), column, dialect, described.get(name, descriptions.OTHER))
+    for name, column in table.columns.items():
+        alias = _alias(str(column["name"]))
+        if name not in ours and alias not in taken:
+            taken.add(alias)
+            yield _column(str(column["name"]), dialect.quoted(alias), column, dialect, descriptions.OTHER)
+
+
+def _column(name: str, alias: str, column: Mapping[str, Any], dialect: Dialect, description: str) -> Column:
+    name = dialect.spelled(name)
+    value = quoted = dialect.quoted(name)
+    if column["data_type"] == "timestamp" and column.get("timezone") is not False:
+        value = dialect.in_utc.format(quoted)
+    return Column(name, quoted, value, alias, description)
+
+
+def _alias(name: str) -> str:
+    """Return a name as dbt's users write it: PageUrl -> page_url."""
+    return _RENAMED.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _described(columns: Iterable[tuple[str, str]], indent: int) -> str:
+    lines = (f"- name: {json.dumps(name)}\n  description: {json.dumps(text)}" for name, text in columns)
+    return textwrap.indent("\n".join(lines), " " * indent)
+
+
+def _bounds(event_start: str, table: Table, dialect: Dialect) -> str:
+    """Return what keeps a run of the staging model to the days of new windows, inside which their events lie."""
+    zoned = (table.column(EVENT_START) or {}).get("timezone") is not False
+    kind, zone = (dialect.zoned, "+00") if zoned else (dialect.plain, "")
+    first, last = (f"{kind} '{{{{ stretch[{n}] }}}}{zone}'" for n in (0, 1))
+    inside = [f"({event_start} >= {first} and {event_start} < {last} or {event_start} is null)"]
+    if table.by_ingestion:
+        inside.append(f"_PARTITIONTIME >= timestamp_trunc({first}, day) and _PARTITIONTIME < {last}")
+    both = "\n        and ".join(inside)
+    return f"""
+    {{%- set stretch = new_stretch(this) %}}
+    {{%- if stretch %}}
+        and {both}
+    {{%- else %}}
+        and false
+    {{%- endif %}}"""
+
+
+def _connection(dialect: Dialect, config: Any, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what dbt is to be told of how the destination is reached: a default where it is no secret."""
+    yield "type", dialect.adapter
+    credentials = config.credentials
+    if isinstance(credentials, MotherDuckCredentials):
+        yield "path", _from_environment("DBT_DUCKDB_PATH", f"md:{credentials.database}")
+    elif dialect is _DUCKDB:
+        yield "path", _from_environment("DBT_DUCKDB_PATH", os.path.relpath(credentials.database, folder))
+    elif dialect is _BIGQUERY:
+        yield "method", _from_environment("DBT_BIGQUERY_METHOD", "oauth")
+        yield "keyfile", _from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
+        yield "project", _from_environment("DBT_BIGQUERY_PROJECT", config.project_id or credentials.project_id)
+        yield "location", _from_environment("DBT_BIGQUERY_LOCATION", config.get_location())
+    else:
+        yield "host", _from_environment("DBT_HOST", credentials.host)
+        yield "port", _from_environment("DBT_PORT", str(credentials.port), " | as_number")
+        yield "dbname", _from_environment("DBT_DATABASE", credentials.database)
+        yield "user", _from_environment("DBT_USER", credentials.username)
+        yield "password", "\"{{ env_var('DBT_ENV_SECRET_PASSWORD') }}\""
+
+
+def _from_environment(name: str, default: str, then: str = "") -> str:
+    """Return YAML that has dbt look into the environment."""
+    text = f"{{{{ env_var({json.dumps(name)}, {json.dumps(default)}){then} }}}}"
+    return "'" + text.replace("'", "''") + "'"
