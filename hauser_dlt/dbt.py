@@ -143,8 +143,8 @@ def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str,
     windows = list(_columns({**SYNC_KINDS, "_dlt_id": "text"}, tables.sync, dialect, descriptions.WINDOWS))
     staged = [*events]
     if tables.export.by_ingestion:
-        partition = "The day by which BigQuery finds the event; filter by it."
-        staged.append(Column(*["_PARTITIONTIME"] * 3, "partition_time", partition))
+        name, told = "_PARTITIONTIME", "The day by which BigQuery finds the event; filter by it."
+        staged.append(Column(name, name, name, "partition_time", told))
     synced = {column.alias: column for column in windows}
     starts = next(column for column in events if column.alias == "event_start")
     freshness = max(6 * _HOUR, 2 * read.export_duration) // _HOUR

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servers.postgres import PASSWORD
+
+_LOGIN = {"DBT_ENV_SECRET_PASSWORD": PASSWORD}
 HOME = Path(__file__).parent.parent.parent / ".venv-dbt"
 
 
@@ -22,25 +25,23 @@ class Dbt:
         self, project: Path, *arguments: str, good: bool = True, environ: Mapping[str, str] = {}
     ) -> dict[str, dict[str, Any]]:
         """Run one command on a project; return what came of each node, by its name."""
-        places = [f"--{name}={project}" for name in ("project-dir", "profiles-dir")]
-        asked = {"arguments": [*arguments, *places, "--no-use-colors"], "environ": dict(environ)}
+        asked = {"arguments": [*arguments, "--no-use-colors"], "folder": str(project), "environ": {**_LOGIN, **environ}}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline() or "{}")
         assert answer.get("good") is good, answer.get("error") or self.log.read_text()[-4000:]
-        return {result["name"]: result for result in answer["results"]} | {"": answer}
+        return answer["results"]
 
 
 @contextmanager
 def dbt(folder: Path) -> Iterator[Dbt]:
-    """Start dbt; relative paths in its profiles are below `folder`."""
+    """Start dbt; its log is in `folder`."""
     assert (HOME / ".installed").exists(), "there is no dbt to test with: `make test` installs it"
     log = folder / "dbt.log"
     with (
         log.open("wb") as told,
         subprocess.Popen(
-            [HOME / "bin" / "python", Path(__file__).with_name("dbt_session.py")],
-            cwd=folder,
+            [HOME / "bin" / "python", "-P", Path(__file__).with_name("dbt_session.py")],  # else this file is `dbt`
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=told,

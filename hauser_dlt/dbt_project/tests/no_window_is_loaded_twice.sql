@@ -1,4 +1,6 @@
--- The windows that overlap the one before: their events may be there twice.
+-- The windows that overlap another one: some of their events may be there twice, until they are loaded again.
+{{ config(severity='warn') }}
+
 select *
 from (
     select

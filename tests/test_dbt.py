@@ -1,0 +1,418 @@
+"""The dbt project: run by dbt on tables that hauser-dlt has loaded, with garbage among their rows, and known answers."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg2
+import pytest
+from conftest import Runs
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from servers.dbt import dbt
+from targets import HOUR, MIDNIGHT, Target
+
+from hauser_dlt import descriptions
+from hauser_dlt.fields import KNOWN, MOBILE
+from hauser_dlt.simulator import Account, Simulator
+from hauser_dlt.simulator.encoding import RawNumber
+
+DAY = timedelta(days=1)
+NOW = MIDNIGHT + 3 * DAY  # two days have settled: eight windows of six hours
+AGAIN = MIDNIGHT + 12 * HOUR  # the window that two loads have brought; the newer one brought clicks only
+FORGOTTEN = MIDNIGHT + 42 * HOUR  # the newest window, whose row the user has deleted
+ODD = "evt_it's/a~1 \"b\".ü\\_str"
+VARIABLES = {
+    "evt_order.total_real": RawNumber("12.5"),
+    "evt_order.ids_ints": [1, 22],
+    "evt_none_str": None,
+    "evt_empty_str": "",
+    "evt_gift_bool": False,
+    ODD: "odd",
+}
+PERSON = {"IndvId": 2**60 + 1, "UserId": 2**60 + 3, "SessionId": 2**60 + 5, "PageId": 2**60 + 7}
+CUSTOM = {
+    "EventStart": "2024-05-01T07:00:00.25Z",
+    "EventType": "custom",
+    "EventCustomName": "Odd",
+    "PageUrl": "https://shop.example/?q=1#top",
+    **PERSON,
+    **VARIABLES,
+}
+MODEL = """
+select
+    {{ custom_var('evt_order.total_real') }} as "evt_order.total_real",
+    {{ custom_var('evt_order.ids_ints') }} as "evt_order.ids_ints",
+    {{ custom_var('evt_none_str') }} as "evt_none_str",
+    {{ custom_var('evt_missing_str') }} as "evt_missing_str",
+    {{ custom_var('evt_empty_str') }} as "evt_empty_str",
+    {{ custom_var('evt_gift_bool', 'events.custom_vars') }} as "evt_gift_bool",
+    {{ custom_var(odd) }} as "odd"
+from {{ ref('stg_fullstory__events') }} as events
+where event_custom_name = 'Odd' and event_type = 'custom'
+""".replace("(odd)", f"({ODD!r})")
+HALF, NEWER = "8888888888.5", "9999999999.5"
+
+
+@dataclass
+class Project:
+    """A project that dbt has built: what came of it, and what its models hold."""
+
+    target: Target
+    runs: Runs
+    folder: Path
+    dbt: Any
+    built: dict[str, dict[str, Any]]
+    fresh: dict[str, dict[str, Any]]
+
+    def rows(self, model: str, schema: str = "dbt") -> list[dict[str, Any]]:
+        return ask(self.target, f"select * from {self.target.dataset}_{schema}.{model}")
+
+
+def ask(target: Target, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of one statement as they are, NULL included."""
+    if target.kind == "duckdb":
+        with duckdb.connect(str(target.database), read_only=True) as connection:
+            found = connection.execute(sql)
+            return [dict(zip([c[0] for c in found.description], row, strict=True)) for row in found.fetchall()]
+    connection = psycopg2.connect(target.dsn)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return [dict(zip([c.name for c in cursor.description], row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        connection.close()
+
+
+@pytest.fixture(name="dbt", scope="module")
+def _dbt(tmp_path_factory):
+    with dbt(tmp_path_factory.mktemp("dbt")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+def project(request, server, dbt, tmp_path_factory) -> Iterator[Project]:
+    """The project of a pipeline, built on tables that hold more than complete loads own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    target = Target(request.param, folder, f"fs_dbt_{request.param}", server.dsn() if request.param != "duckdb" else "")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Simulator(Account(events_per_hour=20)) as sim,
+    ):
+        patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+        sim.extra_events.append(CUSTOM)
+        runs = Runs(sim, target, folder / "work")
+        runs.load(NOW)
+        spoil(target)
+        place = folder / "analytics"
+        write(runs, place)
+        (place / "models" / "odd.sql").write_text(MODEL)
+        yield Project(target, runs, place, dbt, dbt(place, "build"), dbt(place, "source", "freshness"))
+        Container()[PluggableRunContext].reload()
+
+
+def write(runs, place, *options, code=0):
+    """Run `hauser-dlt dbt`; return what it says on stdout and on stderr."""
+    process = runs.command("dbt", str(place), *options)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, out + err
+    assert "Traceback" not in err
+    return out, err
+
+
+def spoil(target):
+    """Leave in the tables what bad days leave there."""
+    again, columns = f"{AGAIN:%Y-%m-%d %H:%M:%S}+00", ", ".join(f'"{name}"' for name in target.columns())
+    others = ", ".join(f'"{name}"' for name in target.columns() if name != "_dlt_load_id")
+    synced = '"ID", "Processed", "BundleStartTime", "BundleEndTime", "EventCount", "_dlt_id"'
+    brought = f"""SELECT {others}, '%s' FROM fs_export WHERE "_hauser_window" = TIMESTAMPTZ '{again}'
+        AND "_dlt_load_id" <> '{HALF}'"""
+    clicks = brought % NEWER + """ AND "EventType" = 'click'"""
+    for sql in (
+        # a load that died half-way, and one that was loaded again while the old rows are still there
+        f'INSERT INTO fs_export ({others}, "_dlt_load_id") {brought % HALF}',
+        f'INSERT INTO fs_export ({others}, "_dlt_load_id") {clicks}',
+        *(
+            f"""INSERT INTO fs_sync ({synced}, "_dlt_load_id")
+            SELECT "ID", "Processed", "BundleStartTime", "BundleEndTime",
+                (SELECT COUNT(*) FROM fs_export e WHERE e."_dlt_load_id" = '{load}'), '{load}', '{load}'
+            FROM fs_sync WHERE "BundleStartTime" = TIMESTAMPTZ '{again}' AND "_dlt_id" NOT IN ('{HALF}', '{NEWER}')"""
+            for load in (HALF, NEWER)
+        ),
+        f"""INSERT INTO _dlt_loads SELECT '{NEWER}', schema_name, 0, inserted_at, schema_version_hash FROM _dlt_loads
+            LIMIT 1""",
+        f"""INSERT INTO _dlt_loads SELECT '{HALF}', schema_name, 1, inserted_at, schema_version_hash FROM _dlt_loads
+            LIMIT 1""",
+        # the Go hauser's events: before our windows, and in the midst of them
+        f"""INSERT INTO fs_export ({columns}) SELECT {
+            columns.replace('"_dlt_load_id"', "NULL")
+            .replace('"_hauser_window"', "CAST(NULL AS TIMESTAMPTZ)")
+            .replace('"EventType"', "'hauser'")
+            .replace('"EventStart"', '''"EventStart" - INTERVAL '1 hour' * n.n''')
+        } FROM fs_export, (SELECT 1 AS n UNION ALL SELECT 8) n WHERE "EventCustomName" = 'Odd'""",
+        # the user has deleted the newest row
+        f"""DELETE FROM fs_sync WHERE "BundleStartTime" = TIMESTAMPTZ '{FORGOTTEN:%Y-%m-%d %H:%M:%S}+00'""",
+    ):
+        target.query(sql)
+
+
+@pytest.fixture(scope="module")
+def events(project) -> list[dict[str, Any]]:
+    """The events that loads own, out of the simulator's own mouth."""
+
+    def owned(event):
+        start = moment(event["EventStart"])
+        return start < FORGOTTEN and (not AGAIN <= start < AGAIN + 6 * HOUR or event["EventType"] == "click")
+
+    made = [dict(event) for event in project.runs.sim.rows(MIDNIGHT, MIDNIGHT + 2 * DAY) if owned(event)]
+    before = CUSTOM | {"EventStart": "2024-04-30T23:00:00.25Z", "EventType": "hauser"}
+    return [*made, before]
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def naive(text: str) -> datetime:
+    return moment(text).replace(tzinfo=None)
+
+
+def session_key(event):
+    return f"{event['UserId']}:{event['SessionId']}"
+
+
+def page_key(event):
+    return f"{session_key(event)}:{event['PageId']}"
+
+
+def bare(event):
+    return event["PageUrl"].partition("#")[0].partition("?")[0]
+
+
+def grouped(events, key):
+    groups = defaultdict(list)
+    for event in events:
+        groups[key(event)].append(event)
+    return groups
+
+
+def clicks(events):
+    """How many clicks there are: all, in rage, dead, into an error."""
+    found = [event for event in events if event["EventType"] == "click"]
+    mods = ("EventModFrustrated", "EventModDead", "EventModError")
+    return [len(found), *(sum(1 for event in found if event.get(mod)) for mod in mods)]
+
+
+def numbers(row):
+    return [int(row[name]) for name in ("clicks", "rage_clicks", "dead_clicks", "error_clicks")]
+
+
+def test_all_models_are_built_and_all_tests_pass(project):
+    statuses = Counter(result["status"] for result in project.built.values())
+
+    assert set(statuses) == {"success", "pass"}
+    assert statuses["success"] == 8
+    assert statuses["pass"] > 20
+    assert project.fresh["windows"]["status"] == "pass"
+
+
+def test_staged_events_are_those_that_loads_own(project, events):
+    staged = project.rows("stg_fullstory__events")
+
+    def told(row):
+        return row["event_start"], row["event_type"], row["indv_id"], row["page_id"], row["page_url"]
+
+    fields = ("EventType", "IndvId", "PageId", "PageUrl")
+    expected = Counter((naive(event["EventStart"]), *map(event.get, fields)) for event in events)
+    assert Counter(map(told, staged)) == expected
+    assert {row["load_id"] for row in staged if row["window_start"] == AGAIN.replace(tzinfo=None)} == {NEWER}
+
+
+def test_staged_windows_are_those_that_loads_own(project):
+    staged = sorted((row["window_start"], row["window_end"]) for row in project.rows("stg_fullstory__windows"))
+
+    start = MIDNIGHT.replace(tzinfo=None)
+    assert staged == [(start + n * 6 * HOUR, start + (n + 1) * 6 * HOUR) for n in range(7)]
+
+
+def test_sessions_have_their_events_pages_and_clicks(project, events):
+    rows = {row["session_key"]: row for row in project.rows("fullstory_sessions")}
+
+    sessions = grouped(events, session_key)
+    assert set(rows) == set(sessions)
+    for key, members in sessions.items():
+        row, first = rows[key], min(members, key=lambda e: moment(e["EventStart"]))
+        assert row["events"] == len(members)
+        assert row["page_views"] == len({event["PageId"] for event in members})
+        assert numbers(row) == clicks(members)
+        assert row["session_start"] == naive(first.get("SessionStart", first["EventStart"]))
+        assert row["last_event"] == max(naive(event["EventStart"]) for event in members)
+        assert row["duration_ms"] == max((e["EventSessionOffset"] for e in members if "EventSessionOffset" in e), default=None)
+        pages = sorted((naive(e.get("PageStart", e["EventStart"])), page_key(e), bare(e)) for e in members)
+        assert (row["entry_page_url_bare"], row["exit_page_url_bare"]) == (pages[0][2], pages[-1][2])
+
+
+def test_page_views_have_their_events_times_and_clicks(project, events):
+    rows = {row["page_view_key"]: row for row in project.rows("fullstory_page_views")}
+
+    pages = grouped(events, page_key)
+    assert set(rows) == set(pages)
+    for key, members in pages.items():
+        row = rows[key]
+        assert row["session_key"] == session_key(members[0])
+        assert (row["events"], *numbers(row)) == (len(members), *clicks(members))
+        assert row["page_url_bare"] == bare(members[0])
+        for name, field in (("largest_contentful_paint_ms", "LoadLargestPaintTime"), ("load_ms", "LoadEventTime")):
+            assert row[name] == max((e[field] for e in members if field in e), default=None)
+        assert row["active_duration_ms"] == members[0].get("PageActiveDuration")
+
+
+def test_users_are_individuals_under_their_last_name(project, events):
+    rows = {row["indv_id"]: row for row in project.rows("fullstory_users")}
+
+    users = grouped(events, lambda event: event["IndvId"])
+    assert set(rows) == set(users)
+    for key, members in users.items():
+        row = rows[key]
+        assert row["sessions"] == len({session_key(event) for event in members})
+        assert row["page_views"] == len({page_key(event) for event in members})
+        assert (row["events"], *numbers(row)) == (len(members), *clicks(members))
+        assert row["last_seen"] == max(naive(event["EventStart"]) for event in members)
+        last = max(members, key=lambda e: naive(e.get("SessionStart", e["EventStart"])))
+        assert (row["user_app_key"] or "") == last.get("UserAppKey", "")
+        assert (row["user_email"] or "") == last.get("UserEmail", "")
+
+
+def test_frustration_is_counted_by_day_page_and_element(project, events):
+    def element(event):
+        day = moment(event["EventStart"]).date()
+        return day, bare(event), event.get("EventTargetSelector"), event.get("EventTargetText")
+
+    vain = grouped((event for event in events if any(clicks([event])[1:])), element)
+    names = ("day", "page_url_bare", "event_target_selector", "event_target_text")
+    found = {tuple(row[name] for name in names): row for row in project.rows("fullstory_frustration")}
+    assert len(vain) > 10
+    assert set(found) == set(vain)
+    for key, members in vain.items():
+        row = found[key]
+        counted = [row[name] for name in ("rage_clicks", "dead_clicks", "error_clicks", "sessions", "users")]
+        sessions, users = {session_key(e) for e in members}, {e["IndvId"] for e in members}
+        assert counted == [*clicks(members)[1:], len(sessions), len(users)]
+
+
+VITALS = {  # of a page view's measures, the one that counts; up to where it is good, beyond where it is poor
+    "LCP": ("LoadLargestPaintTime", max, 2500, 4000),
+    "FID": ("EventFirstInputDelay", min, 100, 300),
+    "CLS": ("EventCumulativeLayoutShift", max, 0.1, 0.25),
+}
+
+
+def test_web_vitals_are_rated_by_day_page_and_device(project, events):
+    expected = defaultdict(list)
+    for members in grouped(events, page_key).values():
+        day = min(moment(e.get("PageStart", e["EventStart"])) for e in members).date()
+        for vital, (field, choose, _, _) in VITALS.items():
+            if measures := [event[field] for event in members if field in event]:
+                expected[day, bare(members[0]), members[0].get("PageDevice"), vital].append(choose(measures))
+    names = ("day", "page_url_bare", "page_device", "vital")
+    found = {tuple(row[name] for name in names): row for row in project.rows("fullstory_web_vitals")}
+    assert set(found) == set(expected)
+    assert any(len(measures) > 3 for measures in expected.values())
+    for key, measures in expected.items():
+        row, (_, _, good, poor) = found[key], VITALS[key[-1]]
+        assert row["page_views"] == len(measures)
+        assert row["good"] == sum(m <= good for m in measures)
+        assert row["poor"] == sum(m > poor for m in measures)
+        assert row["needs_improvement"] == len(measures) - row["good"] - row["poor"]
+        quarter = statistics.quantiles(measures, n=4, method="inclusive")[2] if measures[1:] else measures[0]
+        assert row["p75"] == pytest.approx(quarter)
+
+
+def test_custom_variables_are_read_by_their_names_as_they_stand(project):
+    rows = project.rows("odd")
+
+    assert len(rows) == 1
+    assert rows[0] | {"evt_order.ids_ints": json.loads(rows[0]["evt_order.ids_ints"])} == {
+        "evt_order.total_real": "12.5",
+        "evt_order.ids_ints": [1, 22],
+        "evt_none_str": None,
+        "evt_missing_str": None,
+        "evt_empty_str": "",
+        "evt_gift_bool": "false",
+        "odd": "odd",
+    }
+
+
+def test_incremental_runs_bring_a_table_to_what_the_view_shows(project):
+    target, sim, emptied = project.target, project.runs.sim, MIDNIGHT + 6 * HOUR
+
+    def grow():
+        incremental = json.dumps({"fullstory_incremental": True})
+        grown = {"DBT_SCHEMA": f"{target.dataset}_grown"}
+        done = project.dbt(project.folder, "run", "--select", "staging", "--vars", incremental, environ=grown)
+        held = counted(project.rows("stg_fullstory__events", "grown"))
+        assert held == counted(project.rows("stg_fullstory__events"))
+        return done["stg_fullstory__events"]["rows"], held
+
+    _, first = grow()
+    sim.extra_events.clear()
+    sim.events = lambda start, end: () if start == emptied else sim.account.events(start, end)
+    project.runs.load(NOW + DAY)
+    project.runs.load(NOW + DAY, MIDNIGHT - 6 * HOUR, MIDNIGHT)  # where the Go hauser's event was
+    project.runs.reload(NOW + DAY, emptied, emptied + 6 * HOUR)
+    inserted, second = grow()
+
+    assert (second - first).total() > 100
+    assert {key[0] for key in first - second} == {emptied.replace(tzinfo=None), None}
+    if target.kind == "postgres":  # DuckDB does not tell
+        assert inserted == (second - first).total()
+    _, third = grow()
+    assert third == second
+
+
+def counted(rows):
+    return Counter((row["window_start"], *(value for name, value in sorted(row.items()))) for row in rows)
+
+
+def test_a_window_belongs_to_the_newest_load_unless_that_leaves_a_part_of_it(project):
+    target, day = project.target, datetime(2000, 1, 1, tzinfo=UTC)
+    rows = [  # load, from when to when
+        ("1.5", 0, 6), ("2.5", 1, 2),  # the older one has more than the newer one
+        ("3.5", 24, 30), ("10.5", 24, 27), ("4.5", 27, 30),  # nothing is left to the older one
+        ("5.5", 48, 54), ("6.5", 48, 51),  # the second half is left
+        ("7.5", 72, 78), ("8.5", 72, 78), ("9.5", 72, 78),
+    ]  # fmt: skip
+    for load, start, end in rows:
+        begin, until = (f"TIMESTAMPTZ '{day + hours * HOUR:%Y-%m-%d %H:%M:%S}+00'" for hours in (start, end))
+        target.query(
+            'INSERT INTO fs_sync ("BundleStartTime", "BundleEndTime", "EventCount", "_dlt_load_id", "_dlt_id")'
+            f" VALUES ({begin}, {until}, 0, '{load}', '{load}')"
+        )
+        status = 1 if load == "9.5" else 0
+        target.query(
+            f"INSERT INTO _dlt_loads SELECT '{load}', schema_name, {status}, inserted_at, schema_version_hash"
+            " FROM _dlt_loads LIMIT 1"
+        )
+
+    owned = project.rows("stg_fullstory__windows")
+    loads = {row["load_id"] for row in owned if row["window_start"].year == 2000}
+    assert loads == {"1.5", "2.5", "10.5", "4.5", "5.5", "6.5", "8.5"}
+
+
+def test_lost_events_and_old_windows_are_noticed(project):
+    project.target.query("""DELETE FROM fs_export WHERE "EventCustomName" = 'Promo banner'""")
+    project.target.query("""UPDATE fs_sync SET "Processed" = "Processed" - INTERVAL '3 days'""")
+
+    found = project.dbt(project.folder, "test", "--select", "test_type:singular", good=False)
+    assert found["each_window_has_its_events"]["status"] == "fail"
+    assert found["no_window_is_loaded_twice"]["status"] == "warn"
+    fresh = project.dbt(project.folder, "source", "freshness", good=False)
+    assert fresh["windows"]["status"] == "error"
