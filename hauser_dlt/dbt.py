@@ -115,13 +115,14 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
         with sync.pipeline.destination_client() as client:
             reached: Any = client
             schema = str(reached.sql_client.dataset_name)
-            connection = dict(_connection(dialect, reached.config, folder))
+            connection = dict(_connection(dialect, reached, folder))
+            database = f"    database: {json.dumps(reached.sql_client.project_id)}\n" if dialect is _BIGQUERY else ""
     values = _values(config.source, sync.tables, dialect)
     values |= {
         "place": sync.target.place,
         "schema": json.dumps(schema),
         "models_schema": f"{schema}_dbt",
-        "database": f"    database: {json.dumps(connection['project'])}\n" if dialect is _BIGQUERY else "",
+        "database": database,
         "connection": "\n".join(f"      {name}: {value}" for name, value in connection.items()),
     }
     return {path: Template(text).substitute(values) for path, text in _templates(_TEMPLATES)}
@@ -222,10 +223,10 @@ def _bounds(event_start: str, table: Table, dialect: Dialect) -> str:
     {{%- endif %}}"""
 
 
-def _connection(dialect: Dialect, config: Any, folder: Path) -> Iterator[tuple[str, str]]:
+def _connection(dialect: Dialect, client: Any, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield what dbt is to be told of how the destination is reached: a default where it is no secret."""
     yield "type", dialect.adapter
-    credentials = config.credentials
+    credentials = client.config.credentials
     if isinstance(credentials, MotherDuckCredentials):
         yield "path", _from_environment("DBT_DUCKDB_PATH", f"md:{credentials.database}")
     elif dialect is _DUCKDB:
@@ -233,8 +234,8 @@ def _connection(dialect: Dialect, config: Any, folder: Path) -> Iterator[tuple[s
     elif dialect is _BIGQUERY:
         yield "method", _from_environment("DBT_BIGQUERY_METHOD", "oauth")
         yield "keyfile", _from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
-        yield "project", _from_environment("DBT_BIGQUERY_PROJECT", config.project_id or credentials.project_id)
-        yield "location", _from_environment("DBT_BIGQUERY_LOCATION", config.get_location())
+        yield "project", _from_environment("DBT_BIGQUERY_PROJECT", client.sql_client.project_id)
+        yield "location", _from_environment("DBT_BIGQUERY_LOCATION", client.config.get_location())
     else:
         yield "host", _from_environment("DBT_HOST", credentials.host)
         yield "port", _from_environment("DBT_PORT", str(credentials.port), " | as_number")

@@ -38,5 +38,5 @@
         {{ exceptions.raise_compiler_error('BigQuery reads no custom variable with a " or a \\ in its name: ' ~ name) }}
     {%- endif -%}
     {%- set path = "'$$.\"" ~ (name | replace("'", "\\'")) ~ "\"'" -%}
-    coalesce(json_value({{ column }}, {{ path }}), json_query({{ column }}, {{ path }}))
+    coalesce(json_value({{ column }}, {{ path }}), nullif(json_query({{ column }}, {{ path }}), 'null'))
 {%- endmacro -%}

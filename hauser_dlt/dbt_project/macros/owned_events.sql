@@ -52,7 +52,7 @@
 
 {#- New events come first, then those go that they replace; a run that dies in between is made good by the next. -#}
 {%- macro drop_disowned_events() -%}
-    {%- if is_incremental() -%}
+    {%- if var('fullstory_incremental') and is_incremental() -%}
     delete from {{ this }}
     where (
         load_id is not null

@@ -8,11 +8,13 @@
     )
 }}
 
+{% set growing = var('fullstory_incremental') and is_incremental() -%}
+
 with windows as (
 
     select load_id, window_start
     from {{ ref('stg_fullstory__windows') }} as loaded
-    {%- if is_incremental() %}
+    {%- if growing %}
     where {{ not_yet_in(this) }}
     {%- endif %}
 
@@ -23,7 +25,7 @@ events as (
     select
 $columns
     from {{ source('fullstory', 'events') }}
-    {%- if is_incremental() %}
+    {%- if growing %}
     where $load is not null$bounds
     {%- endif %}
 
@@ -33,7 +35,7 @@ owned as (
 
     select events.*
     from events
-    {% if is_incremental() -%}
+    {% if growing -%}
     inner join windows
         on windows.load_id = events.load_id
         and windows.window_start = events.window_start
