@@ -1,9 +1,14 @@
-"""Run by the Python of .venv-dbt: reads a command of dbt a line, runs it, answers with a line. dbt is imported once."""
+"""Run by the Python of .venv-dbt: reads a command of dbt a line, runs it, answers with a line.
+
+dbt, which takes seconds to import, is imported once.
+"""
 
 import json
 import os
 import sys
 
+import dbt.adapters.duckdb
+import dbt.adapters.postgres  # noqa: F401 - else each process imports it
 from dbt.cli.main import dbtRunner
 
 
