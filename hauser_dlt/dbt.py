@@ -210,14 +210,14 @@ def _bounds(event_start: str, table: Table, dialect: Dialect) -> str:
     zoned = (table.column(EVENT_START) or {}).get("timezone") is not False
     kind, zone = (dialect.zoned, "+00") if zoned else (dialect.plain, "")
     first, last = (f"{kind} '{{{{ stretch[{n}] }}}}{zone}'" for n in (0, 1))
-    inside = [f"({event_start} >= {first} and {event_start} < {last} or {event_start} is null)"]
+    inside = [f"({event_start} >= {first} and {event_start} < {last}\n            or {event_start} is null)"]
     if table.by_ingestion:
         inside.append(f"_PARTITIONTIME >= timestamp_trunc({first}, day) and _PARTITIONTIME < {last}")
-    both = "\n        and ".join(inside)
+    bounds = "\n        and ".join(inside)
     return f"""
     {{%- set stretch = new_stretch(this) %}}
     {{%- if stretch %}}
-        and {both}
+        and {bounds}
     {{%- else %}}
         and false
     {{%- endif %}}"""

@@ -321,3 +321,36 @@ def test_the_demo_shows_tables_rows_and_three_answers(shell):
     (shell.folder / "mine" / "precious").touch()
     shell("demo", "--folder", "mine", code=2)
     assert "is not empty" in shell.err
+
+
+def test_dbt_writes_a_project_and_leaves_what_its_user_has_changed(shell):
+    written = shell("dbt", "analytics", FULLSTORY_API_TOKEN="").splitlines()
+    assert "wrote analytics/models/marts/fullstory_sessions.sql" in written
+    assert "cd analytics && dbt build" in shell.err
+    project = shell.folder / "analytics"
+    assert "../hauser_dlt.duckdb" in (project / "profiles.yml").read_text()
+    assert "new_stretch" in (project / "models/staging/stg_fullstory__events.sql").read_text()
+    (project / "models/mine.sql").write_text("select 1 as one")
+    (project / "profiles.yml").write_text("mine")
+
+    refreshed = shell("dbt", "analytics", "--set", "event_scope=sessions").splitlines()
+    assert refreshed == ["wrote analytics/models/staging/stg_fullstory__events.sql"]
+    assert "left analytics/profiles.yml as it is" in shell.err
+    # events of other days come in with such a scope
+    assert "new_stretch" not in (project / "models/staging/stg_fullstory__events.sql").read_text()
+    assert (project / "profiles.yml").read_text() == "mine"
+
+    shell("dbt", "analytics", "--force")
+    assert "../hauser_dlt.duckdb" in (project / "profiles.yml").read_text()
+    assert (project / "models/mine.sql").exists()
+
+
+def test_dbt_says_in_one_line_what_stands_in_the_way(shell):
+    (shell.folder / "notes.txt").touch()
+    shell("dbt", ".", code=2)
+    assert shell.err == "Error: . is not empty, and nothing of ours; choose another folder\n"
+
+    shell("dbt", "analytics", "--destination", "filesystem", DESTINATION__FILESYSTEM__BUCKET_URL="out", code=2)
+    assert shell.err.startswith("Error: destination = 'filesystem': a dbt project is written for duckdb")
+    assert shell.err.count("\n") == 1
+    assert not (shell.folder / "analytics").exists()

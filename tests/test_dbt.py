@@ -12,13 +12,17 @@ from typing import Any
 import duckdb
 import psycopg2
 import pytest
+import yaml
 from conftest import Runs
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from servers.dbt import dbt
+from servers.postgres import PASSWORD
 from targets import HOUR, MIDNIGHT, Target
 
+from hauser_dlt import descriptions
 from hauser_dlt.dbt import project as project_files
+from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.simulator.encoding import RawNumber
 from hauser_dlt.written_files import refresh
@@ -250,6 +254,20 @@ def expected(events):
     return Counter((naive(event["EventStart"]), *map(event.get, fields)) for event in events)
 
 
+def test_each_column_is_described_and_no_secret_written(project):
+    sources = yaml.safe_load((project.folder / "models" / "staging" / "_fullstory__sources.yml").read_text())
+    events, windows, _ = sources["sources"][0]["tables"]
+
+    assert {column["name"] for column in events["columns"]} == set(project.target.columns())
+    assert {column["name"] for column in windows["columns"]} == set(project.target.columns("fs_sync"))
+    for column in (*events["columns"], *windows["columns"]):
+        assert column["description"] not in ("", descriptions.OTHER)
+    assert {*KNOWN, *MOBILE} < set(descriptions.EVENTS)
+    written = "".join(path.read_text() for path in project.folder.glob("*.*"))
+    assert PASSWORD not in written
+    assert project.runs.sim.token not in written
+
+
 def test_staged_windows_are_those_that_loads_own(project):
     staged = sorted((row["window_start"], row["window_end"]) for row in project.rows("stg_fullstory__windows"))
 
@@ -451,6 +469,8 @@ def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_
     events = list(runs.sim.rows(MIDNIGHT, MIDNIGHT + DAY))
     staged = Counter((row["event_type"], row.get("page_user_agent")) for row in rows("stg_fullstory__events"))
     assert staged == Counter((e["EventType"], e.get("PageUserAgent")) for e in events) + Counter([("loaded", None)])
+    mine = target.query(f"SELECT COUNT(mine) AS mine FROM {target.dataset}_dbt.stg_fullstory__events")
+    assert mine == [{"mine": len(events) + 1 if target.default_of_mine else 0}]
     assert_sessions({row["session_key"]: row for row in rows("fullstory_sessions")}, events)
     assert_web_vitals(rows("fullstory_web_vitals"), events)
     assert sum(row["rage_clicks"] for row in rows("fullstory_frustration")) == clicks(events)[1]

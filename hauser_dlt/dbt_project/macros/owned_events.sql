@@ -50,21 +50,25 @@
 {%- endmacro -%}
 
 
-{#- New events come first, then those go that they replace; a run that dies in between is made good by the next. -#}
-{%- macro drop_disowned_events() -%}
+{#- What a run removes once the new events are in; a run that dies in between is made good by the next. -#}
+{%- macro drop_replaced_events() -%}
     {%- if var('fullstory_incremental') and is_incremental() -%}
     delete from {{ this }}
-    where (
-        load_id is not null
+    where load_id is not null
         and not exists (
             select 1
-            from {{ ref('stg_fullstory__windows') }} as windows
-            where windows.load_id = {{ this.identifier }}.load_id
-                and windows.window_start = {{ this.identifier }}.window_start
+            from {{ ref('stg_fullstory__windows') }} as loaded
+            where loaded.load_id = {{ this.identifier }}.load_id
+                and loaded.window_start = {{ this.identifier }}.window_start
         )
-    )
-    or (
-        load_id is null
+    {%- endif -%}
+{%- endmacro -%}
+
+
+{%- macro drop_inherited_events() -%}
+    {%- if var('fullstory_incremental') and is_incremental() -%}
+    delete from {{ this }}
+    where load_id is null
         and exists (
             select 1
             from ({{ loaded_stretches() }}) as stretches
@@ -72,6 +76,5 @@
                 and stretches.stretch_start <= {{ this.identifier }}.event_start
                 and stretches.stretch_end > {{ this.identifier }}.event_start
         )
-    )
     {%- endif -%}
 {%- endmacro -%}

@@ -4,7 +4,7 @@
     config(
         materialized='incremental' if var('fullstory_incremental') else 'view',
         on_schema_change='append_new_columns',
-        post_hook='{{ drop_disowned_events() }}'$layout
+        post_hook=['{{ drop_replaced_events() }}', '{{ drop_inherited_events() }}']$layout
     )
 }}
 
