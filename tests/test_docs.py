@@ -17,6 +17,7 @@ import pages
 import psycopg2
 import pytest
 from pages import PAGES, ROOT, blocks, code, prose
+from servers.dbt import HOME as DBT
 
 from hauser_dlt import cli
 from hauser_dlt.hauser_toml import KEYS
@@ -115,7 +116,7 @@ def environ(tmp_path):
         yield {
             **os.environ,
             "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{DBT / 'bin'}",
             "PIP_NO_INDEX": "1",  # what a page installs is there already
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_QUIET": "1",
