@@ -164,7 +164,8 @@ def test_a_filter_that_would_drop_all_events_in_silence_is_refused(pipeline):
     ("limit", "windows"), [({"max_items": 3}, 3), ({"max_items": 1, "count_rows": True}, 1), ({"max_items": 0}, 0)]
 )
 def test_a_limit_counts_whole_windows_and_the_next_run_goes_on(pipeline, sim, limit, windows):
-    assert bool(pipeline.run(fullstory().add_limit(**limit)).loads_ids) == bool(windows)
+    pipeline.run(fullstory().add_limit(**limit))
+    assert ("fs_export" in pipeline.default_schema.tables) == bool(windows)
     if windows:
         assert cursor(pipeline) == START + windows * timedelta(hours=1)
         assert stored(pipeline) == bare(as_rows(sim.rows(START, cursor(pipeline))))
