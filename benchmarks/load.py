@@ -16,7 +16,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from hauser_dlt import status
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
-from hauser_dlt.sync import Package, Plan, Sync
+from hauser_dlt.sync import Package, Plan, Refreshed, Sync
 from hauser_dlt.windows import Window
 
 
@@ -37,6 +37,9 @@ class _Counts:
         self.packages += 1
         self.windows += package.windows
         self.events += package.events
+
+    def refreshed(self, table: Refreshed) -> None:
+        """See `Report`."""
 
     def done(self) -> None:
         """See `Report`."""

@@ -18,7 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hauser_dlt.decode import Record, is_flat, member, members
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, Kind, todays
+from hauser_dlt.fields import (
+    CUSTOM_VARS,
+    EVENT_START,
+    SESSION_REPLAY_URL,
+    USER_VARS,
+    Kind,
+    column_of,
+    is_field_name,
+    todays,
+)
+from hauser_dlt.replays import links
 from hauser_dlt.windows import Window
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
@@ -69,14 +79,34 @@ class Columns:
         kinds: column -> type, in the table's order.
         grow: whether an unknown name in FullStory's form (PascalCase) becomes a column.
         new: the type of such a column.
+        custom: custom variable -> type, of those that get a column of their own besides.
+        replays: whether there is a column of links to sessions.
+        drops: whether the value of a record's key is dropped.
+
+    Attributes:
+        kinds: the columns of fields.
+        extra: the other columns that are made from events: those of custom variables, and links.
+        variables: custom variable -> its column.
     """
 
     def __init__(
-        self, kinds: Mapping[str, Kind], *, grow: bool = True, new: Callable[[str], Kind] = lambda name: "any"
+        self,
+        kinds: Mapping[str, Kind],
+        *,
+        grow: bool = True,
+        new: Callable[[str], Kind] = lambda name: "any",
+        custom: Mapping[str, Kind] = {},
+        replays: bool = False,
+        drops: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
+        self.variables = {name: column_of(name) for name in custom}
+        self.extra: dict[str, Kind] = {self.variables[name]: kind for name, kind in custom.items()}
+        self.extra |= {SESSION_REPLAY_URL: "text"} if replays else {}
+        self.drops = drops
         self._known = {name.lower(): name for name in kinds}
-        self._new = {CUSTOM_VARS.lower(): ""}  # warehouses fold case, so of two spellings one becomes a column
+        # warehouses fold case, so of two spellings one becomes a column
+        self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
         self._grow = grow
         self._kind_of_new = new
 
@@ -84,15 +114,12 @@ class Columns:
         """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
         key = todays(key)
         lower = key.lower()
-        if lower in self._known or not self._grow or not _FIELD_NAME.fullmatch(key):
+        if lower in self._known or not self._grow or not is_field_name(key):
             return self._known.get(lower)
         if self._new.setdefault(lower, key) != key:
             return None
         self.kinds[key] = self._kind_of_new(key)
         return key
-
-
-_FIELD_NAME = re.compile(r"(?=.*[a-z])[A-Z][A-Za-z0-9]{0,127}")
 
 
 class Batcher:
@@ -103,22 +130,31 @@ class Batcher:
         window: rows whose `EventStart` lies outside are left out; None keeps all rows.
         marks: columns with one value for all rows (`_dlt_load_id`, say), appended to each batch.
         floats: False if no value of a record is a float, since they were read `as_written`.
+        replays: what each link to a session begins with; "" leaves links NULL.
     """
 
     def __init__(
-        self, columns: Columns, window: Window | None, marks: Mapping[str, pa.Scalar], *, floats: bool = True
+        self,
+        columns: Columns,
+        window: Window | None,
+        marks: Mapping[str, pa.Scalar],
+        *,
+        floats: bool = True,
+        replays: str = "",
     ) -> None:
         self.columns = columns
+        self._replays = replays
         self.tally = Tally()
         self._window = window
         self._marks = marks
         self._at_once = {_TEXT} if floats else {_TEXT, _INTEGER}  # Arrow would take 1.5 for an integer
         self._first = len(columns.kinds)
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
+        self._apart: dict[str, None] = {}  # names of those columns, and of what is dropped
         self._settled: set[str] = set()  # names of custom variables
 
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches of up to `size` rows: the columns known at first, CustomVars, the marks, new columns."""
+        """Yield batches of up to `size` rows: columns known at first, CustomVars, those on request, marks, new ones."""
         stream = iter(records)
         while slices := list(self._slices(stream, size)):
             batch = self._inside(self._ordered(_joined(slices)))
@@ -148,6 +184,8 @@ class Batcher:
         keys: list[int] = []
         custom: list[bytes] = []
         written = self._reader(raws, keys)
+        if len(self._apart) >= _MEMO:  # never between two looks at one record: what is dropped must be so in both
+            self._apart = dict(self._in_use)
         for index, (raw, row) in enumerate(records):  # one by one, since a record just parsed is in the cache
             raws.append(raw)
             rows.append(row)
@@ -164,6 +202,10 @@ class Batcher:
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
+        for name, column in self.columns.variables.items():
+            values = [row.get(name) for row in rows]
+            arrays[column], misfits = _column(self.columns.extra[column], values, lambda i: written(i, name))  # noqa: B023
+            self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
         for index, names in odd.items():
             custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
         return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
@@ -180,23 +222,24 @@ class Batcher:
 
     def _variables(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the custom variables of a row, and put its fields under the names of their columns."""
-        in_use = self._in_use
-        variables = {key: value for key, value in row.items() if key not in in_use}
+        apart = self._apart
+        variables = {key: value for key, value in row.items() if key not in apart}
         if self._settled.issuperset(variables):
             return variables
         self._settle(row, variables)
-        return {key: value for key, value in row.items() if key not in in_use}
+        return {key: value for key, value in row.items() if key not in apart}
 
     def _settle(self, row: dict[str, Any], keys: Iterable[str]) -> None:
         """Put values whose key is spelled in another way under their column's name; the first spelling counts."""
         for key in [key for key in keys if key not in self._settled]:
-            name = self.columns.name_of(key)
-            if name is None:
+            if self.columns.drops(key):
+                self._apart[key] = None
+            elif (name := self.columns.name_of(key)) is None:
                 if len(self._settled) >= _MEMO:
                     self._settled.clear()
                 self._settled.add(key)
             else:
-                self._in_use[name] = None
+                self._in_use[name] = self._apart[name] = None
                 if name not in row:
                     row[name] = row.pop(key)
 
@@ -213,7 +256,7 @@ class Batcher:
 
     def _texts(self, raw: bytes) -> dict[str, bytes]:
         texts = members(raw)
-        self._settle(texts, [key for key in texts if key not in self._in_use])
+        self._settle(texts, [key for key in texts if key not in self._apart])
         return texts
 
     def _ordered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -224,9 +267,12 @@ class Batcher:
             for name, kind in kinds.items()
         }
         custom = {CUSTOM_VARS: found[CUSTOM_VARS]}
+        extra = {column: found[column] for column in self.columns.variables.values()}
+        if SESSION_REPLAY_URL in self.columns.extra:
+            extra[SESSION_REPLAY_URL] = links(self._replays, arrays["UserId"], arrays["SessionId"])
         marks = {name: pa.repeat(value, len(rows)) for name, value in self._marks.items()}
         first = dict(islice(arrays.items(), self._first))
-        return pa.RecordBatch.from_pydict(first | custom | marks | arrays)
+        return pa.RecordBatch.from_pydict(first | custom | extra | marks | arrays)
 
     def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if self._window is None:

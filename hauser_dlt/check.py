@@ -12,10 +12,12 @@ import dlt
 
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
-from hauser_dlt.errors import AccessError, LoadError
+from hauser_dlt.errors import AccessError, ExportError, LoadError
+from hauser_dlt.exports.people import segment
+from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import Kind
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import SYNC_KINDS, client, export_kinds
+from hauser_dlt.source import SYNC_KINDS, api_client, client, export_kinds, replays_begin
 from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync, refuse_conflicts
 from hauser_dlt.tables import Table
@@ -36,6 +38,9 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
     yield "settings", f"windows of {step:g} h, settled for {delay:g} h"
     with Stopping() as stopping:
         yield "fullstory", _account(config.source, stopping)
+        yield from _segment(config.source, stopping)
+        if begin := replays_begin(config.source, stopping.pause):
+            yield "replays", f"{begin}..."
         with Sync.open(config, stopping.pause) as sync:
             yield "destination", _writable(sync.pipeline, sync.target)
             if staging := sync.target.staging:
@@ -57,6 +62,17 @@ def _account(read: SourceSettings, stopping: Stopping) -> str:
     if role == "USER":
         raise AccessError("the key's role is USER; exports need a key of the Architect role or above")
     return f"organisation {account.get('orgId')}, key of role {role}"
+
+
+def _segment(read: SourceSettings, stopping: Stopping) -> Iterator[tuple[str, str]]:
+    if read.api == "data_export" or read.segment_id == EVERYONE:
+        return
+    try:
+        name = segment(api_client(read, stopping.pause), read)
+    except (AccessError, ExportError) as exc:  # exports may be allowed all the same
+        yield "segment", f"{read.segment_id}; whether it exists could not be looked up ({exc})"
+    else:
+        yield "segment", f"{read.segment_id} ({name})"
 
 
 def _writable(pipeline: dlt.Pipeline, target: Target) -> str:

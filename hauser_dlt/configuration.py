@@ -46,10 +46,24 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All settings of a run."""
+    """All settings of a run.
+
+    Raises:
+        ConfigError: a setting of the source cannot be kept with those of the run.
+    """
 
     source: SourceSettings
     run: RunSettings
+
+    def __post_init__(self) -> None:
+        """Refuse what FullStory's own bytes would not show."""
+        if self.run.file_format == "json" and (self.run.storage_only or self.run.destination == "filesystem"):
+            touching = ("custom_columns", "session_replay_url", "drop_custom_vars", "drop_fields")
+            if given := [name for name in touching if getattr(self.source, name)]:
+                raise ConfigError(
+                    f'file_format = "json" writes FullStory\'s own bytes, where {" and ".join(given)} can do nothing;'
+                    " choose parquet, csv or jsonl"
+                )
 
 
 def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = None, hauser_name: str = "") -> None:

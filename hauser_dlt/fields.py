@@ -5,6 +5,7 @@ The names and types are those of FullStory's Segment Export API
 (https://help.fullstory.com). Every field is optional in every event.
 """
 
+import re
 from typing import Literal, get_args
 
 Kind = Literal["text", "int", "int32", "float", "bool", "timestamp", "any"]
@@ -13,6 +14,8 @@ DECLARABLE: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != 
 
 CUSTOM_VARS = "CustomVars"
 EVENT_START = "EventStart"
+INDIVIDUAL = "IndvId"
+SESSION_REPLAY_URL = "SessionReplayUrl"
 
 # Bookkeeping of ours on each event row: the load that brought it, and the start of its window.
 LOAD_ID = "_dlt_load_id"
@@ -78,3 +81,36 @@ def todays(name: str) -> str:
 
 CUSTOM_TOKENS = ("user_*", "evt_*", "page_*")
 """What asks for all custom variables in a list of export fields."""
+
+_FIELD_NAME = re.compile(r"(?=.*[a-z])[A-Z][A-Za-z0-9]{0,127}")
+
+
+def is_field_name(name: str) -> bool:
+    """Tell whether a name has the form of FullStory's own: PascalCase, without underscores."""
+    return _FIELD_NAME.fullmatch(name) is not None
+
+
+def column_of(variable: str) -> str:
+    """Return what the column of a custom variable is called: as dlt would call it in SQL that keeps case."""
+    return re.sub(r"__+", "_", re.sub(r"[^A-Za-z0-9_]", "_", variable)).rstrip("_")
+
+
+USER_VARS = "UserVars"
+"""Where an individual's custom variables stand, as an object."""
+
+INDIVIDUALS: dict[str, Kind] = {
+    INDIVIDUAL: "int",
+    "Created": "timestamp",
+    **dict.fromkeys(("Uid", "DisplayName", "Email"), "text"),
+    **dict.fromkeys(("NumSessions", "NumPages", "NumEvents", "TotalSec", "ActiveSec"), "int"),
+    **dict.fromkeys(("AvgSessionSec", "AvgSessionActiveSec"), "float"),
+    **dict.fromkeys(("MaxSessionSec", "LastSessionNumPages", "LastSessionNumEvents"), "int"),
+    **dict.fromkeys(("LastSessionSec", "LastSessionActiveSec"), "int"),
+    **dict.fromkeys(("LastSessionStart", "LastEventStart"), "timestamp"),
+    **dict.fromkeys(("LastPage", "LastIp", "LastLatLong", "LastBrowser", "LastDevice"), "text"),
+    **dict.fromkeys(("LastPlatform", "LastOperatingSystem"), "text"),
+}
+"""The fields of individuals, without their custom variables."""
+
+SEGMENTS: dict[str, Kind] = {**dict.fromkeys(("id", "name", "creator", "url"), "text"), "created": "timestamp"}
+"""What FullStory lists of a segment (https://developer.fullstory.com/server/v1/segments/)."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hauser_dlt.batches import Tally
-from hauser_dlt.sync import Package, Plan
+from hauser_dlt.sync import Package, Plan, Refreshed
 from hauser_dlt.windows import Window
 
 
@@ -55,6 +55,14 @@ class Progress:
         self.events += package.events
         self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
 
+    def refreshed(self, table: Refreshed) -> None:
+        """See `Report`."""
+        for line in table_remarks(table.table, table.tally):
+            self._say(line, err=True)
+        document = {"load_id": table.load_id, "table": table.table, "rows": table.tally.rows}
+        text = f"loaded {table.table}: {table.tally.rows:,} rows (load {table.load_id})"
+        self._say(json.dumps(document) if self._as_json else text)
+
     def done(self) -> None:
         """See `Report`."""
         if self._bar:
@@ -75,15 +83,28 @@ class Progress:
 
 def remarks(window: Window, tally: Tally) -> list[str]:
     """Return what is worth a warning about one window."""
+    lines = _about_values(str(window), tally)
+    if tally.outside:
+        lines.append(f"Warning: {window}: left out {tally.outside} events from outside the window")
+    return lines
+
+
+def table_remarks(table: str, tally: Tally) -> list[str]:
+    """Return what is worth a warning about a table that was loaded anew."""
+    lines = _about_values(table, tally)
+    if tally.outside:
+        lines.append(f"Warning: {table}: left out {tally.outside} rows without a key")
+    return lines
+
+
+def _about_values(subject: str, tally: Tally) -> list[str]:
     lines = []
     if tally.misfits:
         fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.misfits.items()))
-        lines.append(f"Warning: {window}: values that do not fit their column are in CustomVars instead: {fields}")
+        lines.append(f"Warning: {subject}: values that do not fit their column are in CustomVars instead: {fields}")
     if tally.cut:
         columns = ", ".join(f"{name} ({count})" for name, count in sorted(tally.cut.items()))
-        lines.append(f"Warning: {window}: texts that are longer than their column are cut: {columns}")
-    if tally.outside:
-        lines.append(f"Warning: {window}: left out {tally.outside} events from outside the window")
+        lines.append(f"Warning: {subject}: texts that are longer than their column are cut: {columns}")
     return lines
 
 

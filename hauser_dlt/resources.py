@@ -110,17 +110,24 @@ def suit_destination(resources: Mapping[str, DltResource], *, is_new: bool) -> N
     This must wait until extraction: which pipeline runs a source, is not known before.
     """
     destination = active_destination()
-    # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
-    is_staged = isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery)
-    staged: Any = "parquet" if is_staged else None
-    # dlt would choose CSV for Postgres, and have each "" read as NULL
-    is_postgres = destination and destination.destination_type.endswith(".postgres")
-    formats = {"fs_export": "insert_values" if is_postgres else staged, "fs_sync": staged}
+    formats = {"fs_export": exact_format(destination), "fs_sync": _staged_format(destination)}
     for name in formats.keys() & resources.keys():
         if formats[name] and not resources[name].compute_table_schema().get("file_format"):
             resources[name].apply_hints(file_format=formats[name])
     if is_new and "fs_export" in resources:
         _lay_out(resources["fs_export"], destination)
+
+
+def exact_format(destination: Any) -> Any:
+    """Return the format in which a destination takes rows unaltered; None leaves it to dlt."""
+    # dlt would choose CSV for Postgres, and have each "" read as NULL
+    is_postgres = destination and destination.destination_type.endswith(".postgres")
+    return "insert_values" if is_postgres else _staged_format(destination)
+
+
+def _staged_format(destination: Any) -> Any:
+    # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
+    return "parquet" if isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery) else None
 
 
 def _lay_out(events: DltResource, destination: Any) -> None:

@@ -6,15 +6,26 @@ Nothing is looked up here: `read` asks a function for each spelled value. The de
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from hauser_dlt.denylist import Denylist
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.fields import DECLARABLE, Kind
+from hauser_dlt.fields import (
+    DECLARABLE,
+    EVENT_START,
+    INDIVIDUAL,
+    INDIVIDUALS,
+    KNOWN,
+    MOBILE,
+    Kind,
+    column_of,
+    is_field_name,
+)
 
 Lookup = Callable[[str], tuple[Any, str] | None]
 """Setting's name -> (its value as spelled, where that was found), or None where it is not set."""
@@ -223,6 +234,31 @@ def typed_fields(value: Any) -> dict[str, Kind]:
     return dict(table)
 
 
+def custom_columns(value: Any) -> dict[str, Kind]:
+    """Read a table of custom variable = type; each has a column of its own, in SQL that folds case, too."""
+    table = _parsed(value)
+    names = list(table) if isinstance(table, Mapping) else [""]
+    columns = [column_of(name).lower() for name in names if isinstance(name, str)]
+    fit = all(_NAME.fullmatch(column) and not column.startswith(("_dlt", "_hauser")) for column in columns)
+    distinct = len(set(columns)) == len(names) and not any(is_field_name(str(name)) for name in names)
+    if not fit or not distinct or not all(kind in DECLARABLE for kind in table.values()):
+        raise ValueError(
+            f'a table such as {{ user_plan_str = "text" }}, with types {", ".join(DECLARABLE)}, and names of up to 63'
+            " characters that differ in letters and digits (FullStory's own fields stand in extra_fields)"
+        )
+    return dict(table)
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Read a list of names, or names with commas between them."""
+    value = _parsed(value)
+    if isinstance(value, str):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
+        raise ValueError('a list of names, such as ["user_ssn_str", "*token*"]')
+    return tuple(value)
+
+
 def headers(value: Any) -> dict[str, str]:
     """Read a table of HTTP headers; those that the client sets itself are refused."""
     value = _parsed(value)
@@ -302,6 +338,24 @@ class SourceSettings:
         one_of("columns", "custom_vars"),
         'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").',
     )
+    custom_columns: dict[str, Kind] = setting(
+        {},
+        custom_columns,
+        "Custom variables that get columns of their own, too, with their types; text takes any value."
+        " They stay in CustomVars.",
+    )
+    session_replay_url: bool = setting(
+        False, flag, "Add the column SessionReplayUrl: where an event's session is replayed in FullStory's app."
+    )
+    drop_custom_vars: tuple[str, ...] = setting(
+        [],
+        patterns,
+        "Custom variables that are dropped before anything is written: secrets that were captured by accident."
+        " Case does not matter, and * stands for anything.",
+    )
+    drop_fields: tuple[str, ...] = setting(
+        [], patterns, "Fields of FullStory whose values are dropped likewise; their columns stay, and are NULL."
+    )
     include_mobile_fields: bool = setting(
         False, flag, "Export the fields of FullStory for mobile apps, too (an account feature)."
     )
@@ -324,6 +378,36 @@ class SourceSettings:
     http_headers: dict[str, str] = setting({}, headers, "Headers to add to each request to FullStory.", hide=True)
     export_table: str = setting("fs_export", name, "The table of the events.")
     sync_table: str = setting("fs_sync", name, "The table of the loaded windows.")
+    individuals: bool = setting(
+        False, flag, "Load the segment's individuals, too: who they are, and their lifetime counters."
+    )
+    individuals_table: str = setting("fs_individuals", name, "The table of the individuals.")
+    segments: bool = setting(False, flag, "Load the list of the account's segments, too.")
+    segments_table: str = setting("fs_segments", name, "The table of the segments.")
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other.
+
+        Raises:
+            ConfigError: says which do.
+        """
+        declared = {name.lower() for name in self.extra_fields}
+        event_keys = self.denylist({**KNOWN, **MOBILE, **self.extra_fields})
+        for variable in self.custom_columns:
+            if event_keys.drops(variable):
+                raise ConfigError(
+                    f"custom_columns names {variable}, which drop_custom_vars drops: choose one of the two"
+                )
+            if column_of(variable).lower() in declared:
+                raise ConfigError(f"custom_columns names {variable}, and so does extra_fields: choose one of the two")
+        if event_keys.drops(EVENT_START):
+            raise ConfigError(f"drop_fields drops {EVENT_START}, by which windows are told apart: leave it out")
+        if self.individuals and self.denylist(INDIVIDUALS).drops(INDIVIDUAL):
+            raise ConfigError(f"drop_fields drops {INDIVIDUAL}, by which individuals are told apart: leave it out")
+
+    def denylist(self, declared: Collection[str]) -> Denylist:
+        """Return what is dropped of records with these fields."""
+        return Denylist(self.drop_custom_vars, self.drop_fields, declared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +427,9 @@ class RunSettings:
     )
     pipeline_name: str = setting(
         "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
+    )
+    snapshots_every: timedelta = setting(
+        "24h", duration, "How often individuals and segments are loaded anew, at the most."
     )
     refresh_for: timedelta = setting(
         "0",

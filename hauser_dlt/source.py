@@ -5,27 +5,49 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
-from itertools import chain
+from functools import cache, partial
 from pathlib import Path
 from time import sleep
 from typing import Any
 
 import dlt
 import pyarrow as pa
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
-from hauser_dlt import decode, settings
+from hauser_dlt import decode, replays, settings
 from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.exports import Client, DataExports, Exports, SegmentExports, data_exports, segment_exports
-from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, Kind, todays
+from hauser_dlt.exports import (
+    Bundle,
+    Client,
+    DataExports,
+    Exports,
+    IndividualExports,
+    SegmentExports,
+    data_exports,
+    segment_exports,
+)
+from hauser_dlt.exports.people import write_segments
+from hauser_dlt.fields import (
+    CUSTOM_VARS,
+    INDIVIDUAL,
+    INDIVIDUALS,
+    KNOWN,
+    LOAD_ID,
+    MOBILE,
+    ROW_WINDOW,
+    SEGMENTS,
+    SESSION_REPLAY_URL,
+    Kind,
+    column_of,
+    todays,
+)
 from hauser_dlt.resources import Loaded, suit_destination, text_limit, windowed
 from hauser_dlt.settings import SourceSettings
+from hauser_dlt.snapshots import Snapshot, fetched, package_id, read_snapshot, snapshot_resource
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
-from hauser_dlt.windows import DAY, Window, floor
+from hauser_dlt.windows import DAY, Schedule, Window, floor
 
 CURSOR = "BundleEndTime"
 BATCH_ROWS = 10_000
@@ -66,6 +88,10 @@ def fullstory(
     fields: Any = "known",
     extra_fields: Any = None,
     new_fields: str = "columns",
+    custom_columns: Any = None,
+    session_replay_url: bool = False,
+    drop_custom_vars: Any = (),
+    drop_fields: Any = (),
     include_mobile_fields: bool = False,
     start_time: Any = "",
     end_time: Any = "",
@@ -79,13 +105,19 @@ def fullstory(
     http_headers: Any = None,
     export_table: str = "fs_export",
     sync_table: str = "fs_sync",
-) -> tuple[DltResource, DltResource]:
+    individuals: bool = False,
+    individuals_table: str = "fs_individuals",
+    segments: bool = False,
+    segments_table: str = "fs_segments",
+) -> tuple[DltResource, ...]:
     """Load FullStory's events, a window at a time; an export has no key by which rows could be merged.
 
     `fs_export` yields the events as Arrow batches of up to 10,000 rows: a nullable column for each known field,
     `CustomVars` with all custom variables as one JSON object, `_dlt_load_id`, and `_hauser_window`, the start of
     the window that brought the row. `fs_sync` yields one row for each window, empty ones too; its
     `BundleEndTime` is the cursor, so the next run goes on from there. Take both: `fs_export` alone moves no cursor.
+    With `individuals` there is `fs_individuals`, merged on `IndvId`, and with `segments` there is `fs_segments`; both
+    are fetched anew by each run.
 
     All arguments but `end_time` are settings, found by dlt's rules under `[sources.fullstory]`; docs/settings.md
     explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
@@ -115,10 +147,26 @@ def fullstory(
                 yield delivery
                 delivery.path.unlink()
 
-    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-        return read_batches(read, Fitting(Table(), text_limit()), delivery, columns, load_id)
+    links = cache(partial(replays_begin, read, sleep))
 
-    return export_resources(deliveries, reader, read, moves_cursor=stretch_end is None)
+    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+        return read_batches(read, Fitting(Table(), text_limit()), delivery, columns, load_id, replays=links())
+
+    return (
+        *export_resources(deliveries, reader, read, moves_cursor=stretch_end is None),
+        *map(_own_resource, snapshots(read, sleep, {}, datetime.now(UTC))),
+    )
+
+
+def _own_resource(snapshot: Snapshot) -> DltResource:
+    def deliveries() -> Iterator[Delivery]:
+        with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
+            yield from fetched(snapshot, Path(folder))
+
+    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+        return read_snapshot(snapshot, Fitting(Table(), text_limit()), delivery, columns, load_id)
+
+    return snapshot_resource(snapshot, deliveries, reader)
 
 
 def account(name: str) -> Any:
@@ -165,6 +213,52 @@ def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
     return Client(read, read.base_url or usual, pause)
 
 
+def api_client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
+    """Return a client of today's API, which alone tells of accounts, segments and individuals."""
+    base_url = data_exports.todays_api(read.base_url) if read.api == "data_export" else read.base_url
+    return Client(read, base_url or segment_exports.BASE_URL, pause)
+
+
+def replays_begin(read: SourceSettings, pause: Callable[[float], None]) -> str:
+    """Return what all links to sessions begin with; "" if the settings want none."""
+    if not read.session_replay_url:
+        return ""
+    asking = api_client(read, pause)
+    return replays.beginning(asking.me(), asking.base_url)
+
+
+def snapshots(
+    read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str], now: datetime
+) -> Iterator[Snapshot]:
+    """Yield what the settings want to have besides events. Nobody is asked for anything yet."""
+    settled = Schedule(read.export_duration, read.export_delay).settled(now)
+    stretch = Window(min(first_start(read, now), settled - read.export_duration), settled)
+    if read.individuals:
+        exports, bundle = IndividualExports(api_client(read, pause), read, operations), Bundle(stretch)
+        yield Snapshot(
+            name="fs_individuals",
+            table=read.individuals_table,
+            kinds=INDIVIDUALS,
+            key=INDIVIDUAL,
+            grow=read.new_fields == "columns",
+            denylist=read.denylist(INDIVIDUALS),
+            stretch=stretch,
+            fetch=partial(exports.fetch, bundle),
+            forget=partial(exports.forget, bundle),
+        )
+    if read.segments:
+        yield Snapshot(
+            name="fs_segments",
+            table=read.segments_table,
+            kinds=SEGMENTS,
+            key=None,
+            grow=False,
+            denylist=read.denylist(SEGMENTS),
+            stretch=stretch,
+            fetch=partial(write_segments, api_client(read, pause)),
+        )
+
+
 def connect(read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
     """Return the exports of the API that the settings name."""
     if read.api == "data_export":
@@ -198,7 +292,7 @@ def export_resources(
     def bundles() -> Iterator[Any]:
         suit_destination(dlt.current.source().resources, is_new=not there.export.columns)
         columns = table_columns(read, there.export)
-        load_id = _load_id()
+        load_id = package_id()
         for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
             tally = yield from reader(delivery, columns, load_id)
             yield Loaded(delivery.bundle, tally)
@@ -241,12 +335,22 @@ def _sync_columns(table: Table) -> Any:
 
 
 def read_batches(
-    read: SourceSettings, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
+    read: SourceSettings,
+    fit: Fitting,
+    delivery: Delivery,
+    columns: Columns,
+    load_id: str | None,
+    *,
+    replays: str = "",
 ) -> Generator[pa.RecordBatch, None, Tally]:
-    """Yield one bundle's events as Arrow batches; a `Reader` once the first two arguments are given."""
+    """Yield one bundle's events as Arrow batches; a `Reader` once the first two arguments are given.
+
+    Args:
+        replays: what links to sessions begin with.
+    """
     window = delivery.bundle.window
     strict = window if keeps_to_windows(read) else None
-    batcher = Batcher(columns, strict, _marks(load_id, window.start), floats=False)
+    batcher = Batcher(columns, strict, _marks(load_id, window.start), floats=False, replays=replays)
     with delivery.path.open("rb") as file:
         pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
         records = decode.records(pieces, as_written=True)
@@ -273,7 +377,9 @@ def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
 
 def export_kinds(read: SourceSettings) -> dict[str, Kind]:
     """Return all columns of the export table that are there from the first run on, bookkeeping included."""
-    return {**declared_kinds(read), CUSTOM_VARS: "text", LOAD_ID: "text", ROW_WINDOW: "timestamp"}
+    custom = {column_of(name): kind for name, kind in read.custom_columns.items()}
+    links: dict[str, Kind] = {SESSION_REPLAY_URL: "text"} if read.session_replay_url else {}
+    return {**declared_kinds(read), CUSTOM_VARS: "text", **custom, **links, LOAD_ID: "text", ROW_WINDOW: "timestamp"}
 
 
 def table_columns(read: SourceSettings, table: Table) -> Columns:
@@ -282,16 +388,29 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
     declared = {name.lower() for name in export_kinds(read)}
     earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
     for name in earlier:
-        if todays(name).lower() not in declared:
+        # with an underscore, it was the column of a custom variable
+        if todays(name).lower() not in declared and "_" not in name:
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
     there = {name: table.kind(name, kind) for name, kind in kinds.items()}
-    return Columns(there, grow=read.new_fields == "columns", new=table.kind_of_new)
+    custom: dict[str, Kind] = {
+        name: "any" if kind == "text" else table.kind(column_of(name), kind)
+        for name, kind in read.custom_columns.items()
+    }
+    return Columns(
+        there,
+        grow=read.new_fields == "columns",
+        new=table.kind_of_new,
+        custom=custom,
+        replays=read.session_replay_url,
+        drops=read.denylist(declared_kinds(read)).drops,
+    )
 
 
 def empty_batch(columns: Columns) -> pa.RecordBatch:
     """Return no rows, with the columns of the export table."""
-    names = chain(columns.kinds.items(), [(CUSTOM_VARS, "text"), (LOAD_ID, "text"), (ROW_WINDOW, "timestamp")])
-    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in names})  # type: ignore[index]
+    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", **columns.extra}
+    kinds |= {LOAD_ID: "text", ROW_WINDOW: "timestamp"}
+    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
 
 
 def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
@@ -299,14 +418,6 @@ def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
         LOAD_ID: pa.scalar(load_id, pa.string()),
         ROW_WINDOW: pa.scalar(window_start, ARROW_TYPES["timestamp"]),
     }
-
-
-def _load_id() -> str | None:
-    """Return the id of the load package being extracted; None where the resource is only iterated over."""
-    try:
-        return dlt.current.load_package_state()["load_id"]
-    except CurrentLoadPackageStateNotAvailable:
-        return None
 
 
 def cursor_in(state: Mapping[str, Any]) -> datetime | None:

@@ -30,6 +30,7 @@ from hauser_dlt.errors import (
     HauserError,
     LinkError,
     LoadError,
+    StoppedError,
     TransientError,
     UnfinishedError,
 )
@@ -38,6 +39,7 @@ from hauser_dlt.fields import Kind
 from hauser_dlt.ledger import Ledger, SyncRow
 from hauser_dlt.resources import text_limit
 from hauser_dlt.settings import moment
+from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_resource, until
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
@@ -50,6 +52,8 @@ from hauser_dlt.source import (
     first_start,
     read_batches,
     ready,
+    replays_begin,
+    snapshots,
 )
 from hauser_dlt.tables import Fitting, Table, Tables
 from hauser_dlt.translation import translated
@@ -76,6 +80,15 @@ class Package:
     events: int
     tally: Tally
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A table that has been loaded anew."""
+
+    load_id: str
+    table: str
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,9 @@ class Report(Protocol):
     def loaded(self, package: Package) -> None:
         """A package has arrived."""
 
+    def refreshed(self, table: Refreshed) -> None:
+        """A table that is fetched whole has arrived anew."""
+
     def done(self) -> None:
         """The run has ended, well or not."""
 
@@ -134,6 +150,7 @@ class Sync:
         pipeline: dlt.Pipeline,
         to: Target,
         exports: Exports,
+        operations: Operations,
         folder: Path,
         pause: Callable[[float], None],
     ) -> None:
@@ -141,6 +158,8 @@ class Sync:
         self.pipeline = pipeline
         self.target = to
         self._exports = exports
+        self._operations = operations
+        self._replays = ""  # what links to sessions begin with, while a plan is carried out
         self._folder = folder
         self._pause = pause
         with translated():
@@ -153,7 +172,8 @@ class Sync:
         with translated():
             to = target(config.run, config.source)
         root = Path(config.run.working_dir or Path(get_dlt_pipelines_dir()) / "hauser-dlt") / config.run.pipeline_name
-        exports = connect(config.source, pause, Operations(root / "operations"))
+        operations = Operations(root / "operations")
+        exports = connect(config.source, pause, operations)
         with private_folder(root) as folder:
             pipeline = dlt.pipeline(
                 config.run.pipeline_name,
@@ -164,7 +184,7 @@ class Sync:
             )
             downloads = folder / "downloads"
             downloads.mkdir()
-            yield cls(config, pipeline, to, exports, downloads, pause)
+            yield cls(config, pipeline, to, exports, operations, downloads, pause)
 
     def plan(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Plan:
         """Return what there is to do; nothing is changed.
@@ -245,6 +265,7 @@ class Sync:
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             read = self._config.source
+            self._replays = replays_begin(read, self._pause) if plan.bundles else ""
             fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
             with closing(fetching) as deliveries:
                 bad: list[HauserError] = []
@@ -280,8 +301,12 @@ class Sync:
         return max(found, default=None) or first_start(self._config.source, now)
 
     def _cursor(self) -> datetime | None:
-        resources = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
-        return cursor_in(resources.get("fs_sync", {}))
+        return cursor_in(self._states().get("fs_sync", {}))
+
+    def _states(self) -> Mapping[str, Any]:
+        """Return the states of dlt's resources, as the destination has them."""
+        found: Mapping[str, Any] = self.pipeline.state.get("sources", {}).get(SCHEMA.name, {}).get("resources", {})
+        return found
 
     def _reconcile(self, plan: Plan) -> None:
         now = datetime.now(UTC)
@@ -379,12 +404,8 @@ class Sync:
         moves_cursor: bool,
         noting: Callable[[Window, Tally], None],
     ) -> Package:
-        to = self._config.run
-        files = WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas)
-        limit = text_limit()
-        if isinstance(self.target.destination, dlt.destinations.redshift):
-            limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
-        read = partial(read_batches, self._config.source, Fitting(self.tables.export, limit))
+        files = self._files(group)
+        read = partial(read_batches, self._config.source, self._fitting(self.tables.export), replays=self._replays)
         total, began = Tally(), time.monotonic()
 
         def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
@@ -396,18 +417,39 @@ class Sync:
             return tally
 
         source = self._source(islice(deliveries, len(group.windows)), reader, moves_cursor)
+        load_id = self._ship(source, group.span, files, self._config.source.sync_table)
+        return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
+
+    def _files(self, group: Group) -> WindowFiles:
+        to = self._config.run
+        return WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas)
+
+    def _fitting(self, table: Table) -> Fitting:
+        limit = text_limit()
+        if isinstance(self.target.destination, dlt.destinations.redshift):
+            limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
+        return Fitting(table, limit)
+
+    def _ship(self, source: Any, span: Window, files: WindowFiles, spanning: str) -> str:
+        """Make a load package of a source and load it; return its id.
+
+        Args:
+            span: the stretch that the load is to fill.
+            files: what the source has written, where the destination holds files.
+            spanning: the table whose own file is named after the whole stretch.
+        """
         try:
             with translated():
                 self.pipeline.extract(source)
                 self.pipeline.normalize()
                 (load_id,) = self.pipeline.list_normalized_load_packages()
                 if self.target.into_files:
-                    files.name_jobs(self.pipeline, load_id, self._config.source.sync_table)
+                    files.name_jobs(self.pipeline, load_id, spanning)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
                 with runners.at_work(load_id), self.target.at_hand(self.ledger):
-                    self.ledger.announce(load_id, group.span)
-                    with self._signs_of_life(load_id, group.span):
+                    self.ledger.announce(load_id, span)
+                    with self._signs_of_life(load_id, span):
                         self.pipeline.load().raise_on_failed_jobs()
                     with self.ledger.connected():
                         self.ledger.settle(load_id)
@@ -417,7 +459,59 @@ class Sync:
             self.pipeline.abort_packages()
             for path in files.made:
                 path.unlink(missing_ok=True)
-        return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
+        return load_id
+
+    def refresh(self, now: datetime, report: Report) -> None:
+        """Load anew what is fetched whole, individuals and segments, if it is time to; each as a package of its own.
+
+        Raises:
+            HauserError: of the first that could not be loaded; its rows stay as they were.
+        """
+        failures: list[HauserError] = []
+        resources, complete = self._states(), partial(self.target.is_complete, self.pipeline)
+        for snapshot in snapshots(self._config.source, self._pause, self._operations, now):
+            with translated():
+                last = until(resources, snapshot, complete)
+            if last and snapshot.stretch.end - last < self._config.run.snapshots_every:
+                continue
+            try:
+                with translated():
+                    self.look()
+                report.refreshed(self._refresh(snapshot))
+            except StoppedError:
+                raise
+            except HauserError as exc:
+                exc.args = (f"{snapshot.table}: {exc}", *exc.args[1:])
+                failures.append(exc)
+        if failures:
+            raise _told_together(failures)
+
+    def _refresh(self, snapshot: Snapshot) -> Refreshed:
+        files = self._files(Group((snapshot.stretch,), whole=False))
+        read = partial(read_snapshot, snapshot, self._fitting(Table()))
+        total = Tally()
+
+        def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+            inner = files.reader(read) if self.target.into_files else read
+            tally = yield from self._checking(inner(delivery, columns, load_id))
+            total.add(tally)
+            return tally
+
+        @dlt.source(schema=SCHEMA, section="fullstory")
+        def fullstory() -> Any:
+            return snapshot_resource(snapshot, lambda: fetched(snapshot, self._folder), reader)
+
+        source = fullstory()
+        self.target.adapt(source, self._config, self.tables)
+        # of no length, so that it stands in no other run's way
+        moment = Window(snapshot.stretch.end, snapshot.stretch.end)
+        try:
+            load_id = self._ship(source, moment, files, "")
+        except CorruptBundleError:
+            snapshot.forget()
+            raise
+        snapshot.forget()
+        return Refreshed(load_id, snapshot.table, total)
 
     @contextmanager
     def _signs_of_life(self, load_id: str, span: Window) -> Iterator[None]:

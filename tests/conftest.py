@@ -28,7 +28,7 @@ from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.settings import RunSettings
 from hauser_dlt.simulator import Account, Simulator
-from hauser_dlt.sync import Package, Plan, Sync
+from hauser_dlt.sync import Package, Plan, Refreshed, Sync
 from hauser_dlt.windows import Window
 
 PATIENCE = 60  # seconds that a command may take
@@ -141,6 +141,7 @@ class Told:
     plans: list[Plan] = field(default_factory=list)
     tallies: dict[Window, Tally] = field(default_factory=dict)
     packages: list[Package] = field(default_factory=list)
+    tables: list[Refreshed] = field(default_factory=list)
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
@@ -153,6 +154,10 @@ class Told:
     def loaded(self, package: Package) -> None:
         """See `Report`."""
         self.packages.append(package)
+
+    def refreshed(self, table: Refreshed) -> None:
+        """See `Report`."""
+        self.tables.append(table)
 
     def done(self) -> None:
         """See `Report`."""
@@ -177,6 +182,8 @@ class Runs:
         with self.sync(**settings) as sync:
             for plan in sync.plans(now, start, end):
                 sync.run(plan, told)
+            if not (start or end):
+                sync.refresh(now, told)
         return told
 
     def reload(self, now: datetime, start: datetime, end: datetime, **settings: Any) -> Told:

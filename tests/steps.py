@@ -27,7 +27,15 @@ import psycopg2
 import requests
 from fsspec.implementations.local import LocalFileSystem
 
-_OURS = ("fs_sync_pending", "fs_export", "fs_sync", "_dlt_loads", "_dlt_pipeline_state", "_dlt_version")
+_OURS = (
+    "fs_sync_pending",
+    "fs_export",
+    "fs_sync",
+    "_dlt_loads",
+    "_dlt_pipeline_state",
+    "_dlt_version",
+    "fs_individuals",
+)
 _TABLE = re.compile(rf"(?<![a-z_])({'|'.join(_OURS)})(?![a-z_])")
 _UNTABLED = {"init": r"/init(\"|$)", "note": r"/\.hauser_dlt\.\d+$"}
 _STAGING = "hauser_dlt_staging"

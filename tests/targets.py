@@ -287,7 +287,7 @@ def _csv(file: Path) -> Iterator[Row]:
 
 
 def _cell(name: str, raw: str, cell: str) -> Any:
-    kind = KNOWN.get(name, "text")
+    kind = KNOWN.get(name) or ("text" if raw[:1] == '"' else "float")
     if name in _TIMES:
         return datetime.fromisoformat(cell)
     if kind == "text":

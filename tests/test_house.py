@@ -24,9 +24,21 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "days", "fields", "descriptions", "settings", "stopping", "workdir", "translation", "runners"},
+    {
+        "windows",
+        "days",
+        "fields",
+        "descriptions",
+        "denylist",
+        "settings",
+        "stopping",
+        "workdir",
+        "translation",
+        "runners",
+    },
     {
         "decode",
+        "replays",
         "batches",
         "cutting",
         "tables",
@@ -39,7 +51,7 @@ FLOORS = [
         "written_files",
     },
     {"resources"},
-    {"source", "destinations"},
+    {"snapshots", "source", "destinations"},
     {"sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
     {"cli", "__main__", "__init__"},
 ]

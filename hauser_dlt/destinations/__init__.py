@@ -65,24 +65,33 @@ class Target:
             return FilesLedger(pipeline, read.export_table, read.sync_table)
         return SqlLedger(pipeline, read, tables)
 
+    def is_complete(self, pipeline: dlt.Pipeline, load_id: str) -> bool:
+        """Tell whether a load of whose state dlt knows has arrived; in SQL, dlt takes up no other state."""
+        if not self.into_files:
+            return True
+        with pipeline.destination_client() as client:
+            files: Any = client
+            folder = files.get_table_dir(files.schema.loads_table_name)
+            return bool(files.fs_client.exists(files.pathlib.join(folder, f"{files.schema.name}__{load_id}.jsonl")))
+
     def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
         """Keep DuckDB's file open, which takes longer than a small load; others may lose a connection by waiting."""
         return ledger.connected() if isinstance(self.destination, dlt.destinations.duckdb) else nullcontext()
 
     def adapt(self, source: Any, config: Configuration, tables: Tables) -> None:
         """Tell a dlt source what this destination needs to know of its tables."""
-        events = source.resources["fs_export"]
         if self.into_files:
-            source.resources["fs_sync"].apply_hints(file_format="jsonl")
+            if "fs_sync" in source.resources:
+                source.resources["fs_sync"].apply_hints(file_format="jsonl")
             return
         source.schema.update_table(pending_table(config.source.sync_table))
-        if isinstance(self.destination, dlt.destinations.bigquery):
+        if isinstance(self.destination, dlt.destinations.bigquery) and "fs_export" in source.resources:
             from hauser_dlt.destinations.bigquery import BY_INGESTION
 
             hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
             if not tables.export.columns and config.run.partition_expiration:
                 hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration // DAY
-            events.apply_hints(additional_table_hints=hints)
+            source.resources["fs_export"].apply_hints(additional_table_hints=hints)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
         """Have BigQuery drop the days of an existing table when the settings say so; without a setting it is let be."""

@@ -3,6 +3,7 @@
 from hauser_dlt.exports.bundles import Bundle, Exports
 from hauser_dlt.exports.client import Client
 from hauser_dlt.exports.data_exports import DataExports
+from hauser_dlt.exports.people import IndividualExports
 from hauser_dlt.exports.segment_exports import SegmentExports
 
-__all__ = ["Bundle", "Client", "DataExports", "Exports", "SegmentExports"]
+__all__ = ["Bundle", "Client", "DataExports", "Exports", "IndividualExports", "SegmentExports"]

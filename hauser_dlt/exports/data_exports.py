@@ -21,6 +21,13 @@ _LOOK_AGAIN = timedelta(minutes=30)
 _DOWNLOADS = 2  # that FullStory allows a minute; more side by side would only wear out each other's retries
 
 
+def todays_api(base_url: str) -> str:
+    """Return the address of today's API that belongs to one of data exports; "" for FullStory's usual one."""
+    scheme, _, rest = base_url.removesuffix("/api/v1").partition("://")
+    host = f"api.{rest.removeprefix('export.')}" if rest.startswith("export.") else rest
+    return f"{scheme}://{host}" if host else ""
+
+
 class DataExports:
     """The bundles of an account, in the order and with the stretches that FullStory chose."""
 

@@ -7,15 +7,14 @@ under a good name. So an operation is ours only where its row holds our request,
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from hauser_dlt.errors import HauserError, StoppedError
+from hauser_dlt.exports.pages import pages
 
 logger = logging.getLogger(__name__)
-
-_MOST_PAGES = 100  # of 100 operations: an account has a handful
 
 
 class Running:
@@ -51,24 +50,12 @@ class Running:
 
     def _listed(self) -> list[dict[str, Any]]:
         try:
-            return list(self._pages())
+            return list(pages(self._ask, {"type": "SEARCH_EXPORT", "state": "PENDING"}, "operations"))
         except StoppedError:
             raise
         except HauserError as exc:  # a short cut only: what is wrong in earnest, the export itself will tell
             logger.info("FullStory's running operations cannot be listed (%s)", exc)
             return []
-
-    def _pages(self) -> Iterator[dict[str, Any]]:
-        query = {"type": "SEARCH_EXPORT", "state": "PENDING"}
-        for _ in range(_MOST_PAGES):
-            answer = self._ask(query)
-            page = answer if isinstance(answer, dict) else {}
-            rows = page.get("operations")
-            yield from (row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict))
-            token = page.get("nextPaginationToken")
-            if not token or not isinstance(token, str):
-                return
-            query = query | {"paginationToken": token}
 
 
 def _is_same(value: Any, request: Any) -> bool:

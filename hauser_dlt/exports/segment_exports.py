@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.errors import ExportError, ExportFailedError, UnfinishedError
+from hauser_dlt.errors import ConfigError, ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
@@ -26,6 +26,9 @@ from hauser_dlt.windows import Schedule, Window
 logger = logging.getLogger(__name__)
 
 BASE_URL = "https://api.fullstory.com"
+EVERYONE = "everyone"
+"""The segment that each account has, of all users."""
+
 _LONGEST_POLL = 10.0
 
 
@@ -131,6 +134,12 @@ class SegmentExports:
             elif begun := self._begun_unheard(request):
                 return begun
             raise
+        except MissingError as exc:
+            if self._settings.segment_id == EVERYONE:
+                raise
+            raise ConfigError(
+                f"segment_id = {self._settings.segment_id!r}: FullStory knows no such segment ({exc})"
+            ) from None
         return _text(answer, "operationId")
 
     def _begun_unheard(self, request: dict[str, Any]) -> str | None:
@@ -181,8 +190,10 @@ def export_fields(settings: SourceSettings) -> list[str]:
     """Return the field names to ask for, none twice; [] leaves the choice to FullStory."""
     if settings.fields == "default":
         return []
-    mobile = MOBILE if settings.include_mobile_fields else {}
-    names = (*KNOWN, *mobile, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
+    known = KNOWN | (MOBILE if settings.include_mobile_fields else {})
+    drops = settings.denylist(known).drops
+    wanted = [name for name in known if not drops(name)]
+    names = (*wanted, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
     return list(dict.fromkeys((*names, *settings.extra_fields)))
 
 

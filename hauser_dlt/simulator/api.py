@@ -1,8 +1,8 @@
 """The Segment Export API: create an export, wait for it, ask for its link.
 
 What FullStory leaves open is settled so: the window is half-open; a built-in segment without `segmentTimeRange` reaches
-back 30 days from `now`; every segment holds everybody; `eventDetails` and `timezone` are accepted and change nothing;
-individuals are all who were known at the window's end; a cancelled operation is FAILED.
+back 30 days from `now`; segments that a test adds hold everybody; `eventDetails` and `timezone` are accepted and
+change nothing; individuals are all who were known at the window's end; a cancelled operation is FAILED.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _FORMATS = ("FORMAT_JSON", "FORMAT_NDJSON")
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _OWN_RANGE = timedelta(days=30)
 _MOST_A_PAGE = 100
+_ORG = "o-SIM-na1"
 
 
 def me(world: World, *_: object) -> Answer:
     """Answer GET /me."""
-    return json_answer({"orgId": "o-SIM-na1", "email": "simulator@example.com", "role": world.role})
+    return json_answer({"orgId": _ORG, "email": "simulator@example.com", "role": world.role})
 
 
 def segments(world: World, request: Request, *_: object) -> Answer:
@@ -36,7 +37,7 @@ def segments(world: World, request: Request, *_: object) -> Answer:
             "name": name,
             "creator": "simulator",
             "created": "2020-01-01T00:00:00Z",
-            "url": f"https://app.example/{key}",
+            "url": f"https://app.fullstory.com/ui/{_ORG}/segments/{key}",
         }
         for key, name in world.segments.items()
     ]

@@ -50,4 +50,5 @@ def _rows(world: World, operation: Operation) -> Iterator[Row]:
     rows: Iterable[Row] = (
         world.account.individuals(end) if operation.type == "TYPE_INDIVIDUAL" else world.rows(start, end)
     )
+    rows = world.members(rows, operation.request["segmentId"])
     return map(keeper(operation.fields), rows) if operation.fields else iter(rows)

@@ -15,6 +15,11 @@ from hauser_dlt.simulator.events import Account
 from hauser_dlt.simulator.faults import Faults
 from hauser_dlt.simulator.messages import RefusedError, Request, parse_time
 
+_SEGMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "signed-up": lambda row: bool(row.get("UserAppKey", row.get("Uid"))),
+    "on-phones": lambda row: row.get("PageDevice", row.get("LastDevice")) == "Mobile",
+}
+
 EventSource = Callable[[datetime, datetime], Iterable[Row]]
 
 
@@ -131,7 +136,7 @@ class World:
         self.requests: list[Request] = []
         self.extra_events: list[dict[str, Any]] = []
         self.bodies: dict[str, bytes] = {}
-        self.segments = {"everyone": "Everyone", "signed-up": "Signed up", "rage-clickers": "Rage clickers"}
+        self.segments = {"everyone": "Everyone", "signed-up": "Signed up", "on-phones": "On phones"}
         self.operations: dict[str, Operation] = {}
         self.exports: dict[str, Operation] = {}
         self.links: dict[str, Link] = {}
@@ -146,6 +151,14 @@ class World:
         if self.now is None:
             return datetime.fromtimestamp(self.clock(), UTC)
         return self.now() if callable(self.now) else self.now
+
+    def members(self, rows: Iterable[Row], segment: str) -> Iterator[Row]:
+        """Yield those rows, of events or individuals, that a segment holds.
+
+        Segments that came up later hold all rows, and rows that are bytes belong to every segment.
+        """
+        inside = _SEGMENTS.get(segment)
+        return (row for row in rows if inside is None or isinstance(row, bytes) or inside(row))
 
     def rows(self, start: datetime, end: datetime) -> Iterator[Row]:
         """Yield the events of a window, the account's in time order, then `extra_events`."""

@@ -1,0 +1,169 @@
+"""Tables that are fetched whole, beside the events: the account's individuals and its segments."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dlt
+import orjson
+import pyarrow as pa
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.extract import DltResource
+
+from hauser_dlt import decode
+from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
+from hauser_dlt.decode import Record
+from hauser_dlt.denylist import Denylist
+from hauser_dlt.downloads import Delivery
+from hauser_dlt.exports import Bundle
+from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, USER_VARS, Kind
+from hauser_dlt.resources import active_destination, exact_format
+from hauser_dlt.tables import Fitting
+from hauser_dlt.windows import Window
+
+_BATCH_ROWS = 10_000
+_UNTIL, _LOAD = "until", "load_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A table, and how its rows are had.
+
+    Attributes:
+        name: of dlt's resource.
+        kinds: the fields that FullStory documents.
+        key: by which rows are merged with those that are there; None replaces all.
+        stretch: what the rows are told of.
+        fetch: writes FullStory's answer to a file: records, packed or not.
+        forget: the rows are loaded: nothing needs to be remembered.
+    """
+
+    name: str
+    table: str
+    kinds: Mapping[str, Kind]
+    key: str | None
+    grow: bool
+    denylist: Denylist
+    stretch: Window
+    fetch: Callable[[Path], None]
+    forget: Callable[[], None] = lambda: None
+
+    def columns(self) -> Columns:
+        """Return the table's columns."""
+        return Columns(self.kinds, grow=self.grow, drops=self.denylist.drops)
+
+
+Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
+
+
+def read_snapshot(
+    snapshot: Snapshot, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
+) -> Generator[pa.RecordBatch, None, Tally]:
+    """Yield the rows as Arrow batches; a `Reader` once the first two arguments are given.
+
+    A row without the key is left out, and counted as being outside.
+    """
+    batcher = Batcher(columns, None, {LOAD_ID: pa.scalar(load_id, pa.string())}, floats=False)
+    with delivery.path.open("rb") as file:
+        pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
+        for batch in batcher.batches(_flat(decode.records(pieces)), _BATCH_ROWS):
+            kept = batch.filter(batch.column(snapshot.key).is_valid()) if snapshot.key else batch
+            batcher.tally.rows -= batch.num_rows - kept.num_rows
+            batcher.tally.outside += batch.num_rows - kept.num_rows
+            yield _keyed(fit(kept, batcher.tally), snapshot.key)
+    if not batcher.tally.rows:
+        yield _keyed(fit(_no_rows(columns), batcher.tally), snapshot.key)
+    return batcher.tally
+
+
+def _flat(records: Iterable[Record]) -> Iterator[Record]:
+    """Put the custom variables, which stand in an object of their own, beside the fields, each as it was written."""
+    return decode.records(map(_flat_line, records), as_written=True)
+
+
+def _flat_line(record: Record) -> bytes:
+    texts = decode.members(record[0])
+    if isinstance(record[1].get(USER_VARS), dict):
+        variables = decode.members(texts.pop(USER_VARS))
+        texts |= {f"{USER_VARS}.{name}" if name in texts else name: text for name, text in variables.items()}
+    return b"{%b}\n" % b",".join(orjson.dumps(name) + b":" + text for name, text in texts.items())
+
+
+def _keyed(batch: pa.RecordBatch, key: str | None) -> pa.RecordBatch:
+    """Return the batch with a key that is never NULL, as dlt's hint for it says."""
+    fields = [field.with_nullable(field.name != key) for field in batch.schema]
+    return pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields))
+
+
+def _no_rows(columns: Columns) -> pa.RecordBatch:
+    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", LOAD_ID: "text"}
+    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
+
+
+def until(resources: Mapping[str, Any], snapshot: Snapshot, complete: Callable[[str], bool]) -> datetime | None:
+    """Return the end of the stretch that was loaded last.
+
+    Args:
+        resources: the states of dlt's resources.
+        complete: whether all of a load has arrived.
+    """
+    last = resources.get(snapshot.name, {})
+    return datetime.fromisoformat(last[_UNTIL]) if last and complete(last[_LOAD]) else None
+
+
+def snapshot_resource(snapshot: Snapshot, deliveries: Callable[[], Iterable[Delivery]], reader: Reader) -> DltResource:
+    """Return dlt's resource of a snapshot.
+
+    Args:
+        deliveries: fetches the file.
+        reader: makes the items of the resource out of it.
+    """
+    hints: Any = {"write_disposition": "replace"}
+    if snapshot.key:
+        hints = {"write_disposition": "merge", "primary_key": snapshot.key}
+
+    @dlt.resource(
+        name=snapshot.name,
+        table_name=snapshot.table,
+        columns={LOAD_ID: {"data_type": "text", "nullable": True}},
+        **hints,
+    )
+    def rows() -> Iterator[Any]:
+        _suit_destination(dlt.current.source().resources[snapshot.name], snapshot)
+        for delivery in deliveries():
+            load_id = package_id()
+            yield from reader(delivery, snapshot.columns(), load_id)
+            dlt.current.resource_state().update({_UNTIL: snapshot.stretch.end.isoformat(), _LOAD: load_id})
+
+    made: DltResource = rows
+    return made
+
+
+def _suit_destination(resource: DltResource, snapshot: Snapshot) -> None:
+    """Have files replaced, which cannot be merged, and rows arrive unaltered."""
+    destination = active_destination()
+    if snapshot.key and isinstance(destination, dlt.destinations.filesystem):
+        resource.apply_hints(write_disposition="replace")
+    if exact := exact_format(destination):
+        resource.apply_hints(file_format=exact)
+
+
+def package_id() -> str | None:
+    """Return the id of the load package being extracted; None where the resource is only iterated over."""
+    try:
+        return dlt.current.load_package_state()["load_id"]
+    except CurrentLoadPackageStateNotAvailable:
+        return None
+
+
+def fetched(snapshot: Snapshot, folder: Path) -> Iterator[Delivery]:
+    """Yield the file of a snapshot, and remove it afterwards."""
+    delivery = Delivery(Bundle(snapshot.stretch), folder / snapshot.name)
+    try:
+        snapshot.fetch(delivery.path)
+        yield delivery
+    finally:
+        delivery.path.unlink(missing_ok=True)
