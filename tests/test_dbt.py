@@ -30,6 +30,7 @@ from hauser_dlt.written_files import refresh
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 3 * DAY  # two days have settled: eight windows of six hours
 AGAIN = MIDNIGHT + 12 * HOUR  # the window that two loads have brought; the newer one brought clicks only
+HALVED = MIDNIGHT + 18 * HOUR  # the window that a load has begun to bring again
 FORGOTTEN = MIDNIGHT + 42 * HOUR  # the newest window, whose row the user has deleted
 ODD = 'evt_it\'s/a~1 "b".ü\\_str'
 VARIABLES = {
@@ -46,9 +47,20 @@ CUSTOM = {
     "EventType": "custom",
     "EventCustomName": "Odd",
     "PageUrl": "https://shop.example/?q=1#top",
+    "LoadLargestPaintTime": 4000,  # the last that is not poor, and the last that are good
+    "EventCumulativeLayoutShift": 0.25,
+    "EventFirstInputDelay": 100,
     **PERSON,
     **VARIABLES,
 }
+NAMED = [  # sessions of the same person: an old name, a new one, and none
+    CUSTOM | {"EventStart": f"2024-05-01T{hour}:00:00Z", "EventType": "navigate", "SessionId": hour} | name
+    for hour, name in (
+        (19, {"UserAppKey": "z", "UserEmail": "old@example.com"}),
+        (20, {"UserAppKey": "a", "UserEmail": "new@example.com"}),
+        (21, {"UserAppKey": "", "UserEmail": ""}),
+    )
+]
 MODEL = """
 select
     {{ custom_var('evt_order.total_real') }} as total,
@@ -110,7 +122,7 @@ def project(request, server, dbt, tmp_path_factory) -> Iterator[Project]:
         Simulator(Account(events_per_hour=20)) as sim,
     ):
         patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
-        sim.extra_events.append(CUSTOM)
+        sim.extra_events += [CUSTOM, *NAMED]
         runs = Runs(sim, target, folder / "work")
         runs.load(NOW)
         spoil(target)
@@ -138,38 +150,46 @@ def change(file, old, new):
 
 def spoil(target):
     """Leave in the tables what bad days leave there."""
-    again, columns = f"{AGAIN:%Y-%m-%d %H:%M:%S}+00", ", ".join(f'"{name}"' for name in target.columns())
-    others = ", ".join(f'"{name}"' for name in target.columns() if name != "_dlt_load_id")
-    synced = '"ID", "Processed", "BundleStartTime", "BundleEndTime", "EventCount", "_dlt_id"'
-    brought = f"""SELECT {others}, '%s' FROM fs_export WHERE "_hauser_window" = TIMESTAMPTZ '{again}'
-        AND "_dlt_load_id" <> '{HALF}'"""
-    clicks = brought % NEWER + """ AND "EventType" = 'click'"""
-    for sql in (
-        # a load that died half-way, and one that was loaded again while the old rows are still there
-        f'INSERT INTO fs_export ({others}, "_dlt_load_id") {brought % HALF}',
-        f'INSERT INTO fs_export ({others}, "_dlt_load_id") {clicks}',
-        *(
-            f"""INSERT INTO fs_sync ({synced}, "_dlt_load_id")
-            SELECT "ID", "Processed", "BundleStartTime", "BundleEndTime",
+    quoted = [f'"{name}"' for name in target.columns()]
+    columns, others = ", ".join(quoted), ", ".join(name for name in quoted if name != '"_dlt_load_id"')
+    hausers = {
+        "_dlt_load_id": "NULL",
+        "_hauser_window": "CAST(NULL AS TIMESTAMPTZ)",
+        "EventType": "'hauser'",
+        "EventStart": """"EventStart" - INTERVAL '1 hour' * hours""",
+    }
+    hausers_row = ", ".join(hausers.get(name, f'"{name}"') for name in target.columns())
+    # a load that died half-way, and one that was complete while what it replaces is still there
+    for load, window in ((HALF, HALVED), (NEWER, AGAIN)):
+        target.query(f"""
+            INSERT INTO fs_export ({others}, "_dlt_load_id") SELECT {others}, '{load}' FROM fs_export
+            WHERE "_hauser_window" = {literal(window)} AND "EventType" = 'click'""")
+        target.query(f"""
+            INSERT INTO fs_sync
+                ("Processed", "BundleStartTime", "BundleEndTime", "EventCount", "_dlt_load_id", "_dlt_id")
+            SELECT "Processed", "BundleStartTime", "BundleEndTime",
                 (SELECT COUNT(*) FROM fs_export e WHERE e."_dlt_load_id" = '{load}'), '{load}', '{load}'
-            FROM fs_sync WHERE "BundleStartTime" = TIMESTAMPTZ '{again}' AND "_dlt_id" NOT IN ('{HALF}', '{NEWER}')"""
-            for load in (HALF, NEWER)
-        ),
-        f"""INSERT INTO _dlt_loads SELECT '{NEWER}', schema_name, 0, inserted_at, schema_version_hash FROM _dlt_loads
-            LIMIT 1""",
-        f"""INSERT INTO _dlt_loads SELECT '{HALF}', schema_name, 1, inserted_at, schema_version_hash FROM _dlt_loads
-            LIMIT 1""",
-        # the Go hauser's events: before our windows, and in the midst of them
-        f"""INSERT INTO fs_export ({columns}) SELECT {
-            columns.replace('"_dlt_load_id"', "NULL")
-            .replace('"_hauser_window"', "CAST(NULL AS TIMESTAMPTZ)")
-            .replace('"EventType"', "'hauser'")
-            .replace('"EventStart"', '''"EventStart" - INTERVAL '1 hour' * n.n''')
-        } FROM fs_export, (SELECT 1 AS n UNION ALL SELECT 8) n WHERE "EventCustomName" = 'Odd'""",
-        # the user has deleted the newest row
-        f"""DELETE FROM fs_sync WHERE "BundleStartTime" = TIMESTAMPTZ '{FORGOTTEN:%Y-%m-%d %H:%M:%S}+00'""",
-    ):
-        target.query(sql)
+            FROM fs_sync WHERE "BundleStartTime" = {literal(window)}""")
+    note(target, NEWER, 0)
+    # the Go hauser's events: before our windows, and in the midst of them
+    target.query(f"""
+        INSERT INTO fs_export ({columns}) SELECT {hausers_row}
+        FROM fs_export, (SELECT 1 AS hours UNION ALL SELECT 8) AS earlier
+        WHERE "EventCustomName" = 'Odd' AND "EventType" = 'custom'""")
+    # the user has deleted the newest row
+    target.query(f"""DELETE FROM fs_sync WHERE "BundleStartTime" = {literal(FORGOTTEN)}""")
+
+
+def note(target, load, status):
+    """Have dlt's list of loads say what became of one."""
+    target.query(
+        f"INSERT INTO _dlt_loads SELECT '{load}', schema_name, {status}, inserted_at, schema_version_hash"
+        " FROM _dlt_loads LIMIT 1"
+    )
+
+
+def literal(moment):
+    return f"TIMESTAMPTZ '{moment:%Y-%m-%d %H:%M:%S}+00'"
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +342,8 @@ def test_users_are_individuals_under_their_last_name(project, events):
         assert row["page_views"] == len({page_key(event) for event in members})
         assert (row["events"], *numbers(row)) == (len(members), *clicks(members))
         assert row["last_seen"] == max(naive(event["EventStart"]) for event in members)
-        last = max(members, key=lambda e: naive(e.get("SessionStart", e["EventStart"])))
+        named = [event for event in members if event.get("UserAppKey") or event.get("UserEmail")]
+        last = max(named or members, key=lambda e: naive(e.get("SessionStart", e["EventStart"])))
         assert (row["user_app_key"] or "") == last.get("UserAppKey", "")
         assert (row["user_email"] or "") == last.get("UserEmail", "")
 
@@ -393,7 +414,7 @@ def present(row):
 def test_incremental_runs_add_what_is_new_and_remove_what_is_replaced(project):
     target, runs, emptied = project.target, project.runs, MIDNIGHT + 6 * HOUR
     before = told(project.rows("stg_fullstory__events"))
-    runs.sim.extra_events.clear()
+    runs.sim.extra_events.remove(CUSTOM)
     runs.sim.events = lambda start, end: () if start == emptied else runs.sim.account.events(start, end)
     runs.load(NOW + DAY)
     runs.load(NOW + DAY, MIDNIGHT - 6 * HOUR, MIDNIGHT)  # where the Go hauser's event was
@@ -418,23 +439,19 @@ def test_a_window_belongs_to_the_newest_load_unless_that_leaves_a_part_of_it(pro
         ("1.5", 0, 6), ("2.5", 1, 2),  # the older one has more than the newer one
         ("3.5", 24, 30), ("10.5", 24, 27), ("4.5", 27, 30),  # nothing is left to the older one
         ("5.5", 48, 54), ("6.5", 48, 51),  # the second half is left
+        ("11.5", 96, 102), ("12.5", 99, 102),  # the first half is left
         ("7.5", 72, 78), ("8.5", 72, 78), ("9.5", 72, 78),
     ]  # fmt: skip
     for load, start, end in rows:
-        begin, until = (f"TIMESTAMPTZ '{day + hours * HOUR:%Y-%m-%d %H:%M:%S}+00'" for hours in (start, end))
         target.query(
             'INSERT INTO fs_sync ("BundleStartTime", "BundleEndTime", "EventCount", "_dlt_load_id", "_dlt_id")'
-            f" VALUES ({begin}, {until}, 0, '{load}', '{load}')"
+            f" VALUES ({literal(day + start * HOUR)}, {literal(day + end * HOUR)}, 0, '{load}', '{load}')"
         )
-        status = 1 if load == "9.5" else 0
-        target.query(
-            f"INSERT INTO _dlt_loads SELECT '{load}', schema_name, {status}, inserted_at, schema_version_hash"
-            " FROM _dlt_loads LIMIT 1"
-        )
+        note(target, load, 1 if load == "9.5" else 0)
 
     owned = project.rows("stg_fullstory__windows")
     loads = {row["load_id"] for row in owned if row["window_start"].year == 2000}
-    assert loads == {"1.5", "2.5", "10.5", "4.5", "5.5", "6.5", "8.5"}
+    assert loads == {"1.5", "2.5", "10.5", "4.5", "5.5", "6.5", "8.5", "11.5", "12.5"}
 
 
 def test_lost_events_and_old_windows_are_noticed(project):
