@@ -31,7 +31,8 @@ from hauser_dlt.translation import translated
 
 _TEMPLATES = resources.files("hauser_dlt") / "dbt_project"
 _RENAMED = {LOAD_ID: "load_id", ROW_WINDOW: "window_start"}
-_DERIVED = {"session_key", "page_view_key", "page_url_bare", "partition_time"}
+_CLICKS = {"is_click", "is_rage_click", "is_dead_click", "is_error_click"}
+_DERIVED = {"session_key", "page_view_key", "page_url_bare", "partition_time", *_CLICKS}
 _HOUR = timedelta(hours=1)
 
 
@@ -154,7 +155,7 @@ def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str,
         "windows": json.dumps(dialect.spelled(read.sync_table)),
         "event_columns": _described([(column.name, column.description) for column in events], 10),
         "window_columns": _described([(column.name, column.description) for column in windows], 10),
-        "staged_columns": _described([(column.alias, column.description) for column in staged], 6),
+        "staged_columns": _described([(c.alias.strip(dialect.quote), c.description) for c in staged], 6),
         "columns": ",\n".join(f"        {column.value} as {column.alias}" for column in staged),
         "load": next(column.quoted for column in events if column.alias == "load_id"),
         "bounds": _bounds(starts.quoted, tables.export, dialect) if keeps_to_windows(read) else "",

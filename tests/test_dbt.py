@@ -486,6 +486,8 @@ def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_
     events = list(runs.sim.rows(MIDNIGHT, MIDNIGHT + DAY))
     staged = Counter((row["event_type"], row.get("page_user_agent")) for row in rows("stg_fullstory__events"))
     assert staged == Counter((e["EventType"], e.get("PageUserAgent")) for e in events) + Counter([("loaded", None)])
+    staging = yaml.safe_load((place / "models" / "staging" / "_fullstory__staging.yml").read_text())
+    assert "mine" in {column["name"] for column in staging["models"][1]["columns"]}
     mine = target.query(f"SELECT COUNT(mine) AS mine FROM {target.dataset}_dbt.stg_fullstory__events")
     assert mine == [{"mine": len(events) + 1 if target.default_of_mine else 0}]
     assert_sessions({row["session_key"]: row for row in rows("fullstory_sessions")}, events)
