@@ -16,7 +16,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from hauser_dlt import status
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
-from hauser_dlt.sync import Package, Plan, Refreshed, Sync
+from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window
 
 
@@ -38,7 +38,7 @@ class _Counts:
         self.windows += package.windows
         self.events += package.events
 
-    def refreshed(self, table: Refreshed) -> None:
+    def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
 
     def done(self) -> None:

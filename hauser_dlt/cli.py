@@ -270,7 +270,7 @@ def run(
             if not plan.again:
                 click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
         if not (start or end):
-            sync.refresh(datetime.now(UTC), progress)
+            sync.load_snapshots(datetime.now(UTC), progress)
         while follow:
             _follow(sync, stopping, progress)
 
@@ -286,7 +286,7 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
         try:
             for plan in sync.plans(datetime.now(UTC)):
                 sync.run(plan, progress)
-            sync.refresh(datetime.now(UTC), progress)
+            sync.load_snapshots(datetime.now(UTC), progress)
         except TransientError as exc:
             click.echo(f"Error: {exc}; trying again in {_TRY_AGAIN:.0f} s", err=True)
             stopping.pause(_TRY_AGAIN)

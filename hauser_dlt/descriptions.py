@@ -4,7 +4,7 @@ Of FullStory's fields, as its documentation tells (https://developer.fullstory.c
 and https://help.fullstory.com).
 """
 
-from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, ROW_WINDOW
+from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, ROW_WINDOW, SESSION_REPLAY_URL
 
 EVENTS = {
     "IndvId": "FullStory's id of the individual, who may have several browsers and devices.",
@@ -76,6 +76,7 @@ EVENTS = {
     "AppViewName": "The view of the mobile app.",
     "EventMobileSourceFile": "The source file of the mobile app that the event comes from.",
     CUSTOM_VARS: "All custom variables, as one JSON object; {} if there are none.",
+    SESSION_REPLAY_URL: "Where the session is replayed in FullStory's app; NULL without a user or a session.",
     LOAD_ID: "The load that brought the row; NULL in rows of the Go hauser.",
     ROW_WINDOW: "The start of the window that the row came in; NULL in rows of the Go hauser.",
 }

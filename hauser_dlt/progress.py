@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hauser_dlt.batches import Tally
-from hauser_dlt.sync import Package, Plan, Refreshed
+from hauser_dlt.sync import LoadedSnapshot, Package, Plan
 from hauser_dlt.windows import Window
 
 
@@ -55,12 +55,13 @@ class Progress:
         self.events += package.events
         self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
 
-    def refreshed(self, table: Refreshed) -> None:
+    def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
-        for line in table_remarks(table.table, table.tally):
+        table, rows = snapshot.table, snapshot.tally.rows
+        for line in snapshot_remarks(table, snapshot.tally):
             self._say(line, err=True)
-        document = {"load_id": table.load_id, "table": table.table, "rows": table.tally.rows}
-        text = f"loaded {table.table}: {table.tally.rows:,} rows (load {table.load_id})"
+        document = {"load_id": snapshot.load_id, "table": table, "rows": rows}
+        text = f"loaded {table}: {rows:,} rows (load {snapshot.load_id})"
         self._say(json.dumps(document) if self._as_json else text)
 
     def done(self) -> None:
@@ -89,7 +90,7 @@ def remarks(window: Window, tally: Tally) -> list[str]:
     return lines
 
 
-def table_remarks(table: str, tally: Tally) -> list[str]:
+def snapshot_remarks(table: str, tally: Tally) -> list[str]:
     """Return what is worth a warning about a table that was loaded anew."""
     lines = _about_values(table, tally)
     if tally.outside:

@@ -110,24 +110,26 @@ def suit_destination(resources: Mapping[str, DltResource], *, is_new: bool) -> N
     This must wait until extraction: which pipeline runs a source, is not known before.
     """
     destination = active_destination()
-    formats = {"fs_export": exact_format(destination), "fs_sync": _staged_format(destination)}
-    for name in formats.keys() & resources.keys():
-        if formats[name] and not resources[name].compute_table_schema().get("file_format"):
-            resources[name].apply_hints(file_format=formats[name])
+    for name in {"fs_export", "fs_sync"} & resources.keys():
+        arrive_unaltered(resources[name], of_arrow=name == "fs_export")
     if is_new and "fs_export" in resources:
         _lay_out(resources["fs_export"], destination)
 
 
-def exact_format(destination: Any) -> Any:
-    """Return the format in which a destination takes rows unaltered; None leaves it to dlt."""
-    # dlt would choose CSV for Postgres, and have each "" read as NULL
-    is_postgres = destination and destination.destination_type.endswith(".postgres")
-    return "insert_values" if is_postgres else _staged_format(destination)
+def arrive_unaltered(resource: DltResource, *, of_arrow: bool) -> None:
+    """Have rows travel to the active pipeline's destination in a format that loses nothing, unless its user chose one.
 
-
-def _staged_format(destination: Any) -> Any:
+    Args:
+        of_arrow: the rows are Arrow batches, not dicts.
+    """
+    destination = active_destination()
     # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
-    return "parquet" if isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery) else None
+    is_staged = isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery)
+    # dlt would choose CSV for Postgres, and have each "" read as NULL
+    is_postgres = of_arrow and destination and destination.destination_type.endswith(".postgres")
+    file_format: Any = "insert_values" if is_postgres else "parquet" if is_staged else None
+    if file_format and not resource.compute_table_schema().get("file_format"):
+        resource.apply_hints(file_format=file_format)
 
 
 def _lay_out(events: DltResource, destination: Any) -> None:

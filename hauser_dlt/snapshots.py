@@ -20,7 +20,7 @@ from hauser_dlt.denylist import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, USER_VARS, Kind
-from hauser_dlt.resources import active_destination, exact_format
+from hauser_dlt.resources import active_destination, arrive_unaltered
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 
@@ -144,11 +144,9 @@ def snapshot_resource(snapshot: Snapshot, deliveries: Callable[[], Iterable[Deli
 
 def _suit_destination(resource: DltResource, snapshot: Snapshot) -> None:
     """Have files replaced, which cannot be merged, and rows arrive unaltered."""
-    destination = active_destination()
-    if snapshot.key and isinstance(destination, dlt.destinations.filesystem):
+    if snapshot.key and isinstance(active_destination(), dlt.destinations.filesystem):
         resource.apply_hints(write_disposition="replace")
-    if exact := exact_format(destination):
-        resource.apply_hints(file_format=exact)
+    arrive_unaltered(resource, of_arrow=True)
 
 
 def package_id() -> str | None:

@@ -83,7 +83,7 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class LoadedSnapshot:
     """A table that has been loaded anew."""
 
     load_id: str
@@ -125,7 +125,7 @@ class Report(Protocol):
     def loaded(self, package: Package) -> None:
         """A package has arrived."""
 
-    def refreshed(self, table: Refreshed) -> None:
+    def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """A table that is fetched whole has arrived anew."""
 
     def done(self) -> None:
@@ -461,7 +461,7 @@ class Sync:
                 path.unlink(missing_ok=True)
         return load_id
 
-    def refresh(self, now: datetime, report: Report) -> None:
+    def load_snapshots(self, now: datetime, report: Report) -> None:
         """Load anew what is fetched whole, individuals and segments, if it is time to; each as a package of its own.
 
         Raises:
@@ -477,7 +477,7 @@ class Sync:
             try:
                 with translated():
                     self.look()
-                report.refreshed(self._refresh(snapshot))
+                report.loaded_snapshot(self._load_snapshot(snapshot))
             except StoppedError:
                 raise
             except HauserError as exc:
@@ -486,7 +486,7 @@ class Sync:
         if failures:
             raise _told_together(failures)
 
-    def _refresh(self, snapshot: Snapshot) -> Refreshed:
+    def _load_snapshot(self, snapshot: Snapshot) -> LoadedSnapshot:
         files = self._files(Group((snapshot.stretch,), whole=False))
         read = partial(read_snapshot, snapshot, self._fitting(Table()))
         total = Tally()
@@ -511,7 +511,7 @@ class Sync:
             snapshot.forget()
             raise
         snapshot.forget()
-        return Refreshed(load_id, snapshot.table, total)
+        return LoadedSnapshot(load_id, snapshot.table, total)
 
     @contextmanager
     def _signs_of_life(self, load_id: str, span: Window) -> Iterator[None]:

@@ -28,7 +28,7 @@ from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.settings import RunSettings
 from hauser_dlt.simulator import Account, Simulator
-from hauser_dlt.sync import Package, Plan, Refreshed, Sync
+from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window
 
 PATIENCE = 60  # seconds that a command may take
@@ -141,7 +141,7 @@ class Told:
     plans: list[Plan] = field(default_factory=list)
     tallies: dict[Window, Tally] = field(default_factory=dict)
     packages: list[Package] = field(default_factory=list)
-    tables: list[Refreshed] = field(default_factory=list)
+    tables: list[LoadedSnapshot] = field(default_factory=list)
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
@@ -155,9 +155,9 @@ class Told:
         """See `Report`."""
         self.packages.append(package)
 
-    def refreshed(self, table: Refreshed) -> None:
+    def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
-        self.tables.append(table)
+        self.tables.append(snapshot)
 
     def done(self) -> None:
         """See `Report`."""
@@ -183,7 +183,7 @@ class Runs:
             for plan in sync.plans(now, start, end):
                 sync.run(plan, told)
             if not (start or end):
-                sync.refresh(now, told)
+                sync.load_snapshots(now, told)
         return told
 
     def reload(self, now: datetime, start: datetime, end: datetime, **settings: Any) -> Told:

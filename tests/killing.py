@@ -171,7 +171,7 @@ def _run(errand: Errand, at: Moment, log: Path | None, environ: Mapping[str, str
     with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
         again = errand.reload and Window(*errand.reload)
         sync.run(sync.plan_reload(errand.now, again) if again else sync.plan(errand.now, *errand.span), _Silent())
-        sync.refresh(errand.now, _Silent())  # nothing, unless the settings say so
+        sync.load_snapshots(errand.now, _Silent())  # nothing, unless the settings say so
     os._exit(0)  # threads of libraries may take their time
 
 
