@@ -16,6 +16,7 @@ from hauser_dlt.configuration import Configuration
 from hauser_dlt.decode import records
 from hauser_dlt.denylist import Denylist
 from hauser_dlt.errors import ConfigError, ExportError
+from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import export_fields
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN
 from hauser_dlt.settings import RunSettings, SourceSettings, read
@@ -36,7 +37,7 @@ def load(*events, custom=None, drop=(), drop_fields=(), start="", kinds=KNOWN):
 
 
 def settings_of(**given):
-    return read(SourceSettings, {"api_token": ("x", ""), **{k: (v, "a file") for k, v in given.items()}}.get)
+    return read(SourceSettings, {k: (v, "a file") for k, v in ({"api_token": "x"} | given).items()}.get)
 
 
 @in_each_way
@@ -296,24 +297,25 @@ def test_check_tells_of_segment_links_and_columns(shell):
 
 
 @pytest.mark.parametrize(
-    ("segment", "advice"),
+    ("wanted", "advice"),
     [
         ("On Phones", "did you mean on-phones (On phones)?"),
-        ("nobody", "it lists everyone (Everyone)"),
+        ("nobody", "it lists everyone (Everyone), signed-up (Signed up), on-phones (On phones)"),
     ],
 )
-def test_a_segment_that_is_not_there_is_named_with_those_that_are(shell, segment, advice):
-    shell("check", "--set", f"segment_id={segment}", code=2)
+def test_a_segment_that_is_not_there_is_named_with_those_that_are(sim, wanted, advice):
+    read = settings_of(base_url=sim.url, api_token=sim.token, segment_id=wanted)
+    with pytest.raises(ConfigError) as refused:
+        segment(source.api_client(read, lambda _: None), read)
 
-    assert f"segment_id = '{segment}': FullStory lists no segment of this id" in shell.err
-    assert advice in shell.err
+    assert str(refused.value) == f"segment_id = '{wanted}': FullStory lists no segment of this id; {advice}"
 
 
-def test_a_run_with_a_segment_that_is_not_there_ends_at_once(shell):
-    shell("run", "--set", "segment_id=nobody", code=2)
+def test_a_run_with_a_segment_that_is_not_there_ends_at_once(runs):
+    with pytest.raises(ConfigError, match=r"^segment_id = 'nobody': FullStory knows no such segment"):
+        runs.load(NOW + 40 * 24 * HOUR, segment_id="nobody")
 
-    assert "Error: segment_id = 'nobody': FullStory knows no such segment" in shell.err
-    assert len(shell.sim.created()) <= 4  # side by side
+    assert len(runs.sim.created()) <= 4  # side by side
 
 
 def test_the_command_tells_of_individuals_in_a_line_and_fails_in_one(shell):
