@@ -121,7 +121,9 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         for name, value in (at.environ() | gcs.environ()).items():
             monkeypatch.setenv(name, value)
         staged = kind == "bigquery-staged"
-        return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
+        made = BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
+        request.addfinalizer(made.remove)  # the more it holds, the slower it gets
+        return made
     if kind.startswith(("s3-", "gcs-")):
         store, _, file_format = kind.partition("-")
         at = request.getfixturevalue(store)

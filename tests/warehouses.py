@@ -210,6 +210,10 @@ PartitionExpiration = "0"
         rows = [{"id": -1, "processed": midnight, "bundleendtime": midnight}]
         client.load_table_from_json(rows, f"{place}.fs_sync", job_config=config).result()
 
+    def remove(self) -> None:
+        """Remove the dataset."""
+        self.server.client().delete_dataset(self.dataset, delete_contents=True, not_found_ok=True)
+
     def new_column(self, field: str) -> str:
         """Return how a new field's column is called."""
         return field
