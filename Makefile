@@ -11,7 +11,7 @@ BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo chromium test matrix soak bench fuzz lint types docs dist format clean
+.PHONY: help demo chromium test slow matrix soak bench fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -43,6 +43,9 @@ chromium:
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes BigQuery's stand-in too long for `test` (3 min)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py

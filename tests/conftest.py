@@ -109,8 +109,15 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """An empty destination; `indirect` parametrization says of which kind."""
+    made = _target(request, tmp_path, monkeypatch)
+    yield made
+    if isinstance(made, BigQueryTarget):
+        made.remove()  # the more the stand-in holds, the slower it gets
+
+
+def _target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
     kind = getattr(request, "param", "duckdb")
     if kind == "redshift":
         backend = request.getfixturevalue("server").dsn().rpartition("/")[0]
@@ -121,9 +128,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         for name, value in (at.environ() | gcs.environ()).items():
             monkeypatch.setenv(name, value)
         staged = kind == "bigquery-staged"
-        made = BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
-        request.addfinalizer(made.remove)  # the more it holds, the slower it gets
-        return made
+        return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
     if kind.startswith(("s3-", "gcs-")):
         store, _, file_format = kind.partition("-")
         at = request.getfixturevalue(store)

@@ -467,7 +467,9 @@ def test_lost_events_and_old_windows_are_noticed(project):
 
 
 @pytest.mark.parametrize(
-    ("target", "odd", "empty"), [("redshift", ODD, None), ("bigquery", "evt_it's.ü_str", "")], indirect=["target"]
+    ("target", "odd", "empty"),
+    [("redshift", ODD, None), pytest.param("bigquery", "evt_it's.ü_str", "", marks=pytest.mark.slow)],
+    indirect=["target"],
 )
 def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_path, odd, empty):
     target, place = runs.target, tmp_path / "analytics"

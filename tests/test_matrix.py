@@ -90,6 +90,12 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
 }
 everywhere = pytest.mark.parametrize("target", STEPS, indirect=True)
+_SLOW = "bigquery-staged"
+sampled = pytest.mark.parametrize(
+    "target",
+    [pytest.param(kind, marks=pytest.mark.slow) if kind == _SLOW else kind for kind in STEPS],
+    indirect=True,
+)
 
 
 @dataclass
@@ -213,7 +219,7 @@ def _seen_by_servers(target):
     )
 
 
-@everywhere
+@sampled
 def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
     """A sample of the matrix: each run makes good what the one before it left, as far as it comes."""
     kind = request.node.callspec.params["target"]

@@ -75,6 +75,7 @@ def test_tables_of_the_go_hauser_are_continued_with_the_users_columns_in_them(ru
     assert target.sync()[0]["BundleEndTime"].replace(tzinfo=None) == MIDNIGHT.replace(tzinfo=None)
 
 
+@pytest.mark.slow
 @in_bigquery
 def test_a_script_of_ones_own_finds_columns_in_any_case_too(runs):
     runs.target.make_hausers_tables()
@@ -112,6 +113,7 @@ def test_new_tables_are_partitioned_by_the_events_day_clustered_and_kept_for_eve
     assert table.clustering_fields == ["EventType", "UserId", "SessionId"]
 
 
+@pytest.mark.slow
 @in_bigquery
 def test_the_days_of_a_table_expire_when_that_is_set_and_then_also_later(runs):
     runs.load(EARLY, partition_expiration="72000h")
@@ -295,7 +297,7 @@ def test_a_column_of_an_incompatible_type_is_named_before_fullstory_is_asked(run
     assert runs.sim.created() == []
 
 
-@in_warehouses
+@pytest.mark.parametrize("target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow)], indirect=True)
 def test_a_not_null_column_of_the_users_is_named(runs):
     runs.target.make_hausers_tables(mandatory=True)
     with pytest.raises(LoadError, match="mandatory"):
@@ -320,7 +322,7 @@ def test_a_load_job_whose_answer_was_lost_is_found_again_and_loads_nothing_twice
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        (
+        pytest.param(
             Bad(
                 "POST .*/jobs",
                 "fail",
@@ -329,16 +331,18 @@ def test_a_load_job_whose_answer_was_lost_is_found_again_and_loads_nothing_twice
             ),
             TransientError,
             "(?i)quota",
+            marks=pytest.mark.slow,
         ),
         (
             Bad("POST /upload.*/jobs", "fail", reason="backendError", message="Error encountered. Try again."),
             TransientError,
             "at present",
         ),
-        (
+        pytest.param(
             Bad("POST .*/jobs", "error", status=403, reason="accessDenied", message="Access Denied: Table"),
             LoadError,
             "the right",
+            marks=pytest.mark.slow,
         ),
     ],
     ids=lambda value: getattr(value, "reason", None) or getattr(value, "what", None),
