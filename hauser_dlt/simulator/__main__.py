@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -15,6 +16,7 @@ def main() -> None:
     """Serve, having said where and with which key."""
     options = _options()
     account = Account(seed=options.seed, events_per_hour=options.events_per_hour)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a parent has it ignored
     with Simulator(account, port=options.port) as simulator, suppress(KeyboardInterrupt):
         sys.stdout.write(f"url {simulator.url}\nexport_url {simulator.export_url}\ntoken {simulator.token}\n")
         sys.stdout.flush()
