@@ -124,7 +124,7 @@ def _rate(times: list[float]) -> str:
 
 def backfill(folder: Path) -> Iterator[Line]:
     """Exports that take two seconds each, eight at once; and many tiny windows that are ready."""
-    number, seconds, at_once = int(os.environ.get("WINDOWS", "192")), 2.0, 8
+    number, seconds, at_once = int(os.environ.get("WINDOWS", "720")), 2.0, 8
     with fullstory(prepare=seconds) as url:
         run = load(settings(folder, url, "parquet", concurrent_exports=at_once), START + number * HOUR + SETTLED)
     one_by_one, ideal = number * seconds, number * seconds / at_once

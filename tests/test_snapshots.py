@@ -20,7 +20,11 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
 SETTLED = NOW - DAY
 
-in_each_way = pytest.mark.parametrize("target", ["postgres", "jsonl", "redshift", "bigquery"], indirect=True)
+in_each_way = pytest.mark.parametrize(
+    "target",
+    ["postgres", "jsonl", "redshift", pytest.param("bigquery", marks=pytest.mark.slow)],
+    indirect=True,
+)
 
 
 @pytest.fixture(autouse=True)
