@@ -122,6 +122,16 @@ class Columns:
         return key
 
 
+BATCH_ROWS = 10_000
+"""How many rows a batch has at the most."""
+
+
+def no_rows(columns: Columns, marks: Mapping[str, Kind]) -> pa.RecordBatch:
+    """Return a batch without rows, with the columns that a `Batcher` gives its batches."""
+    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", **columns.extra, **marks}
+    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
+
+
 class Batcher:
     """Turns the records of one window into Arrow batches, and keeps the tally.
 

@@ -410,9 +410,9 @@ def status(
         found = statuses.status(sync, datetime.now(UTC), config.source.export_duration, days)
     if page:
         write_page(found, page)
-    encoding = sys.stdout.encoding or "ascii"
-    document = [json.dumps(statuses.as_document(found), indent=2)]
-    for line in document if as_json else calendar.as_lines(found, encoding):
+    if as_json:
+        click.echo(json.dumps(statuses.as_document(found), indent=2))
+    for line in () if as_json else calendar.as_lines(found, sys.stdout.encoding or "ascii"):
         click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
     if wrong := list(calendar.wrong(found, max_lag, exact=exact)):
         raise StatusError("; ".join(wrong))

@@ -3,13 +3,16 @@
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hauser_dlt.decode import gunzip
 from hauser_dlt.exports import Bundle, Exports
+
+_PACKED = 1 << 18  # bytes that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,11 @@ class Delivery:
 
     bundle: Bundle
     path: Path
+
+    def pieces(self) -> Generator[bytes, None, None]:
+        """Yield what the file holds, unpacked, a piece at a time; close it if that is not waited for."""
+        with self.path.open("rb") as packed:
+            yield from gunzip(iter(partial(packed.read, _PACKED), b""))
 
 
 class Deliveries(Iterator[Delivery]):

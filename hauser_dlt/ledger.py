@@ -3,13 +3,11 @@
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
-from hauser_dlt.windows import Window, uncovered
-
-_MOMENT = timedelta(microseconds=1)
+from hauser_dlt.windows import MOMENT, Window, uncovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:
 
 
 def _at_least_a_moment(row: SyncRow) -> Window:
-    return Window(row.start or row.end - _MOMENT, row.end)
+    return Window(row.start or row.end - MOMENT, row.end)
 
 
 class Ledger(Protocol):
@@ -98,6 +96,9 @@ class Ledger(Protocol):
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """Return the sync table, oldest window first: all of it, or the rows that touch a stretch."""
+
+    def is_complete(self, load_id: str) -> bool:
+        """Tell whether all of a load has arrived whose state dlt has restored."""
 
     def whole(self, stretch: Window) -> Window:
         """Return a stretch with all of each window that it touches, or of each load, where that is what can go."""

@@ -1,9 +1,9 @@
 """Tables that are fetched whole, beside the events: the account's individuals and its segments."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,16 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
 from hauser_dlt import decode
-from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
+from hauser_dlt.batches import BATCH_ROWS, Batcher, Columns, Tally, no_rows
 from hauser_dlt.decode import Record
 from hauser_dlt.denylist import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.exports import Bundle
-from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, USER_VARS, Kind
-from hauser_dlt.resources import active_destination, arrive_unaltered
+from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
+from hauser_dlt.resources import Reader, active_destination, arrive_unaltered
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 
-_BATCH_ROWS = 10_000
 _UNTIL, _LOAD = "until", "load_id"
 
 
@@ -56,9 +55,6 @@ class Snapshot:
         return Columns(self.kinds, grow=self.grow, drops=self.denylist.drops)
 
 
-Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
-
-
 def read_snapshot(
     snapshot: Snapshot, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
 ) -> Generator[pa.RecordBatch, None, Tally]:
@@ -67,15 +63,14 @@ def read_snapshot(
     A row without the key is left out, and counted as being outside.
     """
     batcher = Batcher(columns, None, {LOAD_ID: pa.scalar(load_id, pa.string())}, floats=False)
-    with delivery.path.open("rb") as file:
-        pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
-        for batch in batcher.batches(_flat(decode.records(pieces)), _BATCH_ROWS):
+    with closing(delivery.pieces()) as pieces:
+        for batch in batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
             kept = batch.filter(batch.column(snapshot.key).is_valid()) if snapshot.key else batch
             batcher.tally.rows -= batch.num_rows - kept.num_rows
             batcher.tally.outside += batch.num_rows - kept.num_rows
             yield _keyed(fit(kept, batcher.tally), snapshot.key)
     if not batcher.tally.rows:
-        yield _keyed(fit(_no_rows(columns), batcher.tally), snapshot.key)
+        yield _keyed(fit(no_rows(columns, {LOAD_ID: "text"}), batcher.tally), snapshot.key)
     return batcher.tally
 
 
@@ -96,11 +91,6 @@ def _keyed(batch: pa.RecordBatch, key: str | None) -> pa.RecordBatch:
     """Return the batch with a key that is never NULL, as dlt's hint for it says."""
     fields = [field.with_nullable(field.name != key) for field in batch.schema]
     return pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields))
-
-
-def _no_rows(columns: Columns) -> pa.RecordBatch:
-    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", LOAD_ID: "text"}
-    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
 
 
 def until(resources: Mapping[str, Any], snapshot: Snapshot, complete: Callable[[str], bool]) -> datetime | None:

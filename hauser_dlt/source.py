@@ -15,7 +15,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from hauser_dlt import decode, replays, settings
-from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
+from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, Tally, no_rows
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import (
@@ -43,17 +43,15 @@ from hauser_dlt.fields import (
     column_of,
     todays,
 )
-from hauser_dlt.resources import Loaded, suit_destination, text_limit, windowed
+from hauser_dlt.resources import Loaded, Reader, suit_destination, text_limit, windowed
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.snapshots import Snapshot, fetched, package_id, read_snapshot, snapshot_resource
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
-from hauser_dlt.windows import DAY, Schedule, Window, floor
+from hauser_dlt.windows import DAY, END_OF_TIME, Schedule, Window, floor
 
 CURSOR = "BundleEndTime"
-BATCH_ROWS = 10_000
 _READY = 24
 _FIRST_RUN_REACHES_BACK = 30 * DAY
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
 SCHEMA = dlt.Schema(
@@ -71,10 +69,6 @@ SYNC_KINDS: dict[str, Kind] = {
     LOAD_ID: "text",
 }
 """The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
-
-
-Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
-"""(a bundle's file, the table's columns, the load id) -> items for `fs_export`; returns the tally."""
 
 
 @dlt.source(schema=SCHEMA, section="fullstory")
@@ -137,7 +131,7 @@ def fullstory(
     def deliveries(cursor: datetime | None) -> Iterator[Delivery]:
         now = datetime.now(UTC)
         start = first_start(read, now) if cursor is None or stretch_end else cursor
-        stretch = Window(start, stretch_end or _END_OF_TIME)
+        stretch = Window(start, stretch_end or END_OF_TIME)
         bundles = exports.bundles(stretch, (), now)
         with (
             tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder,
@@ -351,8 +345,7 @@ def read_batches(
     window = delivery.bundle.window
     strict = window if keeps_to_windows(read) else None
     batcher = Batcher(columns, strict, _marks(load_id, window.start), floats=False, replays=replays)
-    with delivery.path.open("rb") as file:
-        pieces = decode.gunzip(iter(partial(file.read, 1 << 18), b""))
+    with closing(delivery.pieces()) as pieces:
         records = decode.records(pieces, as_written=True)
         for batch in batcher.batches(records, BATCH_ROWS):
             yield fit(batch, batcher.tally)
@@ -408,9 +401,7 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
 
 def empty_batch(columns: Columns) -> pa.RecordBatch:
     """Return no rows, with the columns of the export table."""
-    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", **columns.extra}
-    kinds |= {LOAD_ID: "text", ROW_WINDOW: "timestamp"}
-    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
+    return no_rows(columns, {LOAD_ID: "text", ROW_WINDOW: "timestamp"})
 
 
 def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:

@@ -9,10 +9,9 @@ from typing import Any
 from hauser_dlt.days import Day, Found, State, calendar
 from hauser_dlt.ledger import SyncRow
 from hauser_dlt.sync import Plan, Sync
-from hauser_dlt.windows import DAY, Window, cut, doubled, uncovered
+from hauser_dlt.windows import DAY, MOMENT, Window, cut, doubled, uncovered
 
 _LAST_LOADS = 5
-_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def _windows(rows: list[SyncRow]) -> Iterator[Window]:
             yield Window(row.start, row.end)
             continue
         near = before is not None and row.end - DAY <= before < row.end
-        yield Window(before if before and near else row.end - _MOMENT, row.end)
+        yield Window(before if before and near else row.end - MOMENT, row.end)
         before = row.end
 
 

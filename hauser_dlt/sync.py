@@ -468,10 +468,10 @@ class Sync:
             HauserError: of the first that could not be loaded; its rows stay as they were.
         """
         failures: list[HauserError] = []
-        resources, complete = self._states(), partial(self.target.is_complete, self.pipeline)
+        resources = self._states()
         for snapshot in snapshots(self._config.source, self._pause, self._operations, now):
             with translated():
-                last = until(resources, snapshot, complete)
+                last = until(resources, snapshot, self.ledger.is_complete)
             if last and snapshot.stretch.end - last < self._config.run.snapshots_every:
                 continue
             try:

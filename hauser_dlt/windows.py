@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 DAY = timedelta(days=1)
+MOMENT = timedelta(microseconds=1)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

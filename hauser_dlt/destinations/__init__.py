@@ -65,15 +65,6 @@ class Target:
             return FilesLedger(pipeline, read.export_table, read.sync_table)
         return SqlLedger(pipeline, read, tables)
 
-    def is_complete(self, pipeline: dlt.Pipeline, load_id: str) -> bool:
-        """Tell whether a load of whose state dlt knows has arrived; in SQL, dlt takes up no other state."""
-        if not self.into_files:
-            return True
-        with pipeline.destination_client() as client:
-            files: Any = client
-            folder = files.get_table_dir(files.schema.loads_table_name)
-            return bool(files.fs_client.exists(files.pathlib.join(folder, f"{files.schema.name}__{load_id}.jsonl")))
-
     def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
         """Keep DuckDB's file open, which takes longer than a small load; others may lose a connection by waiting."""
         return ledger.connected() if isinstance(self.destination, dlt.destinations.duckdb) else nullcontext()

@@ -21,11 +21,9 @@ from hauser_dlt import runners
 from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
-from hauser_dlt.windows import DAY, Window, uncovered
+from hauser_dlt.windows import DAY, END_OF_TIME, Window, uncovered
 
 _FILE_NAME = re.compile(r"\d{8}T\d{6}Z-\d{8}T\d{6}Z(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
-
-
 # the times in a name, which sort as they stand
 _START, _END = slice(0, 16), slice(17, 33)
 
@@ -46,7 +44,6 @@ class _File(NamedTuple):
         return Window(datetime.fromisoformat(self.name[_START]), datetime.fromisoformat(self.name[_END]))
 
 
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
 
 
@@ -78,7 +75,7 @@ class FilesLedger:
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
-        recent = self._touching(self._sync_files, Window(since, _END_OF_TIME))
+        recent = self._touching(self._sync_files, Window(since, END_OF_TIME))
         return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
@@ -88,6 +85,10 @@ class FilesLedger:
             rows += self._rows(file) if file.load_id in self._complete else [_half(file)]
         touching = (row for row in rows if within is None or row.window.overlaps(within))
         return sorted(touching, key=lambda row: row.end)
+
+    def is_complete(self, load_id: str) -> bool:
+        """See `Ledger`. dlt restores the state of a load that died, too."""
+        return load_id in self._complete
 
     def whole(self, stretch: Window) -> Window:
         """See `Ledger`. What can go is a load, with all its files."""

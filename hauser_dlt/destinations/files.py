@@ -25,7 +25,8 @@ import pyarrow.parquet
 from hauser_dlt import decode
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
-from hauser_dlt.source import Reader, empty_batch
+from hauser_dlt.resources import Reader
+from hauser_dlt.source import empty_batch
 from hauser_dlt.windows import Group, Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
@@ -214,14 +215,14 @@ class WindowFiles:
         """Unpack FullStory's own bytes into a file; reading the records along the way shows that it is whole."""
         path = self._new_path(delivery.bundle.window)
         file = _Behind(_open(path, self.compress))
-        with delivery.path.open("rb") as packed, closing(file):
+        with closing(delivery.pieces()) as pieces, closing(file):
 
-            def pieces() -> Iterator[bytes]:
-                for piece in decode.gunzip(iter(partial(packed.read, 1 << 18), b"")):
+            def written() -> Iterator[bytes]:
+                for piece in pieces:
                     file.write(piece)
                     yield piece
 
-            tally = Tally(rows=decode.count(pieces()))
+            tally = Tally(rows=decode.count(written()))
         if tally.rows:
             schema = empty_batch(columns).schema
             yield dlt.mark.with_file_import(str(path), _OPAQUE, tally.rows, hints=schema.empty_table())
