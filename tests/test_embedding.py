@@ -19,6 +19,7 @@ from hauser_dlt.simulator import Account, Simulator
 NOW = datetime.now(UTC)
 START = (NOW - timedelta(hours=30)).replace(minute=0, second=0, microsecond=0)
 SETTLED = NOW.replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+DELAY = f"{(NOW - SETTLED) // timedelta(seconds=1)}s"  # as much has settled all the while, whatever hour may strike
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def project(sim, tmp_path, monkeypatch):
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "config.toml").write_text(
         f'[sources.fullstory]\nbase_url = "{sim.url}"\nstart_time = {START.isoformat()}\nbackoff = "10ms"\n'
-        'fields = "default"\n'
+        f'fields = "default"\nexport_delay = "{DELAY}"\n'
     )
     (tmp_path / ".dlt" / "secrets.toml").write_text(f'[sources.fullstory]\napi_token = "{sim.token}"\n')
     monkeypatch.chdir(tmp_path)
@@ -237,6 +238,7 @@ def test_two_accounts_in_one_pipeline_keep_their_cursors_and_tables_apart(pipeli
             "base_url": other.url,
             "api_token": other.token,
             "start_time": later.isoformat(),
+            "export_delay": DELAY,
             "fields": "default",
             "export_table": "eu_export",
             "sync_table": "eu_sync",

@@ -19,6 +19,7 @@ ALL = [HOURLY, BACKFILL, *OURS]
 NOW = datetime.now(UTC)
 SETTLED = NOW.replace(hour=NOW.hour // 6 * 6, minute=0, second=0, microsecond=0) - timedelta(days=1)
 START = SETTLED - timedelta(hours=12)
+DELAY = f"{(NOW - SETTLED) // timedelta(seconds=1)}s"  # as much has settled all the while, whatever hour may strike
 
 
 _numbers = count(1)
@@ -40,6 +41,7 @@ def runner(wheels, sim, server):
     settings = {
         "SOURCES__FULLSTORY__BASE_URL": sim.url,
         "SOURCES__FULLSTORY__BACKOFF": "10ms",
+        "SOURCES__FULLSTORY__EXPORT_DELAY": DELAY,
         "SOURCES__FULLSTORY__EXPORT_DURATION": "6h",
         "SOURCES__FULLSTORY__MAX_RETRIES": "1",
         "SOURCES__FULLSTORY__START_TIME": START.isoformat(),
