@@ -386,7 +386,9 @@ def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 def status(
     *, days: int, as_json: bool, page: Path | None, max_lag: "timedelta | None", exact: bool, **settings: Any
 ) -> None:
-    """Show what is loaded, what is waiting and what is missing; FullStory is not asked.
+    """Show what is loaded, what is waiting and what is missing.
+
+    FullStory is not asked, but for the list of bundles, if they come from its legacy API.
 
     \b
     Each sign stands for an hour, in UTC. Where windows are shorter, the worst of them counts.
