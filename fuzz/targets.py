@@ -19,7 +19,9 @@ from test_decode import read_slowly
 
 from hauser_dlt import cutting, decode, settings
 from hauser_dlt.batches import Columns
+from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import ConfigError, CorruptBundleError
+from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.hauser_toml import read_hauser_toml
 from hauser_dlt.settings import RunSettings, SourceSettings
@@ -137,9 +139,8 @@ def _rows(data: bytes, new_fields: str) -> Iterator[dict[str, Any]]:
     """Yield the rows that come of a bundle, by way of all that reads one."""
     read = SimpleNamespace(api="segment_export", event_scope="pages", new_fields=new_fields)
     columns = Columns(KNOWN, grow=new_fields == "columns")
-    delivery: Any = SimpleNamespace(
-        bundle=SimpleNamespace(window=_WINDOW), path=SimpleNamespace(open=lambda mode: io.BytesIO(data))
-    )
+    in_memory: Any = SimpleNamespace(open=lambda mode: io.BytesIO(data))
+    delivery = Delivery(Bundle(_WINDOW), in_memory)
     for batch in read_batches(read, lambda batch, tally: batch, delivery, columns, "1.0"):  # type: ignore[arg-type]
         for row in batch.to_pylist():
             assert isinstance(json.loads(row[CUSTOM_VARS]), dict)
