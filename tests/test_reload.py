@@ -105,7 +105,7 @@ def test_young_windows_are_loaded_once_more_when_they_have_come_of_age(runs):
     assert [span[0] for span in runs.sim.created()].count(MIDNIGHT) == 2  # and no more
 
 
-@in_duckdb
+@in_each_way
 def test_of_two_runs_on_the_same_windows_the_newer_one_owns_them(runs):
     """Both begin before either has loaded anything; the second is not told of the first."""
     with runs.sync() as sync:

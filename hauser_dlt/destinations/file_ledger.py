@@ -173,14 +173,13 @@ class FilesLedger:
         return Announcement(file.load_id, file.window, runner, seen, complete=False)
 
     def settle(self, load_id: str | None = None) -> None:
-        """See `Ledger`. Names tell which loads share a stretch, so that the folders are listed anew only for those."""
+        """See `Ledger`. Names tell whether loads share a stretch, so that more is listed anew only for those."""
         self._forget("_notes")
         if load_id and load_id not in self._notes:
             self._forget(*_LISTED)
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
-        shares = load_id and self._touching(self._sync_files, self._notes[load_id][0].window)
-        if load_id and not shares and len(self._notes) == 1:
+        if load_id and len(self._notes) == 1 and not self._is_shared(load_id):
             self._done([load_id])
             return
         if load_id or self._notes:
@@ -194,6 +193,12 @@ class FilesLedger:
         self.remove(gone - under_way)
         self._notes.update(notes)
         self._done(done)
+
+    def _is_shared(self, load_id: str) -> bool:
+        """Tell whether other loads have by now brought windows of the stretch that a load has announced."""
+        start, end = stamp(self._notes[load_id][0].window).split("-")
+        names = self._list(self._sync_table)  # anew: another run may have come and gone since this one planned
+        return any(name[_START] < end and name[_END] > start and f".{load_id}." not in name for name in names)
 
     def _done(self, load_ids: Iterable[str]) -> None:
         for file in [file for load_id in load_ids for file in self._notes.pop(load_id)]:
