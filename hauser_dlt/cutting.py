@@ -59,6 +59,8 @@ def _shorter(value: bytes, excess: int) -> bytes | None:
 
 def cut_array(texts: pa.Array, limit: int, shorten: Callable[[str, int], str] = cut) -> tuple[pa.Array, int]:
     """Return texts of at most `limit` bytes each, and how many were longer."""
+    if texts.nbytes <= limit:  # all of them together
+        return texts, 0
     too_long = pc.greater(pc.binary_length(texts), limit).fill_null(False)
     count: int = pc.sum(too_long).as_py() or 0
     if not count:

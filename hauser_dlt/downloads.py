@@ -74,6 +74,11 @@ class Deliveries(Iterator[Delivery]):
         self._begin()
         return delivery
 
+    def is_next_ready(self) -> bool:
+        """Tell whether the next bundle's file is there, so that nobody would wait for it."""
+        with self._lock:
+            return bool(self._begun) and self._begun[0][1].done()
+
     def close(self) -> None:
         """Begin no more, and remove the files that nobody will take."""
         with self._lock:

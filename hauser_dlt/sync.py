@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.destinations.folder import read_text
-from hauser_dlt.downloads import Delivery, deliver
+from hauser_dlt.downloads import Deliveries, Delivery, deliver
 from hauser_dlt.errors import (
     ConfigError,
     CorruptBundleError,
@@ -160,6 +160,7 @@ class Sync:
         self._exports = exports
         self._operations = operations
         self._replays = ""  # what links to sessions begin with, while a plan is carried out
+        self._at_hand = ExitStack()  # what stays open from one package to the next
         self._folder = folder
         self._pause = pause
         with translated():
@@ -267,7 +268,7 @@ class Sync:
             read = self._config.source
             self._replays = replays_begin(read, self._pause) if plan.bundles else ""
             fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
-            with closing(fetching) as deliveries:
+            with closing(fetching) as deliveries, self._at_hand:
                 bad: list[HauserError] = []
                 for group in groups(windows, plan.settled, self._config.run.group_by_day):
                     rest = group
@@ -354,7 +355,7 @@ class Sync:
             incremental[self.tables.sync.spelled(CURSOR)].update(last_value=to, unique_hashes=[])
 
     def _load_group(
-        self, group: Group, deliveries: Iterator[Delivery], plan: Plan, report: Report, bad: list[HauserError]
+        self, group: Group, deliveries: Deliveries, plan: Plan, report: Report, bad: list[HauserError]
     ) -> Group:
         """Load one package; if a window cannot be had, only those before it. Return what is left to load of the group.
 
@@ -372,7 +373,7 @@ class Sync:
 
         failure: HauserError | None = None
         try:
-            package = self._load(group, _kept(deliveries, taken), moves_cursor, noting)
+            package = self._load(group, self._kept(deliveries, taken), moves_cursor, noting)
         except (ExportError, TransientError) as exc:
             if len(read) == len(group.windows):
                 raise  # the destination's error, and no window's
@@ -391,6 +392,18 @@ class Sync:
         if failure:
             _note(failure, bad)
         return replace(group, windows=group.windows[len(read) + bool(failure) :])
+
+    def _kept(self, deliveries: Deliveries, taken: list[Delivery]) -> Iterator[Delivery]:
+        """Pass deliveries on, and remember them: their files may be read once more."""
+        while True:
+            if not deliveries.is_next_ready():
+                self._at_hand.close()  # others may look into DuckDB's file while FullStory prepares an export
+            try:
+                delivery = next(deliveries)
+            except StopIteration:
+                return
+            taken.append(delivery)
+            yield delivery
 
     def _forget(self, loaded: list[Delivery]) -> None:
         for delivery in loaded:
@@ -447,7 +460,8 @@ class Sync:
                     files.name_jobs(self.pipeline, load_id, spanning)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
-                with runners.at_work(load_id), self.target.at_hand(self.ledger):
+                self._at_hand.enter_context(self.target.at_hand(self.ledger))
+                with runners.at_work(load_id):
                     self.ledger.announce(load_id, span)
                     with self._signs_of_life(load_id, span):
                         self.pipeline.load().raise_on_failed_jobs()
@@ -477,7 +491,9 @@ class Sync:
             try:
                 with translated():
                     self.look()
-                report.loaded_snapshot(self._load_snapshot(snapshot))
+                with self._at_hand:
+                    loaded = self._load_snapshot(snapshot)
+                report.loaded_snapshot(loaded)
             except StoppedError:
                 raise
             except HauserError as exc:
@@ -579,13 +595,6 @@ def _is_due(row: SyncRow, age: timedelta, now: datetime) -> bool:
     """Tell whether a window's events were younger than `age` when they were loaded, and have come of age."""
     ripe = row.end + age
     return row.processed is not None and row.processed < ripe <= now
-
-
-def _kept(deliveries: Iterator[Delivery], taken: list[Delivery]) -> Iterator[Delivery]:
-    """Pass deliveries on, and remember them: their files may be read once more."""
-    for delivery in deliveries:
-        taken.append(delivery)
-        yield delivery
 
 
 def read_checkpoint(place: str) -> datetime | None:

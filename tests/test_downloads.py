@@ -100,6 +100,19 @@ def test_no_more_than_some_are_under_way(tmp_path, ahead):
     assert list(deliveries) == []
 
 
+def test_whether_the_next_is_ready_is_known_beforehand(tmp_path):
+    exports = Held()
+    deliveries = deliver(exports, BUNDLES[:3], tmp_path, ahead=2)
+    assert not deliveries.is_next_ready()  # nobody has asked yet
+    exports.let(BUNDLES[0])
+    next(deliveries)
+    assert not deliveries.is_next_ready()
+    exports.let(BUNDLES[1], BUNDLES[2])
+    eventually(deliveries.is_next_ready)
+    assert len(list(deliveries)) == 2
+    assert not deliveries.is_next_ready()
+
+
 def test_the_disk_holds_what_is_under_way_and_no_more(tmp_path):
     exports = Held()
     exports.let(*BUNDLES)

@@ -4,7 +4,7 @@ import random
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -492,6 +492,33 @@ def test_a_duckdb_file_that_another_process_has_open_is_a_reason_to_try_again(ru
 
     assert done.returncode == 75
     assert "Could not set lock on file" in said
+
+
+def test_a_duckdb_file_is_free_while_fullstory_prepares_an_export(runs):
+    runs.sim.prepare = 1000
+    until = time.monotonic() + PATIENCE
+    told = Told()
+    looks: list[int] = []
+
+    def look() -> None:
+        with suppress(duckdb.Error), duckdb.connect(str(runs.target.database), read_only=True) as connection:
+            looks.extend(connection.sql(f"SELECT count(*) FROM {runs.target.dataset}.fs_sync").fetchone())
+
+    def pause(seconds: float) -> None:
+        if not seconds:
+            return
+        if told.packages:
+            look()
+        done = bool(looks) or time.monotonic() > until
+        for job in list(runs.sim.operations.values()):
+            job.ready = 0 if done or job.start < MIDNIGHT + DAY else job.ready
+        time.sleep(0.01)
+
+    with Sync.open(runs.configuration(), pause) as sync:
+        sync.run(sync.plan(NOW), told)
+    assert looks
+    assert looks[0] == 4
+    runs.expect(MIDNIGHT, END)
 
 
 @pytest.mark.parametrize(
