@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import chain
 from typing import Any, NamedTuple
 
 import dlt
@@ -21,27 +20,55 @@ from hauser_dlt import runners
 from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
-from hauser_dlt.windows import DAY, END_OF_TIME, Window, uncovered
+from hauser_dlt.windows import DAY, END_OF_TIME, MOMENT, Window, uncovered
 
-_FILE_NAME = re.compile(r"\d{8}T\d{6}Z-\d{8}T\d{6}Z(?:-\d+)?\.(\d+\.\d+)\.\w+(?:\.gz)?")
+_TIME = r"[0-9]{8}T[0-9]{6}Z"
+_FILE_NAME = re.compile(rf"{_TIME}-{_TIME}(?:-[0-9]+)?\.([0-9]+\.[0-9]+)\.[a-z0-9]+(?:\.gz)?")
 # the times in a name, which sort as they stand
 _START, _END = slice(0, 16), slice(17, 33)
 
 
 class _File(NamedTuple):
-    """A file of a load. There may be one for each hour of years: of most, no more than the name is looked at."""
+    """A file of a load."""
 
-    folder: str
-    name: str
+    path: str
     load_id: str
+    window: Window
 
-    @property
-    def path(self) -> str:
-        return f"{self.folder}/{self.name}"
 
-    @property
-    def window(self) -> Window:
-        return Window(datetime.fromisoformat(self.name[_START]), datetime.fromisoformat(self.name[_END]))
+class _Folder:
+    """The files of a table. There may be one for each hour of years: of most, no more than the name is looked at.
+
+    Attributes:
+        names: load -> its files. Files that are not ours are left out.
+    """
+
+    def __init__(self, path: str, names: Iterable[str]) -> None:
+        self._path = path
+        self.names: dict[str, tuple[str, ...]] = {}  # Python's garbage collector would go through lists, time and again
+        for name in names:
+            if ours := _FILE_NAME.fullmatch(name):
+                self.names[ours[1]] = (*self.names.get(ours[1], ()), name)
+
+    def of(self, load_id: str) -> list[_File]:
+        """Return the files of a load."""
+        return [self._file(load_id, name) for name in self.names.get(load_id, ())]
+
+    def touching(self, stretch: Window) -> list[_File]:
+        """Return the files whose windows overlap a stretch."""
+        start, end = stamp(stretch).split("-")
+        near = [(o, n) for o, names in self.names.items() for n in names if n[_START] <= end and n[_END] >= start]
+        files = [self._file(load_id, name) for load_id, name in near]
+        return [file for file in files if file.window.overlaps(stretch)]
+
+    def newest_first(self) -> Iterator[_File]:
+        """Yield all files, by the end of their windows."""
+        files = ((name[_END], load_id, name) for load_id, names in self.names.items() for name in names)
+        return (self._file(load_id, name) for _, load_id, name in sorted(files, reverse=True))
+
+    def _file(self, load_id: str, name: str) -> _File:
+        window = Window(datetime.fromisoformat(name[_START]), datetime.fromisoformat(name[_END]))
+        return _File(f"{self._path}/{name}", load_id, window)
 
 
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
@@ -62,8 +89,11 @@ class FilesLedger:
         self._forget(*_LISTED)
 
     def last(self, until: datetime) -> datetime | None:
-        """See `Ledger`."""
-        for file in sorted(self._all(self._sync_files), key=lambda file: file.name[_END], reverse=True):
+        """See `Ledger`. Most often it is `until` itself, and nothing has to be sorted."""
+        there = self._sync_files.touching(Window(until - MOMENT, until))
+        if any(row.end == until for file in there for row in self._owned_rows(file)):
+            return until
+        for file in self._sync_files.newest_first():
             ends = [row.end for row in self._owned_rows(file) if row.end <= until]
             if ends:
                 return max(ends)
@@ -75,13 +105,13 @@ class FilesLedger:
 
     def owned(self, since: datetime) -> list[Window]:
         """See `Ledger`."""
-        recent = self._touching(self._sync_files, Window(since, END_OF_TIME))
+        recent = self._sync_files.touching(Window(since, END_OF_TIME))
         return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
-        for file in self._touching(self._sync_files, within) if within else self._all(self._sync_files):
+        for file in self._sync_files.touching(within) if within else self._sync_files.newest_first():
             rows += self._rows(file) if file.load_id in self._complete else [_half(file)]
         touching = (row for row in rows if within is None or row.window.overlaps(within))
         return sorted(touching, key=lambda row: row.end)
@@ -98,11 +128,11 @@ class FilesLedger:
         """See `Ledger`. A file cannot be cut."""
         return self._with_all_of(stretch, self._event_files, self._has_lost)
 
-    def _with_all_of(self, stretch: Window, files: dict[str, list[_File]], which: Callable[[str], bool]) -> Window:
+    def _with_all_of(self, stretch: Window, folder: _Folder, which: Callable[[str], bool]) -> Window:
         """Return a stretch with all files of those loads in it; each that is taken in may bring another one."""
         while True:
-            touched = {file.load_id for file in self._touching(files, stretch) if which(file.load_id)}
-            spans = [stretch, *(file.window for load_id in touched for file in files[load_id])]
+            touched = {file.load_id for file in folder.touching(stretch) if which(file.load_id)}
+            spans = [stretch, *(file.window for load_id in touched for file in folder.of(load_id))]
             wider = Window(min(span.start for span in spans), max(span.end for span in spans))
             if wider == stretch:
                 return stretch
@@ -115,26 +145,27 @@ class FilesLedger:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
         # dlt's load ids are the time of their beginning, in seconds since 1970
         begun = (now - DAY).timestamp()
-        incomplete = (self._event_files.keys() | self._sync_files.keys()) - self._complete
+        incomplete = (self._event_files.names.keys() | self._sync_files.names.keys()) - self._complete
         old = {load_id for load_id in incomplete if float(load_id) < begun}
-        return sorted((self._unowned(scope) | old) - self._notes.keys())
+        return sorted((self._unowned(scope) | old) - self._notes.names.keys())
 
     def _unowned(self, scope: Window) -> set[str]:
         """Return the loads that have files in a stretch, and do not own their windows."""
-        files = (*self._touching(self._event_files, scope), *self._touching(self._sync_files, scope))
+        files = (*self._event_files.touching(scope), *self._sync_files.touching(scope))
         return {file.load_id for file in files if not self._owns(file.load_id)}
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
-            for files in (self._sync_files, self._event_files, self._notes):
-                for file in files.pop(load_id, ()):
-                    self._remove(file)
+            for folder in (self._sync_files, self._event_files, self._notes):
+                self._remove_from(folder, load_id)
             self._judged.pop(load_id, None)
 
-    def _remove(self, file: _File) -> None:
-        with suppress(FileNotFoundError):  # its user was quicker, or another run
-            self._client.fs_client.rm_file(file.path)
+    def _remove_from(self, folder: _Folder, load_id: str) -> None:
+        for file in folder.of(load_id):
+            with suppress(FileNotFoundError):  # its user was quicker, or another run
+                self._client.fs_client.rm_file(file.path)
+        folder.names.pop(load_id, None)
 
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`. Files that nobody owns are gone already, with their loads."""
@@ -157,9 +188,9 @@ class FilesLedger:
     def announced(self) -> list[Announcement]:
         """See `Ledger`."""
         self._forget("_notes")
-        if self._notes:
+        if self._notes.names:
             self._forget("_complete", "_judged")
-        begun = [file for file in self._all(self._notes) if file.load_id not in self._complete]
+        begun = [file for file in self._notes.newest_first() if file.load_id not in self._complete]
         return [note for note in map(self._announcement, begun) if note]
 
     def _announcement(self, file: _File) -> Announcement | None:
@@ -175,39 +206,33 @@ class FilesLedger:
     def settle(self, load_id: str | None = None) -> None:
         """See `Ledger`. Names tell whether loads share a stretch, so that more is listed anew only for those."""
         self._forget("_notes")
-        if load_id and load_id not in self._notes:
+        if load_id and list(self._notes.names) == [load_id] and not self._is_shared(load_id):
+            self._remove_from(self._notes, load_id)
+            return
+        if load_id or self._notes.names:
             self._forget(*_LISTED)
+        if load_id and load_id not in self._notes.names:
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
-        if load_id and len(self._notes) == 1 and not self._is_shared(load_id):
-            self._done([load_id])
-            return
-        if load_id or self._notes:
-            self._forget(*_LISTED)
-        done = [load_id] if load_id else list(self._notes.keys() & self._complete)
-        notes = {other: self._notes[other] for other in done}
-        spans = [file.window for files in notes.values() for file in files]
+        done = [load_id] if load_id else list(self._notes.names.keys() & self._complete)
+        spans = [file.window for other in done for file in self._notes.of(other)]
         # a kill may have come between the removal of a load's sync file and that of its events
         gone = {load for span in spans for load in self._superseded(span) | self._unowned(span)}
-        under_way = self._notes.keys() - self._complete
+        under_way = self._notes.names.keys() - self._complete
         self.remove(gone - under_way)
-        self._notes.update(notes)
-        self._done(done)
+        for other in done:
+            self._remove_from(self._notes, other)
 
     def _is_shared(self, load_id: str) -> bool:
         """Tell whether other loads have by now brought windows of the stretch that a load has announced."""
-        start, end = stamp(self._notes[load_id][0].window).split("-")
+        start, end = stamp(self._notes.of(load_id)[0].window).split("-")
         names = self._list(self._sync_table)  # anew: another run may have come and gone since this one planned
         return any(name[_START] < end and name[_END] > start and f".{load_id}." not in name for name in names)
 
-    def _done(self, load_ids: Iterable[str]) -> None:
-        for file in [file for load_id in load_ids for file in self._notes.pop(load_id)]:
-            self._remove(file)
-
     def _superseded(self, span: Window) -> set[str]:
         """Return the loads all of whose windows have been loaded again since, among those that touch a stretch."""
-        loads = {file.load_id for file in self._touching(self._sync_files, self.whole(span))} & self._complete
-        rows = [row for load in loads for file in self._sync_files[load] for row in self._rows(file)]
+        loads = {file.load_id for file in self._sync_files.touching(self.whole(span))} & self._complete
+        rows = [row for load in loads for file in self._sync_files.of(load) for row in self._rows(file)]
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
         return {row.load_id for row in rows if row.load_id} - kept
 
@@ -217,17 +242,17 @@ class FilesLedger:
             self.__dict__.pop(name, None)
 
     @cached_property
-    def _event_files(self) -> dict[str, list[_File]]:
-        return self._by_load(self._export_table)
+    def _event_files(self) -> _Folder:
+        return self._folder(self._export_table)
 
     @cached_property
-    def _sync_files(self) -> dict[str, list[_File]]:
-        return self._by_load(self._sync_table)
+    def _sync_files(self) -> _Folder:
+        return self._folder(self._sync_table)
 
     @cached_property
-    def _notes(self) -> dict[str, list[_File]]:
+    def _notes(self) -> _Folder:
         """The announcements of loads."""
-        return self._by_load(self._pending)
+        return self._folder(self._pending)
 
     @cached_property
     def _complete(self) -> set[str]:
@@ -251,8 +276,8 @@ class FilesLedger:
         return self._judged[load_id]
 
     def _rows_if_owner(self, load_id: str) -> list[SyncRow] | None:
-        rows = [row for file in self._sync_files.get(load_id, ()) for row in self._rows(file)]
-        spans = [file.window for file in self._event_files.get(load_id, ())]
+        rows = [row for file in self._sync_files.of(load_id) for row in self._rows(file)]
+        spans = [file.window for file in self._event_files.of(load_id)]
         lost = any(gap for span in spans for gap in uncovered(span, (row.window for row in rows)))
         return None if lost else rows
 
@@ -282,21 +307,8 @@ class FilesLedger:
         )
         return SyncRow(start, end, load_id, complete=True, events=row["EventCount"], processed=processed)
 
-    def _all(self, files: dict[str, list[_File]]) -> Iterator[_File]:
-        return chain.from_iterable(files.values())
-
-    def _touching(self, files: dict[str, list[_File]], stretch: Window) -> list[_File]:
-        """Return the files whose windows overlap a stretch; names are compared, so that few have to be understood."""
-        start, end = stamp(stretch).split("-")
-        near = (f for f in self._all(files) if f.name[_START] <= end and f.name[_END] >= start)
-        return [file for file in near if file.window.overlaps(stretch)]
-
-    def _by_load(self, table: str) -> dict[str, list[_File]]:
-        folder = self._client.get_table_dir(table)
-        files: dict[str, list[_File]] = {}
-        for match in filter(None, map(_FILE_NAME.fullmatch, self._list(table))):
-            files.setdefault(match[1], []).append(_File(folder, match[0], match[1]))
-        return files
+    def _folder(self, table: str) -> _Folder:
+        return _Folder(self._client.get_table_dir(table), self._list(table))
 
     def _list(self, table: str) -> list[str]:
         """Return the names in a folder."""
