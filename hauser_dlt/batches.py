@@ -166,8 +166,8 @@ class Batcher:
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield batches of up to `size` rows: columns known at first, CustomVars, those on request, marks, new ones."""
         stream = iter(records)
-        while slices := list(self._slices(stream, size)):
-            batch = self._inside(self._ordered(_joined(slices)))
+        while (rows := _joined(self._slices(stream, size))) is not None:
+            batch = self._inside(self._ordered(rows))
             self.tally.rows += batch.num_rows
             if batch.num_rows:
                 yield batch
@@ -297,10 +297,10 @@ class Batcher:
         return kept
 
 
-def _joined(slices: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return the rows of all slices; columns that came up in a later one are NULL in those before it."""
+def _joined(slices: Iterable[pa.RecordBatch]) -> pa.RecordBatch | None:
+    """Return the rows of all slices, or None; columns that came up in a later one are NULL in those before it."""
     tables = [pa.Table.from_batches([part]) for part in slices]
-    return pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0]
+    return pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0] if tables else None
 
 
 _MINUS_ZERO = re.compile(rb"[:,\[]\s*-0\s*[,}\]]")

@@ -118,9 +118,11 @@ class _Stream:
         return bytes(self.buffer[self.start : self.start + size])
 
     def take(self, end: int) -> bytes:
-        """Use up the bytes before `end`, and return them."""
-        taken = bytes(self.buffer[self.start : end])
-        self.start = end
+        """Use up the bytes before `end`, and return them; there may be 50 MB of them, so nothing else keeps them."""
+        with memoryview(self.buffer) as view:
+            taken = bytes(view[self.start : end])
+        del self.buffer[:end]
+        self.start = 0
         return taken
 
     def rest(self) -> Iterator[bytes]:
@@ -180,33 +182,38 @@ def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of a bundle with one object a line."""
     number = 0
     for lines in _whole_lines(stream.rest()):
-        raws = [raw for line in lines if (raw := line.strip(b" \t\r"))]
+        raws = list(filter(None, (line.strip(b" \t\r") for line in lines)))
+        lines.clear()
+        number += len(raws)
         try:
             rows = list(map(parse, raws))
         except _REFUSED:
             rows = []
         if {*map(type, rows)} in _OBJECTS:
-            yield from zip(raws, rows, strict=True)
+            raws.reverse()
+            rows.reverse()
+            while raws:  # nothing is held on to that its reader is done with: there may be a record of 50 MB
+                yield raws.pop(), rows.pop()
         else:
-            yield from (_record(raw, number + i, parse) for i, raw in enumerate(raws))
-        number += len(raws)
+            yield from (_record(raw, number - len(raws) + i, parse) for i, raw in enumerate(raws))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
     begun: list[bytes] = []
     held = 0
-    for chunk in chunks:
+    for chunk in chain(chunks, (b"\n",)):
         end = chunk.rfind(b"\n")
         if end < 0:
             begun.append(chunk)
             held += len(chunk)
             _refuse_endless(held)
         else:
-            yield b"".join((*begun, chunk[:end])).split(b"\n")
+            begun.append(chunk[:end])
+            lines = b"".join(begun).split(b"\n")
             begun = [chunk[end + 1 :]]
             held = 0
-    yield b"".join(begun).split(b"\n")
+            yield lines
 
 
 def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:

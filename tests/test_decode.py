@@ -566,6 +566,25 @@ def test_memory_does_not_grow_with_the_bundle(piece, count):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "text", [b'{"a":1}\n%b\n{"a":2}\n', b'{"a":1}\n%b', b'[{"a":1},%b,{"a":2}]'], ids=["lines", "last line", "array"]
+)
+def test_a_large_record_is_not_held_once_its_reader_is_done_with_it(text):
+    size = 8 << 20
+    chunks = pieces(text % (b'{"a":"' + b"x" * size + b'"}'), [1 << 16])
+    tracemalloc.start()
+    try:
+        held = []
+        for record in records(chunks):
+            large = len(record[0]) > size
+            del record
+            held += [tracemalloc.get_traced_memory()[0]] if large else []
+        assert len(held) == 1
+        assert held[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("more", [-1, 0, 1])
 @pytest.mark.parametrize("sizes", [[1], [7, 1], [1 << 20]])
 def test_nothing_is_held_back_where_an_inflated_piece_is_just_full(more, sizes):

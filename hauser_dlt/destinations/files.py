@@ -25,6 +25,7 @@ import pyarrow.parquet
 from hauser_dlt import decode
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
+from hauser_dlt.fields import CUSTOM_VARS
 from hauser_dlt.resources import Reader
 from hauser_dlt.source import empty_batch
 from hauser_dlt.windows import Group, Window
@@ -51,7 +52,11 @@ def stamp(window: Window) -> str:
 
 class _ParquetWriter(pyarrow.parquet.ParquetWriter):  # type: ignore[misc]
     def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
-        super().__init__(str(path), schema, compression="snappy")
+        # Rows are in the order of time, so the least and the greatest text of a row group let no reader skip it;
+        # CustomVars differ from row to row. Both would cost time, and several copies of a text of 50 MB.
+        repeating = [name for name in schema.names if name != CUSTOM_VARS]
+        ordered = [column.name for column in schema if not pa.types.is_string(column.type)]
+        super().__init__(str(path), schema, compression="snappy", use_dictionary=repeating, write_statistics=ordered)
 
 
 class _CsvWriter:
