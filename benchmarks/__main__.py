@@ -17,16 +17,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import orjson
 import pyarrow.parquet
 
 from benchmarks import history, reference
-from benchmarks.events import HOUR, START, events, ndjson
+from benchmarks.events import HOUR, START, array, events, ndjson
 from benchmarks.fullstory import fullstory
 
 RUNS = int(os.environ.get("RUNS", "5"))
 EVENTS = int(os.environ.get("EVENTS", "200000"))
 DAY = timedelta(days=1)
 SETTLED = timedelta(days=1)
+HUGE = 50_000_000
 _COMPARED = 20_000  # events that are compared with the slow, exact reference
 
 Line = tuple[str, str, str, str]
@@ -69,38 +71,54 @@ def _child(module: str, *arguments: str) -> dict[str, Any]:
 
 
 def throughput(folder: Path) -> Iterator[Line]:
-    """One bundle to files, against the floor; memory, of this bundle and of one ten times as large."""
-    bundle, large = folder / "bundle", folder / "large"
+    """One bundle to files, one object a line and as one array, against the floor."""
+    bundle, in_array = folder / "bundle", folder / "array"
     bundle.write_bytes(ndjson(events(EVENTS)))
-    large.write_bytes(bundle.read_bytes() * 10)  # gzip has members
+    in_array.write_bytes(array(events(EVENTS)))
     after = START + HOUR + SETTLED
-    with fullstory({START: bundle}) as url:
+    with fullstory({START: bundle}) as url, fullstory({START: in_array}) as other_url:
         load(settings(folder / "first", url, "parquet"), after)
         table = next((folder / "first/out/fs_export").glob("*.parquet"))
         yield from _exactness(table)
         kinds = ("parquet", "csv", "json")
         floors: list[dict[str, float]] = []
-        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (*kinds, "array")}
         for number in range(RUNS):
             floors.append(_child("benchmarks.floor", str(bundle), str(table)))
             for kind in kinds:
                 runs[kind].append(load(settings(folder / f"{kind}{number}", url, kind), after))
+            runs["array"].append(load(settings(folder / f"array{number}", other_url, "parquet"), after))
         whole = [floor["gunzip"] + floor["parse"] + floor["parquet"] for floor in floors]
         raw = [floor["gunzip"] + floor["write"] for floor in floors]
-        took = {kind: [run["seconds"] for run in runs[kind]] for kind in kinds}
+        took = {kind: [run["seconds"] for run in those] for kind, those in runs.items()}
         yield line("floor: gunzip + parse + Parquet", _rate(whole))
         yield line("Parquet / floor", _rate(took["parquet"]), _over(took["parquet"], whole), "2.0")
+        yield line("Parquet from an array / floor", _rate(took["array"]), _over(took["array"], whole), "2.0")
         yield line("CSV / Parquet", _rate(took["csv"]), _over(took["csv"], took["parquet"]), "1.5")
         yield line("raw JSON / (gunzip + writing)", _rate(took["json"]), _over(took["json"], raw), "1.3")
-        peak = max(run["peak_mib"] for run in runs["parquet"])
-        yield line(f"peak memory, {EVENTS:,} events", f"{peak:.0f} MiB", (), "350 MB")
         cpu = [run["cpu"] for run in runs["parquet"]], [floor["cpu"] for floor in floors]
         yield line("Parquet / floor, processor time of all threads", f"{median(cpu[0]):.2f} s", _over(*cpu))
-    with fullstory({START: large}) as url:
-        more = load(settings(folder / "tenfold", url, "parquet"), after)
-    yield line(
-        f"peak memory, {more['events']:,} events", f"{more['peak_mib']:.0f} MiB", [more["peak_mib"] / peak], "1.1"
-    )
+
+
+def memory(folder: Path) -> Iterator[Line]:
+    """The peak of a bundle, of one ten times as large, and what one record of 50 MB adds."""
+    some = list(events(EVENTS))
+    huge = orjson.dumps(orjson.loads(some[0]) | {"evt_huge_str": "x" * HUGE})
+    bundle = ndjson(some)
+    bundles = {"plain": bundle, "tenfold": bundle * 10, "huge": ndjson([*some, huge, *some])}  # gzip has members
+    for kind in ("parquet", "csv"):
+        peaks: dict[str, float] = {}
+        for name, content in bundles.items():
+            (folder / name).write_bytes(content)
+            with fullstory({START: folder / name}) as url:
+                run = load(settings(folder / f"{name}-{kind}", url, kind), START + HOUR + SETTLED)
+            peaks[name] = run["peak_mib"]
+        yield line(f"peak memory, {kind}, {EVENTS:,} events", f"{peaks['plain']:.0f} MiB", (), "350 MB")
+        over = [peaks["tenfold"] / peaks["plain"]]
+        yield line(f"peak memory, {kind}, {10 * EVENTS:,} events", f"{peaks['tenfold']:.0f} MiB", over, "1.1")
+        more = peaks["huge"] - peaks["plain"]
+        copies = [more / (HUGE >> 20)]
+        yield line(f"a record of 50 MB among them, {kind}, beyond that", f"{more:.0f} MiB", copies, "a few copies")
 
 
 def _exactness(table: Path) -> Iterator[Line]:
@@ -195,7 +213,7 @@ def growth(folder: Path) -> Iterator[Line]:
             yield line(f"status, {kind}, at {many:,} windows", f"{median(stati[many]):.2f} s", (), "2 s")
 
 
-PARTS = {part.__name__: part for part in (throughput, backfill, small, growth)}
+PARTS = {part.__name__: part for part in (throughput, memory, backfill, small, growth)}
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ FullStory has; some numbers among them end in zeros. An event is 1.1 to 1.3 KB o
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice, repeat
+from operator import add
 from random import Random
 from typing import Any
 
@@ -40,11 +41,21 @@ def events(number: int, seed: int = 7, start: datetime = START, span: timedelta 
 
 def ndjson(lines: Iterable[bytes]) -> bytes:
     """Return events in one gzip member, one a line."""
+    return _packed(line + b"\n" for line in lines)
+
+
+def array(records: Iterable[bytes]) -> bytes:
+    """Return events in one gzip member, as one array."""
+    separators = chain([b"["], repeat(b","))
+    return _packed(chain(map(add, separators, records), [b"]"]))
+
+
+def _packed(pieces: Iterable[bytes]) -> bytes:
     deflate = zlib.compressobj(6, wbits=31)
     parts = []
-    stream = iter(lines)
+    stream = iter(pieces)
     while some := list(islice(stream, 1000)):
-        parts.append(deflate.compress(b"\n".join(some) + b"\n"))
+        parts.append(deflate.compress(b"".join(some)))
     return b"".join(parts) + deflate.flush()
 
 
