@@ -51,6 +51,16 @@ def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
 
 
+@recovering
+def test_deleted_sync_rows_are_loaded_again_by_a_back_fill_without_doubling(runs):
+    runs.load(NOW)
+    runs.target.forget_newest(3)
+
+    runs.load(NOW, SETTLED - 18 * HOUR, SETTLED)
+
+    runs.expect(MIDNIGHT, SETTLED)
+
+
 @also_in_buckets
 def test_all_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.load(NOW)
