@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from killing import Errand, Moment, die
 from targets import HOUR, MIDNIGHT, Target, in_files
 
 from hauser_dlt import status
@@ -31,6 +32,18 @@ def test_a_sync_file_that_lost_lines_makes_its_whole_load_go(runs):
 
     # the lost window alone was asked for, but a file cannot be cut
     assert list(told.tallies) == [Window(MIDNIGHT + n * STEP, MIDNIGHT + (n + 1) * STEP) for n in range(4)]
+    runs.expect(MIDNIGHT, END)
+
+
+@in_files
+def test_a_file_has_its_name_once_it_is_whole(runs):
+    assert die(Errand(runs.nested(), NOW), Moment("move fs_export")).killed
+    (partial,) = runs.target.files()
+    assert (partial.name[0], partial.suffix) == (".", ".part")
+
+    runs.load(NOW)
+
+    assert not partial.exists()
     runs.expect(MIDNIGHT, END)
 
 

@@ -48,8 +48,9 @@ STEPS: dict[str, tuple[str, ...]] = {
             f"make folder {name}"
             for name in ("_dlt_pipeline_state", "_dlt_version", "fs_export", "fs_sync", "_dlt_loads")
         ),
-        *("put note", "move _dlt_version", "put fs_export", "put fs_sync", "move _dlt_pipeline_state"),
-        *("move _dlt_loads", "delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
+        *("put note", "move _dlt_version", "put fs_export", "move fs_export", "put fs_sync", "move fs_sync"),
+        *("move _dlt_pipeline_state", "move _dlt_loads"),
+        *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
     ),
     "s3-parquet": (
         *("normalize", "put fs_sync_pending", "put init", "put _dlt_version", *_loading("put"), "put _dlt_loads"),

@@ -23,8 +23,8 @@ from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.windows import DAY, END_OF_TIME, MOMENT, Window, uncovered
 
 _TIME = r"[0-9]{8}T[0-9]{6}Z"
-_FILE_NAME = re.compile(rf"{_TIME}-{_TIME}(?:-[0-9]+)?\.([0-9]+\.[0-9]+)\.[a-z0-9]+(?:\.gz)?")
-# the times in a name, which sort as they stand
+_FILE_NAME = re.compile(rf"\.?{_TIME}-{_TIME}(?:-[0-9]+)?\.([0-9]+\.[0-9]+)\.[a-z0-9]+(?:\.gz)?(?:\.part)?")
+# the times in a name, which sort as they stand; not so in the one of a file that was being written when its run died
 _START, _END = slice(0, 16), slice(17, 33)
 
 
@@ -40,7 +40,7 @@ class _Folder:
     """The files of a table. There may be one for each hour of years: of most, no more than the name is looked at.
 
     Attributes:
-        names: load -> its files. Files that are not ours are left out.
+        names: load -> its files, half-written ones too. Files that are not ours are left out.
     """
 
     def __init__(self, path: str, names: Iterable[str]) -> None:
@@ -55,7 +55,7 @@ class _Folder:
         return [self._file(load_id, name) for name in self.names.get(load_id, ())]
 
     def touching(self, stretch: Window) -> list[_File]:
-        """Return the files whose windows overlap a stretch."""
+        """Return the files whose windows overlap a stretch; half-written ones are found by their load alone."""
         start, end = stamp(stretch).split("-")
         near = [(o, n) for o, names in self.names.items() for n in names if n[_START] <= end and n[_END] >= start]
         files = [self._file(load_id, name) for load_id, name in near]
@@ -67,7 +67,8 @@ class _Folder:
         return (self._file(load_id, name) for _, load_id, name in sorted(files, reverse=True))
 
     def _file(self, load_id: str, name: str) -> _File:
-        window = Window(datetime.fromisoformat(name[_START]), datetime.fromisoformat(name[_END]))
+        times = name.removeprefix(".")
+        window = Window(datetime.fromisoformat(times[_START]), datetime.fromisoformat(times[_END]))
         return _File(f"{self._path}/{name}", load_id, window)
 
 

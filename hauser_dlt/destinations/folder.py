@@ -6,6 +6,21 @@ from typing import Any
 
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
+from fsspec.implementations.local import LocalFileSystem
+
+
+class _Disk(LocalFileSystem):  # type: ignore[misc]
+    """A disk where files come into being whole, as they do in buckets.
+
+    While a file is being written, its name is one that neither `*.parquet` matches nor readers of folders look at.
+    """
+
+    def put_file(self, path1: str, path2: str, callback: Any = None, **options: Any) -> None:
+        """Copy a file."""
+        folder, name = os.path.split(path2)
+        partial = f"{folder}/.{name}.part"
+        super().put_file(path1, partial, callback, **options)
+        self.mv(partial, path2)
 
 
 class FolderClient(FilesystemClient):
@@ -13,7 +28,9 @@ class FolderClient(FilesystemClient):
 
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
         super().__init__(schema, config, capabilities)
-        if not self.is_local_filesystem:
+        if self.is_local_filesystem:
+            self.fs_client = _Disk()
+        else:
             from hauser_dlt.destinations.bucket import Bucket  # needs what local files do without
 
             self.fs_client = Bucket(self.fs_client, self.bucket_path)
