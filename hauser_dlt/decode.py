@@ -195,7 +195,7 @@ def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
             while raws:  # nothing is held on to that its reader is done with: there may be a record of 50 MB
                 yield raws.pop(), rows.pop()
         else:
-            yield from (_record(raw, number - len(raws) + i, parse) for i, raw in enumerate(raws))
+            yield from (_record(raw, index, parse) for index, raw in enumerate(raws, number - len(raws)))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
