@@ -202,7 +202,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
     begun: list[bytes] = []
     held = 0
-    for chunk in chain(chunks, (b"\n",)):
+    for chunk in chain(chunks, (b"\n",)):  # the last line may have no end
         end = chunk.rfind(b"\n")
         if end < 0:
             begun.append(chunk)

@@ -23,7 +23,9 @@ from hauser_dlt.ledger import Announcement, SyncRow, superseded
 from hauser_dlt.windows import DAY, END_OF_TIME, MOMENT, Window, uncovered
 
 _TIME = r"[0-9]{8}T[0-9]{6}Z"
-_FILE_NAME = re.compile(rf"\.?{_TIME}-{_TIME}(?:-[0-9]+)?\.([0-9]+\.[0-9]+)\.[a-z0-9]+(?:\.gz)?(?:\.part)?")
+_FILE_NAME = re.compile(
+    rf"(?P<dot>\.)?{_TIME}-{_TIME}(?:-[0-9]+)?\.(?P<load>[0-9]+\.[0-9]+)\.[a-z0-9]+(?:\.gz)?(?(dot)\.part)"
+)
 # the times in a name, which sort as they stand; not so in the one of a file that was being written when its run died
 _START, _END = slice(0, 16), slice(17, 33)
 
@@ -48,7 +50,11 @@ class _Folder:
         self.names: dict[str, tuple[str, ...]] = {}  # Python's garbage collector would go through lists, time and again
         for name in names:
             if ours := _FILE_NAME.fullmatch(name):
-                self.names[ours[1]] = (*self.names.get(ours[1], ()), name)
+                load_id = ours["load"]
+                self.names[load_id] = (*self.names.get(load_id, ()), name)
+
+    def __iter__(self) -> Iterator[_File]:
+        return (self._file(load_id, name) for load_id, names in self.names.items() for name in names)
 
     def of(self, load_id: str) -> list[_File]:
         """Return the files of a load."""
@@ -60,11 +66,6 @@ class _Folder:
         near = [(o, n) for o, names in self.names.items() for n in names if n[_START] <= end and n[_END] >= start]
         files = [self._file(load_id, name) for load_id, name in near]
         return [file for file in files if file.window.overlaps(stretch)]
-
-    def newest_first(self) -> Iterator[_File]:
-        """Yield all files, by the end of their windows."""
-        files = ((name[_END], load_id, name) for load_id, names in self.names.items() for name in names)
-        return (self._file(load_id, name) for _, load_id, name in sorted(files, reverse=True))
 
     def _file(self, load_id: str, name: str) -> _File:
         times = name.removeprefix(".")
@@ -94,7 +95,7 @@ class FilesLedger:
         there = self._sync_files.touching(Window(until - MOMENT, until))
         if any(row.end == until for file in there for row in self._owned_rows(file)):
             return until
-        for file in self._sync_files.newest_first():
+        for file in sorted(self._sync_files, key=lambda file: file.window.end, reverse=True):
             ends = [row.end for row in self._owned_rows(file) if row.end <= until]
             if ends:
                 return max(ends)
@@ -112,7 +113,7 @@ class FilesLedger:
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
-        for file in self._sync_files.touching(within) if within else self._sync_files.newest_first():
+        for file in self._sync_files.touching(within) if within else self._sync_files:
             rows += self._rows(file) if file.load_id in self._complete else [_half(file)]
         touching = (row for row in rows if within is None or row.window.overlaps(within))
         return sorted(touching, key=lambda row: row.end)
@@ -191,7 +192,7 @@ class FilesLedger:
         self._forget("_notes")
         if self._notes.names:
             self._forget("_complete", "_judged")
-        begun = [file for file in self._notes.newest_first() if file.load_id not in self._complete]
+        begun = [file for file in self._notes if file.load_id not in self._complete]
         return [note for note in map(self._announcement, begun) if note]
 
     def _announcement(self, file: _File) -> Announcement | None:
