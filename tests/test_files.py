@@ -35,9 +35,10 @@ def test_a_sync_file_that_lost_lines_makes_its_whole_load_go(runs):
     runs.expect(MIDNIGHT, END)
 
 
-@in_files
+@parquet
 def test_a_file_has_its_name_once_it_is_whole(runs):
-    assert die(Errand(runs.nested(), NOW), Moment("move fs_export")).killed
+    one_window = (MIDNIGHT, MIDNIGHT + STEP)  # and so one file: threads copy several side by side
+    assert die(Errand(runs.nested(), NOW, one_window), Moment("move fs_export")).killed
     (partial,) = runs.target.files()
     assert (partial.name[0], partial.suffix) == (".", ".part")
 
