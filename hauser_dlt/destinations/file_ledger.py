@@ -70,7 +70,7 @@ class _Folder:
     def _file(self, load_id: str, name: str) -> _File:
         times = name.removeprefix(".")
         window = Window(datetime.fromisoformat(times[_START]), datetime.fromisoformat(times[_END]))
-        return _File(f"{self._path}/{name}", load_id, window)
+        return _File(self._path + name, load_id, window)
 
 
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
@@ -310,7 +310,8 @@ class FilesLedger:
         return SyncRow(start, end, load_id, complete=True, events=row["EventCount"], processed=processed)
 
     def _folder(self, table: str) -> _Folder:
-        return _Folder(self._client.get_table_dir(table), self._list(table))
+        # one slash at the end: in a bucket, a second one would make it another folder
+        return _Folder(self._client.pathlib.join(self._client.get_table_dir(table), ""), self._list(table))
 
     def _list(self, table: str) -> list[str]:
         """Return the names in a folder."""

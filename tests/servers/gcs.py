@@ -20,7 +20,8 @@ from typing import Any
 
 import gcsfs
 
-from servers.faulty import Answer, Fault, Faulty, Proxied, listening
+from servers.faulty import Answer, Fault, Proxied, listening
+from servers.keys import Keys
 from servers.postgres import free_port
 
 PROJECT = "test-project"
@@ -90,7 +91,7 @@ def gcs(bucket: str = "events") -> Iterator[GCS]:
     try:
         login = write_login(home)
         port = free_port()  # of the proxy, through which uploads in several steps are to come as well
-        with _server(home, port) as upstream, listening(proxy := Faulty(port, upstream, error)):
+        with _server(home, port) as upstream, listening(proxy := Keys(port, upstream, error)):
             running = GCS(proxy, home / "buckets", bucket, login)
             running.make_bucket(bucket)
             yield running

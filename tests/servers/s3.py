@@ -18,7 +18,8 @@ import botocore.session
 import s3fs
 from botocore.exceptions import BotoCoreError, ClientError
 
-from servers.faulty import Answer, Fault, Faulty, Proxied, listening
+from servers.faulty import Answer, Fault, Proxied, listening
+from servers.keys import Keys
 from servers.postgres import free_port
 
 WRITER = ("AKIALOADER", "s3-s3cret-of-the-loader")
@@ -98,7 +99,7 @@ def s3(bucket: str = "events") -> Iterator[S3]:
     """Start a server with one empty bucket."""
     home = Path(tempfile.mkdtemp(prefix="hauser-s3-"))
     try:
-        with _server(home) as port, listening(proxy := Faulty(free_port(), port, _error)):
+        with _server(home) as port, listening(proxy := Keys(free_port(), port, _error)):
             running = S3(proxy, bucket)
             running.make_bucket(bucket)
             proxy.clear()
