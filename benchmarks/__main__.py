@@ -23,6 +23,7 @@ import pyarrow.parquet
 from benchmarks import history, reference
 from benchmarks.events import HOUR, START, array, events, ndjson
 from benchmarks.fullstory import fullstory
+from hauser_dlt.windows import floor
 
 RUNS = int(os.environ.get("RUNS", "5"))
 EVENTS = int(os.environ.get("EVENTS", "200000"))
@@ -188,9 +189,10 @@ def _wall(command: list[str]) -> float:
 def growth(folder: Path) -> Iterator[Line]:
     """Whether many windows that are loaded make the next one slower."""
     few, many = 100, 50_000
+    start = floor(datetime.now(UTC), DAY) - 3 * DAY  # a run looks at what lies between the window and the present
     add: dict[str, Callable[[Path, int], None]] = {
-        "parquet": lambda place, number: history.add_to_files(place / "out", START, number),
-        "duckdb": lambda place, number: history.add_to_duckdb(place / "events.duckdb", START, number),
+        "parquet": lambda place, number: history.add_to_files(place / "out", start, number),
+        "duckdb": lambda place, number: history.add_to_duckdb(place / "events.duckdb", start, number),
     }
     with fullstory() as url:
         for kind, make in add.items():
@@ -198,12 +200,12 @@ def growth(folder: Path) -> Iterator[Line]:
             stati: dict[int, list[float]] = {}
             for number in (few, many):
                 place = folder / f"{kind}{number}"
-                document = settings(place, url, kind)
-                load(document, START + HOUR + SETTLED)
+                document = settings(place, url, kind, start_time=start.isoformat())
+                load(document, start + HOUR + SETTLED)
                 make(place, number)
-                nows = (START + hours * HOUR + SETTLED for hours in range(2, 2 + RUNS))
+                nows = (start + hours * HOUR + SETTLED for hours in range(2, 2 + RUNS))
                 took[number] = [load(document, now)["seconds"] for now in nows]
-                stati[number] = [load(document, now, "status")["seconds"] for now in [START + DAY] * RUNS]
+                stati[number] = [load(document, now, "status")["seconds"] for now in [start + DAY] * RUNS]
             yield line(
                 f"one more window, {kind}, after {many:,} / {few}",
                 f"{median(took[many]):.2f} s",

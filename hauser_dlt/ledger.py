@@ -91,8 +91,8 @@ class Ledger(Protocol):
     def disinherit(self, since: datetime, until: datetime | None = None) -> None:
         """Remove the Go hauser's events from `since` on, where it may have died in the middle of a window."""
 
-    def owned(self, since: datetime) -> list[Window]:
-        """Return the windows after `since` that a complete load owns."""
+    def owned(self, stretch: Window) -> list[Window]:
+        """Return the windows in a stretch that a complete load owns; those beside it may be among them."""
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """Return the sync table, oldest window first: all of it, or the rows that touch a stretch."""
@@ -106,8 +106,13 @@ class Ledger(Protocol):
     def widened(self, stretch: Window) -> Window:
         """Return a stretch with all windows of those loads that must go as a whole, because they lost one in it."""
 
-    def orphans(self, scope: Window, now: datetime) -> list[str]:
-        """Return the ids of loads that never became complete and are not announced, and touch `scope` or are old."""
+    def orphans(self, scope: Window, old_before: datetime | None) -> list[str]:
+        """Return the ids of loads that never became complete and are not announced.
+
+        Args:
+            scope: those that touch it are returned.
+            old_before: those, too, that began before this, wherever they are; not in warehouses.
+        """
 
     def remove(self, load_ids: Collection[str]) -> None:
         """Remove all rows or files of some loads."""

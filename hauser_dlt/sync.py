@@ -57,7 +57,7 @@ from hauser_dlt.source import (
 )
 from hauser_dlt.tables import Fitting, Table, Tables
 from hauser_dlt.translation import translated
-from hauser_dlt.windows import DAY, Group, Window, floor, groups, uncovered, united
+from hauser_dlt.windows import DAY, Group, Window, begins_day, floor, groups, uncovered, united
 from hauser_dlt.workdir import Operations, private_folder
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class Sync:
             with self.ledger.connected():
                 begin, rewound, inherits = (start, False, False) if start else self._sync_point(now)
                 stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
-                owned = self.ledger.owned(stretch.start)
+                owned = self.ledger.owned(stretch)
             bundles = list(self._exports.bundles(stretch, owned, now))
         return Plan(stretch, bundles, settled, start is None, rewound, inherits)
 
@@ -312,7 +312,8 @@ class Sync:
     def _reconcile(self, plan: Plan) -> None:
         now = datetime.now(UTC)
         reach = Window(plan.stretch.start, max(plan.stretch.end, now))
-        dead, alive = self._judged(reach if plan.moves_cursor else plan.stretch, now)
+        new_day = any(begins_day(bundle.window) for bundle in plan.bundles)
+        dead, alive = self._judged(reach if plan.moves_cursor else plan.stretch, now, thorough=new_day)
         if dead:
             logger.info("removing what dead loads left: %s", ", ".join(dead))
             self.ledger.remove(dead)
@@ -323,14 +324,17 @@ class Sync:
             self.ledger.disinherit(plan.stretch.start)
         if plan.rewound:
             beyond = Window(plan.stretch.start, reach.end)
-            self.ledger.clear(uncovered(beyond, self.ledger.owned(beyond.start)))
+            self.ledger.clear(uncovered(beyond, self.ledger.owned(beyond)))
         elif not plan.again:  # a sync row may have been deleted, and the events are still there
             self.ledger.clear(united(bundle.window for bundle in plan.bundles))
         if plan.rewound:
             self._rewind(plan.stretch.start)
 
-    def _judged(self, scope: Window, now: datetime) -> tuple[set[str], set[str]]:
+    def _judged(self, scope: Window, now: datetime, *, thorough: bool) -> tuple[set[str], set[str]]:
         """Return which of the loads that are not complete are dead, and which are alive.
+
+        Args:
+            thorough: dead ones are looked for everywhere, also where no note leads; that takes longer with the years.
 
         Raises:
             TransientError: one that is alive loads into `scope`.
@@ -347,7 +351,7 @@ class Sync:
             begun, alive = later, later.keys() - dead
         if under_way := [begun[load_id].span for load_id in alive if begun[load_id].span.overlaps(scope)]:
             raise TransientError(f"another run is loading {under_way[0]}; run again when it has ended")
-        return dead | set(self.ledger.orphans(scope, now)), set(alive)
+        return dead | set(self.ledger.orphans(scope, now - DAY if thorough else None)), set(alive)
 
     def _rewind(self, to: datetime) -> None:
         with self.pipeline.managed_state() as state:

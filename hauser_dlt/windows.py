@@ -43,6 +43,11 @@ def cut(stretch: Window, step: timedelta) -> Iterator[Window]:
         start = end
 
 
+def begins_day(window: Window) -> bool:
+    """Tell whether a window is the first of a UTC day, or reaches into the next."""
+    return floor(window.end - MOMENT, DAY) >= window.start
+
+
 def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
     """Yield, oldest first, the parts of a stretch that none of the `covered` windows holds."""
     start = stretch.start

@@ -1,9 +1,11 @@
 """Files in buckets: every row exact, nothing kept on this machine, and bad days without loss and with plain words."""
 
+import re
 import shutil
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
+from urllib.parse import unquote
 
 import pytest
 import s3fs
@@ -12,6 +14,7 @@ from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
+from hauser_dlt.windows import floor
 
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
@@ -41,6 +44,21 @@ def test_every_row_is_exact_and_nothing_is_asked_for_twice_from_any_machine(runs
     # "30 days ago" may be later than what is loaded: no start opens a gap
     runs.load(NOW + DAY, start_time=(NOW - 6 * HOUR).isoformat())
     runs.expect(MIDNIGHT, SETTLED + DAY)
+
+
+@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json"], indirect=True)
+def test_of_what_years_have_left_a_run_lists_the_months_around_it_alone(runs):
+    today = floor(datetime.now(UTC), DAY)
+    runs.load(today - 6 * HOUR, start_time=(today - 2 * DAY).isoformat())
+    server = runs.target.server
+    server.proxy.clear()
+    told = runs.load(today)
+
+    listings = (unquote(request.path) for request in server.proxy.asked("^GET .*prefix="))
+    began = {found[1] for path in listings if (found := re.search("(?:fs_export|fs_sync|_dlt_loads)/([^&]*)", path))}
+    assert len(told.tallies) == 1
+    assert {f"{today - 2 * DAY:%Y%m}"} <= began
+    assert all(re.fullmatch("[0-9]{6}|fullstory__[0-9]{4}", beginning) for beginning in began)
 
 
 @in_s3
@@ -134,7 +152,8 @@ def test_a_look_that_is_refused_is_never_taken_for_nothing(runs, what):
 def test_a_file_that_its_user_takes_away_while_it_is_looked_at_is_missing(runs, gcs):
     runs.load(NOW)
     asked = len(runs.sim.created())
-    gcs.faults.append(Fault("^GET .*fs_sync%2F.*alt=media", "error", status=404))
+    newest = runs.target.files("fs_sync")[-1].name
+    gcs.faults.append(Fault(f"^GET .*fs_sync%2F{newest}.*alt=media", "error", status=404, times=None))
     gcs.faults.append(Fault("^DELETE .*fs_sync%2F", "error", when="after", status=404))
 
     runs.load(NOW)

@@ -1,12 +1,18 @@
 """Files that users or accidents have got at: edited, cut short or left over; and folders with names of all sorts."""
 
+import json
+import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from killing import Errand, Moment, die
 from targets import HOUR, MIDNIGHT, Target, in_files
 
 from hauser_dlt import status
+from hauser_dlt.destinations.file_ledger import FilesLedger
 from hauser_dlt.errors import LoadError
 from hauser_dlt.windows import Window
 
@@ -88,21 +94,104 @@ def test_files_cut_short_by_a_kill_are_taken_away(runs):
 
 
 @parquet
-def test_a_dead_load_of_another_stretch_is_left_alone_for_a_day(runs):
+def test_a_dead_load_of_another_stretch_goes_with_the_first_window_of_a_day_once_it_is_a_day_old(runs):
     runs.load(NOW)
     old, recent = (f"20240101T000000Z-20240102T000000Z.{at.timestamp()}.parquet" for at in _a_day_and_an_hour_ago())
     for name in (old, recent):
         (runs.target.out / "fs_export" / name).write_bytes(b"PAR1")
-    runs.load(NOW)
 
-    left = [path.name for path in runs.target.files()]
-    assert recent in left
-    assert old not in left
+    def left():
+        return [path.name for path in runs.target.files() if path.name in (old, recent)]
+
+    runs.load(NOW + STEP)
+    assert left() == [old, recent]
+    runs.load(NOW + DAY)
+    assert left() == [recent]
 
 
 def _a_day_and_an_hour_ago():
     now = datetime.now(UTC)
     return now - timedelta(days=1, minutes=1), now - HOUR
+
+
+@parquet
+def test_a_load_that_ends_while_files_are_looked_at_is_not_taken_for_dead(runs):
+    runs.load(NOW)
+    with runs.sync() as sync:
+        sync.look()
+        assert sync.ledger.owned(Window(MIDNIGHT, MIDNIGHT + DAY))
+        months_later = MIDNIGHT + 90 * DAY
+        runs.load(months_later + 3 * DAY, start=months_later, end=months_later + DAY)
+
+        assert sync.ledger.orphans(Window(months_later, months_later + DAY), None) == []
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load of windows that begin on one day, each of `step` hours; a window may have lost its file or sync row."""
+
+    start: datetime
+    step: int
+    windows: tuple[tuple[bool, bool], ...]  # has a file, has a sync row
+    complete: bool
+
+    def write(self, folder, number):
+        load_id, kept = f"{self.start.timestamp() + 10 * 86400:.0f}.{number}", []
+        for n, (has_file, has_row) in enumerate(self.windows):
+            window = Window(self.start + n * self.step * HOUR, self.start + (n + 1) * self.step * HOUR)
+            if has_file:
+                (folder / "fs_export" / f"{self.stamp(window)}.{load_id}.parquet").touch()
+            if has_row:
+                times = {"BundleStartTime": window.start, "BundleEndTime": window.end, "Processed": window.end}
+                kept.append({name: time.isoformat() for name, time in times.items()} | {"EventCount": 1})
+        whole = Window(self.start, window.end)
+        rows = "".join(json.dumps(row) + "\n" for row in kept)
+        (folder / "fs_sync" / f"{self.stamp(whole)}.{load_id}.jsonl").write_text(rows)
+        if self.complete:
+            (folder / "_dlt_loads" / f"fullstory__{load_id}.jsonl").touch()
+
+    def stamp(self, window):
+        return f"{window.start:%Y%m%dT%H%M%SZ}-{window.end:%Y%m%dT%H%M%SZ}"
+
+
+hours = st.integers(-70, 70).map(lambda hour: MIDNIGHT + hour * HOUR)  # around the end of a month
+flags = st.tuples(st.booleans(), st.sampled_from([True, True, True, False]))
+loads = st.builds(
+    Load,
+    hours,
+    st.sampled_from([1, 6, 24]),
+    st.lists(flags, min_size=1, max_size=3).map(tuple),
+    st.sampled_from([True, True, False]),
+)
+
+QUESTIONS = (
+    lambda ledger, stretch: ledger.last(stretch.end),
+    lambda ledger, stretch: sorted(ledger.owned(stretch)),
+    lambda ledger, stretch: ledger.rows(stretch),
+    lambda ledger, stretch: ledger.whole(stretch),
+    lambda ledger, stretch: ledger.widened(stretch),
+    lambda ledger, stretch: ledger.orphans(stretch, None),
+)
+
+
+@parquet
+def test_the_months_around_a_stretch_show_all_that_a_full_listing_shows_of_it(runs):
+    with runs.sync() as sync:
+
+        @settings(max_examples=200, deadline=None)
+        @given(st.lists(loads, max_size=6), hours, st.integers(0, 30), st.sampled_from(QUESTIONS))
+        def check(loads, start, length, question):
+            stretch = Window(start, start + length * HOUR)
+            for table in ("fs_export", "fs_sync", "_dlt_loads"):
+                shutil.rmtree(runs.target.out / table, ignore_errors=True)
+                (runs.target.out / table).mkdir(parents=True)
+            for number, load in enumerate(loads):
+                load.write(runs.target.out, number)
+            looks, knows_all = (FilesLedger(sync.pipeline, "fs_export", "fs_sync") for _ in range(2))
+            knows_all.rows()
+            assert question(looks, stretch) == question(knows_all, stretch)
+
+        check()
 
 
 @pytest.mark.parametrize("target", ["json"], indirect=True)

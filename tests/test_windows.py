@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hauser_dlt.windows import DAY, Group, Schedule, Window, cut, doubled, floor, groups, uncovered
+from hauser_dlt.windows import DAY, Group, Schedule, Window, begins_day, cut, doubled, floor, groups, uncovered
 
 MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
 MINUTE = timedelta(minutes=1)
@@ -48,6 +48,14 @@ def test_windows_overlap_if_they_share_a_moment(one, other):
     if one.start < one.end and other.start < other.end:
         assert one.overlaps(other) == bool(set(ticks(one)) & set(ticks(other)))
         assert one.overlaps(other) == other.overlaps(one)
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "begins"),
+    [(0, 1, True), (1, 23, False), (22, 2, False), (22, 3, True), (0, 24, True), (7, 24, True)],
+)
+def test_a_day_begins_with_its_first_window_or_in_one(start, hours, begins):
+    assert begins_day(Window(at(start), at(start + hours))) is begins
 
 
 def test_a_window_names_its_ends_and_their_zone():

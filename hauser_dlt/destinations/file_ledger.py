@@ -10,17 +10,19 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import dlt
 import orjson
+from dlt.destinations.impl.filesystem.filesystem import FILENAME_SEPARATOR
 
 from hauser_dlt import runners
 from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
-from hauser_dlt.windows import DAY, END_OF_TIME, MOMENT, Window, uncovered
+from hauser_dlt.source import SCHEMA
+from hauser_dlt.windows import DAY, MOMENT, Window, uncovered
 
 _TIME = r"[0-9]{8}T[0-9]{6}Z"
 _FILE_NAME = re.compile(
@@ -38,22 +40,50 @@ class _File(NamedTuple):
     window: Window
 
 
+_ANY = ""  # what every name begins with
+# A load holds windows that begin on one day, and each has a day at the most; but FullStory chooses those of legacy
+# bundles, so a week is reckoned with.
+_LONGEST = 8 * DAY
+
+
+def _months(stretch: Window) -> set[str]:
+    """Return what the names begin with of all files of the loads that touch a stretch."""
+    if stretch.end - stretch.start > 366 * DAY:
+        return {_ANY}
+    first, last = stretch.start - _LONGEST, stretch.end + _LONGEST
+    numbers = range(12 * first.year + first.month - 1, 12 * last.year + last.month)
+    return {f"{number // 12}{number % 12 + 1:02}" for number in numbers}
+
+
 class _Folder:
-    """The files of a table. There may be one for each hour of years: of most, no more than the name is looked at.
+    """The files of a table. There may be one for each hour of years, so only the months that matter are listed.
 
     Attributes:
         names: load -> its files, half-written ones too. Files that are not ours are left out.
     """
 
-    def __init__(self, path: str, names: Iterable[str]) -> None:
+    def __init__(self, path: str, listed: Callable[[Collection[str]], Iterable[str]]) -> None:
         self._path = path
+        self._listed = listed
+        self._months: set[str] = set()
         self.names: dict[str, tuple[str, ...]] = {}  # Python's garbage collector would go through lists, time and again
-        for name in names:
+
+    def look(self, stretch: Window | None = None) -> bool:
+        """Have all files listed of the loads that touch a stretch, or of all; return whether there was need to."""
+        months = (_months(stretch) if stretch else {_ANY}) - self._months
+        if not months or _ANY in self._months:
+            return False
+        if _ANY in months:
+            self.names.clear()
+        for name in self._listed(months):
             if ours := _FILE_NAME.fullmatch(name):
                 load_id = ours["load"]
                 self.names[load_id] = (*self.names.get(load_id, ()), name)
+        self._months |= months
+        return True
 
     def __iter__(self) -> Iterator[_File]:
+        """Go through all that is listed."""
         return (self._file(load_id, name) for load_id, names in self.names.items() for name in names)
 
     def of(self, load_id: str) -> list[_File]:
@@ -71,6 +101,25 @@ class _Folder:
         times = name.removeprefix(".")
         window = Window(datetime.fromisoformat(times[_START]), datetime.fromisoformat(times[_END]))
         return _File(self._path + name, load_id, window)
+
+
+class _CompleteLoads:
+    """The loads that dlt has noted as complete; those that began within the same 11 days are listed together."""
+
+    def __init__(self, listed: Callable[[str], Iterable[str]]) -> None:
+        self._listed = listed
+        self._heads: set[str] = set()
+        self._ids: set[str] = set()
+
+    def look(self, head: str = _ANY) -> None:
+        """Have the loads listed whose ids begin so."""
+        if not {head, _ANY} & self._heads:
+            self._ids.update(self._listed(head))
+            self._heads.add(head)
+
+    def __contains__(self, load_id: str) -> bool:
+        self.look(load_id[:4])  # of the ten digits of the seconds since 1970
+        return load_id in self._ids
 
 
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
@@ -92,9 +141,10 @@ class FilesLedger:
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`. Most often it is `until` itself, and nothing has to be sorted."""
-        there = self._sync_files.touching(Window(until - MOMENT, until))
+        there = self._touching(self._sync_files, Window(until - MOMENT, until))
         if any(row.end == until for file in there for row in self._owned_rows(file)):
             return until
+        self._look()
         for file in sorted(self._sync_files, key=lambda file: file.window.end, reverse=True):
             ends = [row.end for row in self._owned_rows(file) if row.end <= until]
             if ends:
@@ -105,15 +155,18 @@ class FilesLedger:
         """See `Ledger`. The Go hauser kept its sync point in a file of its own."""
         return None
 
-    def owned(self, since: datetime) -> list[Window]:
+    def owned(self, stretch: Window) -> list[Window]:
         """See `Ledger`."""
-        recent = self._sync_files.touching(Window(since, END_OF_TIME))
-        return [row.window for file in recent for row in self._owned_rows(file) if row.end > since]
+        files = self._touching(self._sync_files, stretch)
+        return [row.window for file in files for row in self._owned_rows(file)]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`. The file of a load that is not complete may be cut short, so its name must do."""
         rows: list[SyncRow] = []
-        for file in self._sync_files.touching(within) if within else self._sync_files:
+        if within is None:
+            self._look()
+            self._complete.look()
+        for file in self._touching(self._sync_files, within) if within else self._sync_files:
             rows += self._rows(file) if file.load_id in self._complete else [_half(file)]
         touching = (row for row in rows if within is None or row.window.overlaps(within))
         return sorted(touching, key=lambda row: row.end)
@@ -133,7 +186,7 @@ class FilesLedger:
     def _with_all_of(self, stretch: Window, folder: _Folder, which: Callable[[str], bool]) -> Window:
         """Return a stretch with all files of those loads in it; each that is taken in may bring another one."""
         while True:
-            touched = {file.load_id for file in folder.touching(stretch) if which(file.load_id)}
+            touched = {file.load_id for file in self._touching(folder, stretch) if which(file.load_id)}
             spans = [stretch, *(file.window for load_id in touched for file in folder.of(load_id))]
             wider = Window(min(span.start for span in spans), max(span.end for span in spans))
             if wider == stretch:
@@ -143,22 +196,27 @@ class FilesLedger:
     def _has_lost(self, load_id: str) -> bool:
         return load_id in self._complete and not self._owns(load_id)
 
-    def orphans(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window, old_before: datetime | None) -> list[str]:
         """See `Ledger`. Counted in are complete loads that own nothing, since sync rows have been taken away."""
-        # dlt's load ids are the time of their beginning, in seconds since 1970
-        begun = (now - DAY).timestamp()
-        incomplete = (self._event_files.names.keys() | self._sync_files.names.keys()) - self._complete
-        old = {load_id for load_id in incomplete if float(load_id) < begun}
+        old = self._incomplete(old_before) if old_before else set()
         return sorted((self._unowned(scope) | old) - self._notes.names.keys())
+
+    def _incomplete(self, begun_before: datetime) -> set[str]:
+        self._look()
+        self._complete.look()
+        there = self._event_files.names.keys() | self._sync_files.names.keys()
+        # dlt's load ids are the time of their beginning, in seconds since 1970
+        return {o for o in there if o not in self._complete and float(o) < begun_before.timestamp()}
 
     def _unowned(self, scope: Window) -> set[str]:
         """Return the loads that have files in a stretch, and do not own their windows."""
-        files = (*self._event_files.touching(scope), *self._sync_files.touching(scope))
+        files = (*self._touching(self._event_files, scope), *self._touching(self._sync_files, scope))
         return {file.load_id for file in files if not self._owns(file.load_id)}
 
     def remove(self, load_ids: Collection[str]) -> None:
         """See `Ledger`. The sync file goes first: without it, a load owns nothing, should a kill come in between."""
         for load_id in load_ids:
+            self._look_for(load_id)
             for folder in (self._sync_files, self._event_files, self._notes):
                 self._remove_from(folder, load_id)
             self._judged.pop(load_id, None)
@@ -216,24 +274,26 @@ class FilesLedger:
         if load_id and load_id not in self._notes.names:
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
-        done = [load_id] if load_id else list(self._notes.names.keys() & self._complete)
+        under_way = {other for other in self._notes.names if other not in self._complete}
+        done = [load_id] if load_id else list(self._notes.names.keys() - under_way)
         spans = [file.window for other in done for file in self._notes.of(other)]
         # a kill may have come between the removal of a load's sync file and that of its events
         gone = {load for span in spans for load in self._superseded(span) | self._unowned(span)}
-        under_way = self._notes.names.keys() - self._complete
         self.remove(gone - under_way)
         for other in done:
             self._remove_from(self._notes, other)
 
     def _is_shared(self, load_id: str) -> bool:
         """Tell whether other loads have by now brought windows of the stretch that a load has announced."""
-        start, end = stamp(self._notes.of(load_id)[0].window).split("-")
-        names = self._list(self._sync_table)  # anew: another run may have come and gone since this one planned
+        span = self._notes.of(load_id)[0].window
+        start, end = stamp(span).split("-")
+        names = self._list(self._sync_table, _months(span))  # anew: another run may have come and gone meanwhile
         return any(name[_START] < end and name[_END] > start and f".{load_id}." not in name for name in names)
 
     def _superseded(self, span: Window) -> set[str]:
         """Return the loads all of whose windows have been loaded again since, among those that touch a stretch."""
-        loads = {file.load_id for file in self._sync_files.touching(self.whole(span))} & self._complete
+        loads = {file.load_id for file in self._touching(self._sync_files, self.whole(span))}
+        loads = {load for load in loads if load in self._complete}
         rows = [row for load in loads for file in self._sync_files.of(load) for row in self._rows(file)]
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
         return {row.load_id for row in rows if row.load_id} - kept
@@ -242,6 +302,25 @@ class FilesLedger:
         self._client.fs_client.invalidate_cache()
         for name in names:
             self.__dict__.pop(name, None)
+
+    def _touching(self, folder: _Folder, stretch: Window) -> list[_File]:
+        self._look(stretch)
+        return folder.touching(stretch)
+
+    def _look(self, stretch: Window | None = None) -> None:
+        """Have all files listed of the loads that touch a stretch, or of all.
+
+        Which loads are complete is listed after that: one that has ended in between would seem dead.
+        """
+        if self._event_files.look(stretch) | self._sync_files.look(stretch):
+            self._forget("_complete", "_judged")
+
+    def _look_for(self, load_id: str) -> None:
+        """Have all files of a load listed: they are near any that is known, or can be anywhere."""
+        folders = (self._notes, self._sync_files, self._event_files)
+        known: list[Window | None] = [file.window for folder in folders for file in folder.of(load_id)]
+        for window in known or [None]:
+            self._look(window)
 
     @cached_property
     def _event_files(self) -> _Folder:
@@ -254,12 +333,19 @@ class FilesLedger:
     @cached_property
     def _notes(self) -> _Folder:
         """The announcements of loads."""
-        return self._folder(self._pending)
+        notes = self._folder(self._pending)
+        notes.look()
+        return notes
 
     @cached_property
-    def _complete(self) -> set[str]:
-        """The loads that dlt has noted as complete."""
-        return {name.removesuffix(".jsonl").rpartition("__")[2] for name in self._list("_dlt_loads")}
+    def _complete(self) -> _CompleteLoads:
+        before = f"{SCHEMA.name}{FILENAME_SEPARATOR}"
+
+        def listed(head: str) -> Iterator[str]:
+            names = self._list("_dlt_loads", [before + head])
+            return (name.removeprefix(before).removesuffix(".jsonl") for name in names)
+
+        return _CompleteLoads(listed)
 
     @cached_property
     def _judged(self) -> dict[str, list[SyncRow] | None]:
@@ -311,17 +397,20 @@ class FilesLedger:
 
     def _folder(self, table: str) -> _Folder:
         # one slash at the end: in a bucket, a second one would make it another folder
-        return _Folder(self._client.pathlib.join(self._client.get_table_dir(table), ""), self._list(table))
+        path = self._client.pathlib.join(self._client.get_table_dir(table), "")
+        return _Folder(path, partial(self._list, table))
 
-    def _list(self, table: str) -> list[str]:
-        """Return the names in a folder."""
+    def _list(self, table: str, beginnings: Collection[str]) -> list[str]:
+        """Return the names in a folder that begin so; before those of half-written files stands a dot."""
         folder = self._client.get_table_dir(table)
+        if not self._client.is_local_filesystem:
+            return [name for start in beginnings for name in self._client.fs_client.starting(folder, start)]
         try:
-            if self._client.is_local_filesystem:
-                return os.listdir(folder)  # noqa: PTH208 - fsspec looks at each
-            return [path.rpartition("/")[2] for path in self._client.fs_client.ls(folder, detail=False)]
+            names = os.listdir(folder)  # noqa: PTH208 - fsspec looks at each
         except FileNotFoundError:
             return []
+        starts = (*beginnings, *(f".{start}" for start in beginnings))
+        return [name for name in names if name.startswith(starts)]
 
 
 def _half(file: _File) -> SyncRow:

@@ -83,9 +83,9 @@ class SqlLedger:
             conditions.append(f"{{{LOAD_ID}}} IS NULL")
         self._query(f"DELETE FROM {{export}} WHERE {' AND '.join(conditions)}", *arguments)
 
-    def owned(self, since: datetime) -> list[Window]:
+    def owned(self, stretch: Window) -> list[Window]:
         """See `Ledger`."""
-        return [row.window for row in self._sync_rows("WHERE s.{BundleEndTime} > %s", self._end_time(since))]
+        return [row.window for row in self._sync_rows("WHERE s.{BundleEndTime} > %s", self._end_time(stretch.start))]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`."""
@@ -108,7 +108,7 @@ class SqlLedger:
         """See `Ledger`. Rows can be taken out of a load, window by window."""
         return stretch
 
-    def orphans(self, scope: Window, now: datetime) -> list[str]:
+    def orphans(self, scope: Window, old_before: datetime | None) -> list[str]:
         """See `Ledger`."""
         if not self._has_our_columns:
             return []
