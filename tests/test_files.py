@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count, takewhile
 
 import pytest
 from hypothesis import given, settings
@@ -128,17 +129,19 @@ def test_a_load_that_ends_while_files_are_looked_at_is_not_taken_for_dead(runs):
 
 @dataclass(frozen=True)
 class Load:
-    """A load of windows that begin on one day, each of `step` hours; a window may have lost its file or sync row."""
+    """A load of windows that begin on one day; a window may have lost its file or its sync row."""
 
     start: datetime
-    step: int
+    step: int  # hours
     windows: tuple[tuple[bool, bool], ...]  # has a file, has a sync row
     complete: bool
 
     def write(self, folder, number):
         load_id, kept = f"{self.start.timestamp() + 10 * 86400:.0f}.{number}", []
-        for n, (has_file, has_row) in enumerate(self.windows):
-            window = Window(self.start + n * self.step * HOUR, self.start + (n + 1) * self.step * HOUR)
+        starts = (self.start + n * self.step * HOUR for n in count())
+        today = takewhile(lambda start: start.date() == self.start.date(), starts)
+        for start, (has_file, has_row) in zip(today, self.windows, strict=False):
+            window = Window(start, start + self.step * HOUR)
             if has_file:
                 (folder / "fs_export" / f"{self.stamp(window)}.{load_id}.parquet").touch()
             if has_row:
@@ -159,7 +162,7 @@ flags = st.tuples(st.booleans(), st.sampled_from([True, True, True, False]))
 loads = st.builds(
     Load,
     hours,
-    st.sampled_from([1, 6, 24]),
+    st.sampled_from([1, 6, 24, 100]),
     st.lists(flags, min_size=1, max_size=3).map(tuple),
     st.sampled_from([True, True, False]),
 )

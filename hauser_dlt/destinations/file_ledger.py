@@ -41,16 +41,17 @@ class _File(NamedTuple):
 
 
 _ANY = ""  # what every name begins with
-# A load holds windows that begin on one day, and each has a day at the most; but FullStory chooses those of legacy
-# bundles, so a week is reckoned with.
-_LONGEST = 8 * DAY
+_LONGEST = 8 * DAY  # windows have a day at the most, but FullStory chooses those of legacy bundles
 
 
 def _months(stretch: Window) -> set[str]:
-    """Return what the names begin with of all files of the loads that touch a stretch."""
+    """Return what the names begin with of all files of the loads that touch a stretch.
+
+    A load's windows begin on one day, and so in one month.
+    """
     if stretch.end - stretch.start > 366 * DAY:
         return {_ANY}
-    first, last = stretch.start - _LONGEST, stretch.end + _LONGEST
+    first, last = stretch.start - _LONGEST, stretch.end
     numbers = range(12 * first.year + first.month - 1, 12 * last.year + last.month)
     return {f"{number // 12}{number % 12 + 1:02}" for number in numbers}
 
