@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
+# one more than there are processors: tests wait for servers now and then
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
@@ -42,7 +44,7 @@ chromium:
 	echo 'There is no Chromium: tests of the page are left out. Install it: apt-get install chromium'
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes BigQuery's stand-in too long for `test` (3 min)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow

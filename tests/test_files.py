@@ -181,7 +181,7 @@ QUESTIONS = (
 def test_the_months_around_a_stretch_show_all_that_a_full_listing_shows_of_it(runs):
     with runs.sync() as sync:
 
-        @settings(max_examples=200, deadline=None)
+        @settings(max_examples=100, deadline=None)
         @given(st.lists(loads, max_size=6), hours, st.integers(0, 30), st.sampled_from(QUESTIONS))
         def check(loads, start, length, question):
             stretch = Window(start, start + length * HOUR)

@@ -249,4 +249,4 @@ def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
     assert sorted(matrix.names) == sorted(STEPS[kind])
 
 
-_SAMPLE = 4  # one in so many steps, other ones at each destination
+_SAMPLE = 5  # one in so many steps, other ones at each destination

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from killing import Errand, Moment, die
-from targets import HOUR, MIDNIGHT, also_in_buckets, as_rows, bare, everywhere, in_sql
+from targets import BUCKET_KINDS, HOUR, MIDNIGHT, SQL_KINDS, as_rows, bare, in_each_way, in_sql
 
 from hauser_dlt.errors import CorruptBundleError, ExportFailedError, LoadError
 from hauser_dlt.simulator import Fault
@@ -15,6 +15,7 @@ NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a hal
 SETTLED = NOW - DAY
 
 recovering = pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
+wherever_it_lies = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet", "json", *BUCKET_KINDS], indirect=True)
 
 
 def lose_the_machine(runs):
@@ -50,7 +51,7 @@ def test_what_a_back_fill_left_goes_even_if_the_run_that_removes_it_dies(runs):
     runs.expect(MIDNIGHT, SETTLED)
 
 
-@also_in_buckets
+@wherever_it_lies
 def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.load(NOW)
     asked = len(runs.sim.created())
@@ -74,7 +75,7 @@ def test_deleted_sync_rows_are_loaded_again_by_a_back_fill_without_doubling(runs
     runs.expect(MIDNIGHT, SETTLED)
 
 
-@also_in_buckets
+@wherever_it_lies
 def test_all_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.load(NOW)
     runs.target.forget_newest(99)
@@ -84,7 +85,7 @@ def test_all_sync_rows_deleted_are_loaded_again_without_doubling(runs):
     runs.expect(MIDNIGHT, SETTLED)
 
 
-@everywhere
+@in_each_way
 def test_nothing_is_asked_for_twice_even_with_the_machine_lost(runs):
     runs.load(NOW)
     asked = len(runs.sim.requests)
@@ -96,7 +97,7 @@ def test_nothing_is_asked_for_twice_even_with_the_machine_lost(runs):
     runs.expect(MIDNIGHT, SETTLED)
 
 
-@everywhere
+@in_each_way
 def test_an_empty_window_moves_the_sync_point(runs):
     runs.sim.events = lambda start, end: ()
     runs.load(NOW)
@@ -107,7 +108,7 @@ def test_an_empty_window_moves_the_sync_point(runs):
     assert len(runs.sim.created()) == asked == 6
 
 
-@everywhere
+@in_each_way
 def test_back_fills_leave_the_sync_point_and_are_not_loaded_again(runs):
     runs.load(NOW - 12 * HOUR)
     ahead = (SETTLED - 6 * HOUR, SETTLED)
@@ -122,7 +123,7 @@ def test_back_fills_leave_the_sync_point_and_are_not_loaded_again(runs):
     runs.expect(MIDNIGHT - DAY, SETTLED + 6 * HOUR)
 
 
-@everywhere
+@in_each_way
 def test_a_back_fill_before_the_first_run_does_not_stand_in_its_way(runs):
     runs.load(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 12 * HOUR)
     runs.load(NOW)
@@ -130,7 +131,7 @@ def test_a_back_fill_before_the_first_run_does_not_stand_in_its_way(runs):
     runs.expect(MIDNIGHT, SETTLED)
 
 
-@everywhere
+@in_each_way
 @pytest.mark.parametrize(
     ("kind", "on", "error"),
     [
@@ -174,7 +175,7 @@ def test_a_load_that_the_destination_refuses_leaves_nothing_half_done(runs):
     assert runs.target.query('SELECT * FROM "fs_sync_pending"') == []
 
 
-@everywhere
+@in_each_way
 def test_an_event_on_a_boundary_belongs_to_the_later_window(runs):
     boundary = MIDNIGHT + 6 * HOUR
     event = {"EventStart": boundary.isoformat(), "EventType": "click", "IndvId": 2**60 + 1}
