@@ -13,6 +13,7 @@ from servers.faulty import Fault
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
+from hauser_dlt import status
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
 from hauser_dlt.windows import floor
 
@@ -59,6 +60,20 @@ def test_of_what_years_have_left_a_run_lists_the_months_around_it_alone(runs):
     assert len(told.tallies) == 1
     assert {f"{today - 2 * DAY:%Y%m}"} <= began
     assert all(re.fullmatch("[0-9]{6}|fullstory__[0-9]{4}", beginning) for beginning in began)
+
+
+@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json"], indirect=True)
+def test_files_in_folders_within_are_not_looked_at(runs):
+    runs.load(NOW)
+    load_and_kind = runs.target.files()[-1].name.partition(".")[2]
+    of_another = runs.target.out / "fs_export" / "202405 kept"
+    (of_another / f"20240601T000000Z-20240602T000000Z.{load_and_kind}").write_bytes(b"")
+    dead = runs.target.out / "fs_sync" / "202405 kept"
+    (dead / "20240501T000000Z-20240501T060000Z.1700000000.5.jsonl").write_bytes(b"")
+
+    with runs.sync() as sync:
+        assert sync.plan(NOW).bundles == []
+        assert status.status(sync, NOW, 6 * HOUR).half == 0
 
 
 @in_s3

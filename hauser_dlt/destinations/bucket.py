@@ -59,16 +59,16 @@ class Bucket:
         return True
 
     def starting(self, folder: str, beginning: str) -> list[str]:
-        """Return the names in a folder that begin so; those of S3 and GCS are listed alone, a page for a thousand."""
+        """Return the names right in a folder that begin so; S3 and GCS list them alone, a page for a thousand."""
         if {"s3", "gs"}.intersection(self._files.protocol):
-            found = self.find(folder, prefix=beginning)
+            found = self.find(folder, prefix=beginning)  # in folders within, too
         else:
             try:
                 found = self.ls(folder, detail=False)
             except FileNotFoundError:
                 return []
-        names = (str(path).rpartition("/")[2] for path in found)
-        return [name for name in names if name.startswith(beginning)]
+        places = (str(path).rpartition("/") for path in found)
+        return [name for place, _, name in places if place == folder.rstrip("/") and name.startswith(beginning)]
 
     def look(self) -> None:
         """Make sure that the bucket is there, and that its listing may be read.
