@@ -33,7 +33,9 @@ BUCKET_KINDS = ("s3-csv", "gcs-parquet")
 
 everywhere = pytest.mark.parametrize("target", KINDS, indirect=True)
 in_sql = pytest.mark.parametrize("target", SQL_KINDS, indirect=True)
-in_each_way = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet"], indirect=True)
+in_each_way = pytest.mark.parametrize(
+    "target", ["duckdb", "parquet", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 also_in_buckets = pytest.mark.parametrize("target", [*KINDS, *BUCKET_KINDS], indirect=True)
 in_files = pytest.mark.parametrize("target", FILE_KINDS, indirect=True)
 

@@ -153,7 +153,14 @@ def test_parquet_holds_every_event_field_by_field(shell):
     assert comparable(rows) == comparable(map(expected, exported(shell)))
 
 
-@pytest.mark.parametrize("more", ["", "GroupFilesByDay = true", "SaveAsJson = true"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        pytest.param("GroupFilesByDay = true", marks=pytest.mark.slow),
+        pytest.param("SaveAsJson = true", marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_run_asks_for_nothing_even_with_the_machine_lost(shell, more):
     configure(shell, more)
     shell("run", "-c", "hauser.toml")

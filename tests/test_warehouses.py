@@ -22,7 +22,12 @@ SETTLED = NOW - DAY
 EARLY = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
 
 in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery"], indirect=True)
-by_bucket = pytest.mark.parametrize("target", ["redshift", "bigquery-staged"], indirect=True)
+also_in_bigquery = pytest.mark.parametrize(
+    "target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow)], indirect=True
+)
+by_bucket = pytest.mark.parametrize(
+    "target", ["redshift", pytest.param("bigquery-staged", marks=pytest.mark.slow)], indirect=True
+)
 in_bigquery = pytest.mark.parametrize("target", ["bigquery"], indirect=True)
 in_redshift = pytest.mark.parametrize("target", ["redshift"], indirect=True)
 
@@ -125,7 +130,7 @@ def test_the_days_of_a_table_expire_when_that_is_set_and_then_also_later(runs):
     assert runs.target.table().time_partitioning.expiration_ms == 4000 * DAY / timedelta(milliseconds=1)
 
 
-@in_warehouses
+@also_in_bigquery
 def test_an_unknown_field_becomes_a_column_without_a_release(runs):
     runs.load(EARLY)
     field = {"EventStart": (MIDNIGHT + 6 * HOUR).isoformat(), "EventType": "seen", "EventTimeToFirstByte": "12.50"}
@@ -297,7 +302,7 @@ def test_a_column_of_an_incompatible_type_is_named_before_fullstory_is_asked(run
     assert runs.sim.created() == []
 
 
-@pytest.mark.parametrize("target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow)], indirect=True)
+@also_in_bigquery
 def test_a_not_null_column_of_the_users_is_named(runs):
     runs.target.make_hausers_tables(mandatory=True)
     with pytest.raises(LoadError, match="mandatory"):
