@@ -46,7 +46,7 @@ chromium:
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (5 min)
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
