@@ -49,7 +49,7 @@ test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the 
 slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
-matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (half an hour)
+matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py
 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=

@@ -14,6 +14,7 @@ from targets import HOUR, MIDNIGHT, Target, in_files
 
 from hauser_dlt import status
 from hauser_dlt.destinations.file_ledger import FilesLedger
+from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError
 from hauser_dlt.windows import Window
 
@@ -143,18 +144,15 @@ class Load:
         for start, (has_file, has_row) in zip(today, self.windows, strict=False):
             window = Window(start, start + self.step * HOUR)
             if has_file:
-                (folder / "fs_export" / f"{self.stamp(window)}.{load_id}.parquet").touch()
+                (folder / "fs_export" / f"{stamp(window)}.{load_id}.parquet").touch()
             if has_row:
                 times = {"BundleStartTime": window.start, "BundleEndTime": window.end, "Processed": window.end}
                 kept.append({name: time.isoformat() for name, time in times.items()} | {"EventCount": 1})
         whole = Window(self.start, window.end)
         rows = "".join(json.dumps(row) + "\n" for row in kept)
-        (folder / "fs_sync" / f"{self.stamp(whole)}.{load_id}.jsonl").write_text(rows)
+        (folder / "fs_sync" / f"{stamp(whole)}.{load_id}.jsonl").write_text(rows)
         if self.complete:
             (folder / "_dlt_loads" / f"fullstory__{load_id}.jsonl").touch()
-
-    def stamp(self, window):
-        return f"{window.start:%Y%m%dT%H%M%SZ}-{window.end:%Y%m%dT%H%M%SZ}"
 
 
 hours = st.integers(-70, 70).map(lambda hour: MIDNIGHT + hour * HOUR)  # around the end of a month

@@ -293,8 +293,8 @@ class FilesLedger:
 
     def _superseded(self, span: Window) -> set[str]:
         """Return the loads all of whose windows have been loaded again since, among those that touch a stretch."""
-        loads = {file.load_id for file in self._touching(self._sync_files, self.whole(span))}
-        loads = {load for load in loads if load in self._complete}
+        files = self._touching(self._sync_files, self.whole(span))
+        loads = {file.load_id for file in files if file.load_id in self._complete}
         rows = [row for load in loads for file in self._sync_files.of(load) for row in self._rows(file)]
         kept = {row.load_id for row in set(rows) - set(superseded(rows))}
         return {row.load_id for row in rows if row.load_id} - kept
