@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,10 +23,50 @@ from hypothesis import strategies as st
 
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.simulator.events import RawNumber, encode
+from hauser_dlt.simulator.selectors import tokens
+from hauser_dlt.simulator.world import Quota
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SMALL = Account(events_per_hour=20)
+
+# FullStory's own lists: fullstorydev/fullstory-anywhere-activation, projects/sdk/src/segment-export.ts, which says the
+# same as https://developer.fullstory.com/server/v1/segments/export-event-types/, .../export-event-sub-types, and
+# .../export-fields/.
+EVENT_TYPES = {
+    "abandon", "backgrounded", "change", "click", "click_error", "console_message", "copy", "crashed",
+    "cumulative_layout_shift", "custom", "custom_error", "exception", "first_input_delay", "highlight",
+    "keyboard_close", "keyboard_open", "load", "low_memory", "navigate", "pageview", "paste", "pinch_gesture",
+    "request", "seen", "seen_error", "thrash",
+}  # fmt: skip
+SUBTYPES = {
+    "navigate": "navigate", "reload": "navigate", "back_forward": "navigate",
+    "pinch_scale_in": "pinch_gesture", "pinch_scale_out": "pinch_gesture",
+    "error": "console_message", "rendered": "seen", "visible": "seen", "uncaught": "exception",
+}  # fmt: skip
+FIELDS_OF = {
+    "LoadDomContentTime": ["load"],
+    "LoadEventTime": ["load"],
+    "LoadFirstPaintTime": ["load"],
+    "LoadLargestPaintTime": ["load"],
+    "ReqUrl": ["request"],
+    "ReqMethod": ["request"],
+    "ReqStatus": ["request"],
+    "PageMaxScrollDepthPercent": ["navigate"],
+    "EventCumulativeLayoutShift": ["cumulative_layout_shift"],
+    "EventFirstInputDelay": ["first_input_delay"],
+    "EventWebSourceFileUrl": ["exception"],
+    "EventMobileSourceFile": ["exception"],
+    "EventDuration": ["seen"],
+    "EventSecondaryDuration": ["seen"],
+    "EventVarErrorKind": ["click_error", "custom_error", "seen_error"],
+    "EventCustomName": ["custom", "custom_error"],
+    "EventModFrustrated": ["click"],
+    "EventModDead": ["click"],
+    "EventModError": ["click"],
+    "EventModSuspicious": ["change", "navigate"],
+}
+MARKS = {name: set(types) for name, types in FIELDS_OF.items() if name.startswith("EventMod")}
 
 
 class Client:
@@ -131,17 +172,153 @@ def test_events_look_like_fullstorys(busy_hour: list[dict[str, Any]]) -> None:
     text = "".join(value for event in events for value in event.values() if isinstance(value, str))
 
     assert all(event["UserId"] > 2**53 and event["UserId"] % 2 for event in events)
-    assert {"click", "load", "pageview", "navigate", "request", "console_message", "custom"} <= {
-        event["EventType"] for event in events
-    }
     assert set('\n",🦊カО') <= set(text)
     assert "" in {event["UserEmail"] for event in events}
-    assert {"EventModDead", "EventModFrustrated", "ReqStatus", "LoadEventTime"} <= keys
     assert {"acct_adminDisabled_bool", "user_plan_str", "evt_order.total_real", "page_section_str"} <= keys
     assert {sum("_" in key for key in event) for event in events} >= {0, 1, 12}
     assert max(sum("_" in key for key in event) for event in events) == 12
     assert None not in [value for event in events for value in event.values()]
     assert 1000 < sum(len(encode(event)) for event in events) / len(events) < 1400
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[dict[str, Any]]:
+    """An hour with every type of event, on the web and in apps."""
+    return list(Account(events_per_hour=12_000, mobile_apps=True).events(NOON, NOON + HOUR))
+
+
+def of_type(events: list[dict[str, Any]], *types: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["EventType"] in types]
+
+
+def pages(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return the events of each page, in time order."""
+    found: dict[tuple[int, ...], list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        found[event["UserId"], event["SessionId"], event["PageId"]].append(event)
+    return list(found.values())
+
+
+def test_every_documented_type_and_subtype_is_sent_and_no_other(everything: list[dict[str, Any]]) -> None:
+    assert {event["EventType"] for event in everything} == EVENT_TYPES
+    assert {event["EventSubType"]: event["EventType"] for event in everything if "EventSubType" in event} == SUBTYPES
+
+
+def test_fields_come_with_the_events_that_they_are_documented_for(everything: list[dict[str, Any]]) -> None:
+    found = defaultdict(set)
+    for event in everything:
+        for key in event:
+            found[key].add(event["EventType"])
+
+    assert {field: found[field] for field in FIELDS_OF} == {field: set(types) for field, types in FIELDS_OF.items()}
+
+
+def test_a_page_begins_with_a_navigate_and_ends_with_its_pageview(everything: list[dict[str, Any]]) -> None:
+    for page in pages(everything):
+        types = [event["EventType"] for event in page]
+        assert types.count("pageview") == 1
+        assert types[-1] == "pageview" or page[-1]["EventStart"] == of_type(page, "pageview")[0]["EventStart"]
+        assert len(page) == 1 or types[0] == "navigate"
+
+
+def test_totals_of_messages_run_and_other_totals_of_a_page_do_not(everything: list[dict[str, Any]]) -> None:
+    seen = set()
+    for page in pages(everything):
+        for name in ("PageNumInfos", "PageNumWarnings", "PageNumErrors"):
+            counts = [event[name] for event in page]
+            assert counts == sorted(counts)
+            seen |= {name} if counts[0] < counts[-1] else set()
+        assert page[-1]["PageNumErrors"] == len(of_type(page, "console_message", "exception"))
+        for name in ("PageDuration", "PageActiveDuration", "PageNumEvents", "PageNumDerivedEvents", "PageStart"):
+            assert len({event[name] for event in page}) == 1
+        assert page[0]["PageNumEvents"] == len(page)
+        assert page[0]["PageActiveDuration"] <= page[0]["PageDuration"]
+    assert len(seen) == 3
+
+
+def test_rage_clicks_count_on_within_their_series(everything: list[dict[str, Any]]) -> None:
+    lengths = []
+    for page in pages(everything):
+        clicks = [event for event in page if event.get("EventModFrustrated")]
+        numbers = [event["EventModFrustrated"] for event in clicks]
+        assert not numbers or numbers[0] == 1
+        assert all(later in (1, number + 1) for number, later in pairwise(numbers))
+        for click, later in pairwise(clicks):
+            if later["EventModFrustrated"] > 1:
+                assert later["EventTargetSelector"] == click["EventTargetSelector"]
+                assert 0 <= later["EventPageOffset"] - click["EventPageOffset"] <= 200
+        lengths += numbers
+
+    assert max(lengths) > 4
+    assert all(event.get("EventModFrustrated") is None for event in everything if event["EventType"] != "click")
+
+
+def test_marks_have_the_documented_values_and_are_absent_elsewhere(everything: list[dict[str, Any]]) -> None:
+    values = {name: {event[name] for event in everything if name in event} for name in MARKS}
+
+    assert {name: found for name, found in values.items() if name != "EventModFrustrated"} == {
+        "EventModDead": {1}, "EventModError": {1, 2, 3}, "EventModSuspicious": {1, 2},
+    }  # fmt: skip
+
+
+def test_zeros_can_stand_where_a_mark_says_nothing(everything: list[dict[str, Any]]) -> None:
+    account = Account(events_per_hour=12_000, mobile_apps=True, zeros=True)
+    events = list(account.events(NOON, NOON + HOUR))
+
+    assert [{key: event[key] for key in event if event[key] != 0 or key not in MARKS} for event in events] == everything
+    for name, types in MARKS.items():
+        assert {event["EventType"] for event in events if name in event} == types
+        assert all(name in event for event in of_type(events, *types))
+
+
+def test_what_was_watched_says_how_long_it_was_rendered_and_visible(everything: list[dict[str, Any]]) -> None:
+    for event in of_type(everything, "seen"):
+        if event["EventSubType"] == "visible":
+            assert 0 < event["EventSecondaryDuration"] <= event["EventDuration"]
+        else:
+            assert event["EventDuration"] > 0
+            assert "EventSecondaryDuration" not in event
+
+
+def test_reloads_and_steps_back_lead_to_pages_that_were_seen_before(everything: list[dict[str, Any]]) -> None:
+    sessions = defaultdict(list)
+    for page in pages(everything):
+        sessions[page[0]["UserId"], page[0]["SessionId"]].append(page[0])
+    for first in sessions.values():
+        urls = [event.get("PageUrl") for event in first]
+        for number, event in enumerate(first):
+            if event.get("EventSubType") == "reload":
+                assert urls[number] == urls[number - 1]
+            if event.get("EventSubType") == "back_forward":
+                assert urls[number] in urls[:number]
+
+
+def test_ids_can_be_text_and_are_numbers_else() -> None:
+    numbers, texts = (list(Account(text_ids=value).events(NOON, NOON + HOUR)) for value in (False, True))
+
+    ids = ("UserId", "SessionId", "PageId")
+    assert [{**event, **{key: int(event[key]) for key in ids}} for event in texts] == numbers
+    assert {type(event[key]) for event in texts for key in ids} == {str}
+    assert {type(event["IndvId"]) for event in texts} == {int}
+
+
+def test_different_users_can_have_the_same_session_and_page_ids() -> None:
+    events = list(Account(shared_ids=True).events(NOON, NOON + HOUR))
+    users = {(event["UserId"], event["SessionId"]) for event in events}
+    starts = {(event["UserId"], event["SessionId"], event["SessionStart"]) for event in events}
+
+    assert len({session for _, session in users}) < len(users) / 2
+    assert len({event["PageId"] for event in events}) < len(pages(events)) / 2
+    assert len(starts) == len(users)
+
+
+def test_some_individuals_are_several_users(busy_hour: list[dict[str, Any]]) -> None:
+    users = defaultdict(set)
+    for event in busy_hour:
+        users[event["IndvId"], event["UserAppKey"]].add(event["UserId"])
+
+    assert max(map(len, users.values())) == 2
+    assert all(users[key] == {key[0]} for key in users if not key[1])
 
 
 def test_nights_are_quieter_than_days() -> None:
@@ -275,6 +452,8 @@ def test_the_fields_asked_for_are_the_fields_sent(client: Client) -> None:
     assert kept("EventStart", "PageUrl", "NoSuchField") == {"EventStart", "PageUrl"}
     assert kept("EventStart", "user_*") == {"EventStart"} | {key for key in custom if key.startswith("user_")}
     assert kept("evt_*", "page_*") == {key for key in custom if key.startswith(("evt_", "page_"))}
+    assert "EventTargetSelectorTok" not in kept()
+    assert kept("EventTargetSelectorTok") == {"EventTargetSelectorTok"}
     assert kept("acct_adminDisabled_bool") == {"acct_adminDisabled_bool"}
 
 
@@ -421,16 +600,33 @@ def test_the_list_can_be_spelled_differently(sim: Simulator, client: Client) -> 
     assert client.legacy("get", id=bundle["id"]).status_code == 200
 
 
-def test_a_bundle_has_the_windows_events_under_their_old_names(sim: Simulator, client: Client) -> None:
+def test_a_bundle_has_the_windows_events_with_their_selectors_in_tokens(sim: Simulator, client: Client) -> None:
     sim.since, sim.now = NOON, NOON + HOUR
     (bundle,) = client.legacy("list", start=0).json()["exports"]
-    rows = json.loads(gzip.decompress(client.legacy("get", id=bundle["Id"]).content))
 
-    assert [row["EventStart"] for row in rows] == [row["EventStart"] for row in as_sent(SMALL)]
-    assert {"PageAgent", "EventTargetSelectorTok"} <= set().union(*rows)
-    assert not {"PageUserAgent", "EventTargetSelector"} & set().union(*rows)
+    def rows() -> list[dict[str, Any]]:
+        sim.legacy_gets = Quota()
+        return list(json.loads(gzip.decompress(client.legacy("get", id=bundle["Id"]).content)))
+
+    assert [row["EventStart"] for row in rows()] == [row["EventStart"] for row in as_sent(SMALL)]
+    assert {"PageUserAgent", "EventTargetSelectorTok"} <= set().union(*rows())
+    assert "EventTargetSelector" not in set().union(*rows())
+    sim.old_names = True
+    assert {"PageUserAgent", "PageAgent"} & set().union(*rows()) == {"PageAgent"}
     sim.bodies[NOON.isoformat()] = b"[]"
     assert client.legacy("get", id=bundle["Id"]).content == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("html body.no-js div.col-md-6", "html body .no%2Djs div .col%2Dmd%2D6"),
+        ("input.form-control[type=text]", "input .form%2Dcontrol =type=text"),
+        ('li#été[data-size="M L"]', "li #%C3%A9t%C3%A9 =data%2Dsize=M%20L"),
+    ],
+)
+def test_tokens_are_spelled_as_in_fullstorys_sample(selector: str, expected: str) -> None:
+    assert tokens(selector) == expected
 
 
 def test_two_bundles_a_minute_and_no_more() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from hauser_dlt.simulator.bodies import Row, laid_out
 from hauser_dlt.simulator.messages import Answer, RefusedError, Request, json_answer, plain_answer
+from hauser_dlt.simulator.selectors import SELECTOR, with_tokens
 from hauser_dlt.simulator.storage import file_answer
 from hauser_dlt.simulator.world import World
 
 _ID_BASE = (1 << 60) + 1  # a bundle's id is this plus its start: too big for a float
 _FIRST = 20
-_OLD_NAMES = {"PageUserAgent": "PageAgent", "EventTargetSelector": "EventTargetSelectorTok"}
 
 
 def bundles(world: World, request: Request, *_: object) -> Answer:
@@ -69,5 +69,11 @@ def _listed(world: World, start: int, stop: int) -> dict[str, Any]:
 
 
 def _rows(world: World, start: datetime) -> Iterator[Row]:
+    """Yield a bundle's events; the account's have their selectors in tokens only, as FullStory's sample has them."""
     for row in world.rows(start, start + world.bundle):
-        yield row if isinstance(row, bytes) else {_OLD_NAMES.get(key, key): row[key] for key in row}
+        yield row if isinstance(row, bytes) or world.events else _as_bundled(row, old_names=world.old_names)
+
+
+def _as_bundled(row: dict[str, Any], *, old_names: bool) -> dict[str, Any]:
+    names = {"PageUserAgent": "PageAgent"} if old_names else {}
+    return {names.get(key, key): value for key, value in with_tokens(row).items() if key != SELECTOR}

@@ -14,15 +14,28 @@ _FIRST_DAY = datetime(2015, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class Cookie:
+    """What FullStory calls a user: one browser, or app, of somebody."""
+
+    user_id: int
+    created: datetime
+    device: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """One individual: the identity fields and custom variables of all their events."""
 
     identity: dict[str, Any]
     variables: dict[str, Any]
-    device: dict[str, Any]
+    cookies: tuple[Cookie, ...]
     place: tuple[str, str]
-    created: datetime
     sessions_a_day: float
+
+    @property
+    def created(self) -> datetime:
+        """When the first of the cookies was seen first."""
+        return min(cookie.created for cookie in self.cookies)
 
     def row(self, end: datetime) -> dict[str, Any]:
         """Return what an individuals export says of this person at `end`. Counters only grow."""
@@ -31,7 +44,7 @@ class Person:
     def _profile(self) -> dict[str, Any]:
         return {
             "IndvId": self.identity["IndvId"],
-            "Created": self.identity["UserCreated"],
+            "Created": _whole_seconds(self.created),
             "Uid": self.identity["UserAppKey"],
             "DisplayName": self.identity["UserDisplayName"],
             "Email": self.identity["UserEmail"],
@@ -52,26 +65,27 @@ class Person:
 
     def _last_session(self, end: datetime) -> dict[str, Any]:
         start = end - timedelta(days=1) / self.sessions_a_day
+        device = self.cookies[0].device
         return {
             "LastSessionNumPages": 4,
             "LastSessionNumEvents": 22,
             "LastSessionSec": 190,
             "LastSessionActiveSec": 120,
-            "LastSessionStart": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-            "LastEventStart": f"{start + timedelta(seconds=190):%Y-%m-%dT%H:%M:%SZ}",
+            "LastSessionStart": _whole_seconds(start),
+            "LastEventStart": _whole_seconds(start + timedelta(seconds=190)),
             "LastPage": f"{words.SITE}/checkout/thanks",
             "LastIp": self.place[0],
             "LastLatLong": self.place[1],
-            "LastBrowser": self.device["PageBrowser"],
-            "LastDevice": self.device["PageDevice"],
-            "LastPlatform": self.device["PagePlatform"],
-            "LastOperatingSystem": self.device["PageOperatingSystem"],
+            "LastBrowser": device["PageBrowser"],
+            "LastDevice": device["PageDevice"],
+            "LastPlatform": device["PagePlatform"],
+            "LastOperatingSystem": device["PageOperatingSystem"],
         }
 
 
-def people(seed: int, count: int) -> list[Person]:
-    """Return the people of the account with this seed."""
-    return [_person(Random(f"{seed}/person/{number}"), number) for number in range(count)]
+def people(seed: int, count: int, *, apps: bool = False) -> list[Person]:
+    """Return the people of the account with this seed; with `apps`, some of them use the shop's app besides."""
+    return [_person(Random(f"{seed}/person/{number}"), number, apps=apps) for number in range(count)]
 
 
 def big_id(rng: Random) -> int:
@@ -79,25 +93,34 @@ def big_id(rng: Random) -> int:
     return rng.getrandbits(62) | (1 << 53) | 1
 
 
-def _person(rng: Random, number: int) -> Person:
+def _person(rng: Random, number: int, *, apps: bool) -> Person:
     known = rng.random() < 0.75
-    created = _FIRST_DAY + timedelta(seconds=rng.randrange(5 * 365 * 86_400))
+    cookies = [_cookie(rng, rng.choice(words.DEVICES))]
+    if known and rng.random() < 0.3:
+        cookies.append(_cookie(rng, rng.choice(words.DEVICES)))
+    if apps and known and rng.random() < 0.5:
+        cookies.append(_cookie(rng, words.APP))
     identity = {
-        "IndvId": big_id(rng),
-        "UserId": big_id(rng),
-        "UserCreated": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+        "IndvId": big_id(rng) if known else cookies[0].user_id,
         "UserAppKey": f"customer-{number}" if known else "",
         "UserDisplayName": rng.choice(words.NAMES) if known else f"User {number}",
         "UserEmail": f"customer{number}@example.com" if known and rng.random() < 0.9 else "",
     }
     return Person(
         identity=identity,
-        variables=_variables(rng, created) if known else {},
-        device=rng.choice(words.DEVICES),
+        variables=_variables(rng, cookies[0].created) if known else {},
+        cookies=tuple(cookies),
         place=rng.choice(words.PLACES),
-        created=created,
         sessions_a_day=rng.uniform(0.05, 3),
     )
+
+
+def _cookie(rng: Random, device: dict[str, Any]) -> Cookie:
+    return Cookie(big_id(rng), _FIRST_DAY + timedelta(seconds=rng.randrange(5 * 365 * 86_400)), device)
+
+
+def _whole_seconds(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _variables(rng: Random, created: datetime) -> dict[str, Any]:
@@ -107,7 +130,7 @@ def _variables(rng: Random, created: datetime) -> dict[str, Any]:
         "user_age_int": rng.randrange(18, 90),
         "user_lifetime.value_real": RawNumber(f"{rng.randrange(1_000_000) / 100:.2f}"),
         "user_newsletter_bool": rng.random() < 0.5,
-        "user_signup_date": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+        "user_signup_date": _whole_seconds(created),
         "user_interests_strs": rng.sample(words.TAGS, 2),
         "acct_adminDisabled_bool": rng.random() < 0.1,
     }

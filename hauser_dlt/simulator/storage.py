@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from hauser_dlt.simulator.bodies import Row, keeper, laid_out, packed, spooled
 from hauser_dlt.simulator.messages import Answer, Request, plain_answer, xml_refusal
+from hauser_dlt.simulator.selectors import SELECTOR_TOKENS, with_tokens
 from hauser_dlt.simulator.world import Link, Operation, World
 
 _BYTES = "application/octet-stream"
@@ -51,4 +52,6 @@ def _rows(world: World, operation: Operation) -> Iterator[Row]:
         world.account.individuals(end) if operation.type == "TYPE_INDIVIDUAL" else world.rows(start, end)
     )
     rows = world.members(rows, operation.request["segmentId"])
+    if SELECTOR_TOKENS in operation.fields and not world.events:
+        rows = (row if isinstance(row, bytes) else with_tokens(row) for row in rows)
     return map(keeper(operation.fields), rows) if operation.fields else iter(rows)

@@ -22,8 +22,9 @@ PAGES = (
     ("Checkout", "checkout", "/checkout/payment"),
     ("Thank you", "checkout", "/checkout/thanks"),
     ("Account", "account", "/account/settings#profile"),
-    ("Help", "", "/help/returns"),
+    ("", "", "/help/returns"),
 )
+VIEWS = ("HomeActivity", "ProductActivity", "CartActivity", "CheckoutActivity")
 
 REFERRERS = ("", "https://www.google.com/", "https://news.example.org/2024/reviews?id=17", f"{SITE}/")
 
@@ -43,7 +44,7 @@ def _device(
         "PageBrowser": browser[0],
         "PageBrowserVersion": browser[1],
         "PageDevice": device,
-        "PagePlatform": platform,
+        "PagePlatform": "Web",
         "PageOperatingSystem": platform,
         "PageScreenWidth": width,
         "PageScreenHeight": height,
@@ -63,28 +64,52 @@ DEVICES = (
     _device("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Version/17.5 Safari/604.1",
             ("Safari", "17.5"), "Mobile", "iOS", (390, 844)),
     _device(f"Mozilla/5.0 (Linux; Android 14; Pixel 8) {_WEBKIT} Chrome/126.0.0.0 Mobile Safari/537.36",
-            ("Chrome Mobile", "126.0.0"), "Mobile", "Android", (412, 915)),
+            ("Chrome", "126.0.0"), "Mobile", "Android", (412, 915)),
 )  # fmt: skip
 
+APP = {
+    "PageBrowser": "Mobile App",
+    "PageDevice": "Mobile",
+    "PagePlatform": "Native Mobile",
+    "PageOperatingSystem": "Android",
+    "PageScreenWidth": 412,
+    "PageScreenHeight": 915,
+    "AppName": "Shop",
+    "AppPackageName": "com.example.shop",
+    "AppDeviceModel": "Pixel 8",
+    "AppDeviceVendor": "Google",
+    "AppVersion": "4.2.0",
+    "AppOsVersion": "14",
+}
+
+_BODY = "html body.no-js"
 LABELS = (
-    ("Add to cart", "button.add-to-cart"),
-    ("Buy now", "#buy > button.primary"),
-    ("Size M\nin stock", 'ul.sizes > li[data-size="M"]'),
-    ('The "classic", blue', "div.card:nth-of-type(3) > a"),
-    ("Übernehmen", "form#profile button[type=submit]"),
-    ("カートに入れる", "button.add-to-cart"),
-    ("Оформить заказ", "#checkout button"),
-    ("❤️ 42", "span.like"),
-    ("", "div.hero > img"),
-    ("Next", "nav.pager > a.next"),
+    ("Add to cart", f"{_BODY} main.catalog button.btn.add-to-cart"),
+    ("Buy now", f"{_BODY} div#buy button.btn.primary"),
+    ("Size M\nin stock", f'{_BODY} ul.sizes li[data-size="M"]'),
+    ('The "classic", blue', f"{_BODY} main.catalog div.card-3 a"),
+    ("Übernehmen", f"{_BODY} form#profile button[type=submit]"),
+    ("カートに入れる", f"{_BODY} main.catalog button.btn.add-to-cart"),
+    ("Оформить заказ", f"{_BODY} section#checkout button"),
+    ("❤️ 42", f"{_BODY} main span.like"),
+    ("", f"{_BODY} div.hero img"),
+    ("Next", f"{_BODY} nav.pager a.next"),
 )
+WATCHED = (("Free delivery this week", f"{_BODY} div.promo"), ("", f"{_BODY} footer div.newsletter"))
+FORM = f"{_BODY} form#profile"
+FIELD = f"{FORM} input[name=city]"
 
 MESSAGES = (
-    ("error", "TypeError: Cannot read properties of undefined (reading 'id')\n    at render (app.js:10:42)"),
-    ("warn", "Deprecated: use `cart.items`, not `cart.rows`"),
-    ("error", 'Failed to load resource: the server responded with a status of 502 ("Bad Gateway")'),
-    ("log", "価格を更新しました ✅"),
+    'Failed to load resource: the server responded with a status of 502 ("Bad Gateway")',
+    "価格を更新できません ❌",
 )
+EXCEPTIONS = (
+    "TypeError: Cannot read properties of undefined (reading 'id')\n    at render (app.js:10:42)",
+    "Uncaught (in promise) Error: cart is empty",
+)
+APP_EXCEPTIONS = ("java.lang.NullPointerException: cart\n    at com.example.shop.CheckoutActivity.pay",)
+ATTACKS = ("' OR 1=1; --", "<script>alert(1)</script>")  # SQL injection, cross-site scripting
+ATTACK_PATHS = ("/search?q=%27%20OR%201%3D1%3B%20--", "/search?q=%3Cscript%3Ealert(1)%3C/script%3E")
 
 CALLS = (
     ("GET", "/api/products/4711"), ("GET", "/api/search?q=winter+coat"), ("POST", "/api/cart"), ("PUT", "/api/profile"),

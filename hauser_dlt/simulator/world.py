@@ -102,6 +102,7 @@ class World:
         downloads: How many legacy downloads are accepted in how many seconds.
         lowercase_list: Writes `id`, `start`, `stop` in the list of legacy bundles.
         string_numbers: Writes the numbers in that list as strings.
+        old_names: Calls `PageUserAgent` `PageAgent` in legacy bundles, as the first of them did.
         clock: Seconds since the epoch, by which preparation, links and limits are timed.
         port: The API's port; 0 picks a free one.
     """
@@ -127,6 +128,7 @@ class World:
     downloads: tuple[int, float] | None = (2, 60.0)
     lowercase_list: bool = False
     string_numbers: bool = False
+    old_names: bool = False
     clock: Callable[[], float] = time.time
     port: int = 0
 
