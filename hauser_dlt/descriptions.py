@@ -1,80 +1,133 @@
-"""What the columns hold, in a sentence each, for those who read the tables: name -> description.
+"""What the columns hold, in a sentence or two each, for those who read the tables: name -> description.
 
-Of FullStory's fields, as its documentation tells (https://developer.fullstory.com/server/v1/segments/create-segment-export/
-and https://help.fullstory.com).
+Of FullStory's fields, as its documentation defines them: the pages around
+https://developer.fullstory.com/server/v1/segments/export-fields/, and the comments on the fields in FullStory's own SDK
+(`projects/sdk/src/segment-export.ts` in fullstorydev/fullstory-anywhere-activation).
 """
 
 from hauser_dlt.fields import CUSTOM_VARS, LOAD_ID, ROW_WINDOW, SESSION_REPLAY_URL
 
+_WEB = "derived from the user agent; the same on each event of the page"
+_RUNNING = "A running total of the page so far: take the maximum per page, and never add rows up."
+_TOTAL = "A total of the page that each of its events repeats: take it once per page, and never add rows up."
+_LOAD = "Only on events of type load"
+_REQUEST = "Only on events of type request"
+
 EVENTS = {
-    "IndvId": "FullStory's id of the individual, who may have several browsers and devices.",
-    "UserId": "FullStory's id of the browser or device that the individual used.",
-    "UserAppKey": "The id that your application gave the user; empty if it gave none.",
-    "UserDisplayName": "The user's name, as your application told FullStory.",
-    "UserEmail": "The user's e-mail address, as your application told FullStory; may be empty.",
-    "UserCreated": "When FullStory first saw the user.",
-    "SessionId": "FullStory's id of the session; unique together with UserId.",
-    "SessionStart": "When the session began.",
-    "EventStart": "When the event happened.",
-    "EventType": "What happened: click, navigate, load, custom and others.",
-    "EventSubType": "The kind within the type, such as the level of a console message.",
-    "EventCustomName": "The name of a custom event, or of a watched element.",
-    "EventTargetText": "The text on the element that the event happened to, or of a message.",
-    "EventTargetSelector": "The CSS selector of the element that the event happened to.",
-    "EventDuration": "Of a watched element: how long it was visible, in milliseconds.",
-    "EventSecondaryDuration": "Of a watched element: a second measure of how long it was visible, in milliseconds.",
-    "EventPageOffset": "Milliseconds since the page was opened.",
-    "EventSessionOffset": "Milliseconds since the session began.",
-    "EventModFrustrated": "More than 0 where somebody clicked in rage or moved the mouse about; NULL elsewhere.",
-    "EventModDead": "More than 0 where a click had no effect; NULL elsewhere.",
-    "EventModError": "More than 0 where a click was followed by an error; NULL elsewhere.",
-    "EventModSuspicious": "More than 0 where FullStory takes the event for suspicious; NULL elsewhere.",
-    "EventVarErrorKind": "Of a custom error: what is wrong with a custom variable.",
-    "EventVarFields": "Of a custom error: the custom variables that are wrong.",
-    "EventWebSourceFileUrl": "The script that a message or an exception comes from.",
-    "EventFirstInputDelay": "How long the first input on the page waited, in milliseconds (FID).",
-    "EventCumulativeLayoutShift": "How much of the page has moved by itself, as a score (CLS).",
-    "PageId": "FullStory's id of the page view; unique together with UserId and SessionId.",
-    "PageName": "The name that the page has in FullStory.",
-    "PageStart": "When the page was opened.",
-    "PageDuration": "How long the page was open, in milliseconds.",
-    "PageActiveDuration": "How long something was done on the page, in milliseconds.",
-    "PageUrl": "The page's address.",
-    "PageRefererUrl": "The address that led to the page.",
-    "PageIp": "The network address that the page was asked from; may be empty.",
-    "PageLatLong": "About where that network address is, as latitude and longitude.",
-    "PageUserAgent": "What the browser said about itself.",
-    "PageBrowser": "The browser.",
-    "PageBrowserVersion": "The browser's version.",
-    "PageDevice": "The kind of device.",
-    "PagePlatform": "The platform of the device.",
-    "PageOperatingSystem": "The operating system.",
-    "PageScreenWidth": "The screen's width, in pixels.",
-    "PageScreenHeight": "The screen's height, in pixels.",
-    "PageViewportWidth": "The width of the window that shows the page, in pixels.",
-    "PageViewportHeight": "The height of the window that shows the page, in pixels.",
-    "PageNumEvents": "How many events the page has.",
-    "PageNumDerivedEvents": "How many events of the page FullStory derived from others.",
-    "PageNumInfos": "How many messages the page wrote to the console for information.",
-    "PageNumWarnings": "How many warnings the page wrote to the console.",
-    "PageNumErrors": "How many errors the page wrote to the console.",
-    "PageClusterId": "FullStory's id for pages of the same kind.",
-    "PageMaxScrollDepthPercent": "How far down the page was scrolled, in percent.",
-    "LoadDomContentTime": "Milliseconds until the document was read.",
-    "LoadEventTime": "Milliseconds until all of the page was loaded.",
-    "LoadFirstPaintTime": "Milliseconds until something was painted.",
-    "LoadLargestPaintTime": "Milliseconds until the largest element was painted (LCP).",
-    "ReqUrl": "The address of a request that the page made.",
-    "ReqMethod": "The method of that request.",
-    "ReqStatus": "The HTTP status of its answer.",
-    "AppName": "The mobile app.",
-    "AppPackageName": "The name of the mobile app's package.",
+    "IndvId": (
+        "The individual: all users (UserId) with the same UserAppKey are one; an anonymous browser is one of its own. "
+        "FullStory may link a user to another individual later: the one exported last is right."
+    ),
+    "UserId": "The cookie of one browser or device. A person has several, and gets a new one when cookies are cleared.",
+    "UserAppKey": (
+        "The id that your application gave the user with FS.identify; FullStory's app shows it as User ID. "
+        "Empty or NULL where nobody was identified."
+    ),
+    "UserDisplayName": "The user's name, as your application set it.",
+    "UserEmail": "The user's e-mail address, as your application set it; may be empty.",
+    "UserCreated": "When the cookie of UserId was first seen, in UTC.",
+    "SessionId": "The session, within its user: only UserId and SessionId together identify a session.",
+    "SessionStart": "When the session began, in UTC.",
+    "EventStart": "When the event happened, in UTC.",
+    "EventType": (
+        "What happened: click, navigate, load, custom, request and others. "
+        "pageview marks the end of a page, not its beginning."
+    ),
+    "EventSubType": (
+        "The kind within the type. navigate: navigate, reload, back_forward (how the page was reached). "
+        "seen: rendered (was in the page, but never visible), visible. console_message: error. exception: uncaught. "
+        "pinch_gesture: pinch_scale_in, pinch_scale_out."
+    ),
+    "EventCustomName": "The name of a custom event (EventType custom), as your application sent it.",
+    "EventTargetText": (
+        "The text of the element that the event happened to and of its children, the message of an exception or of the "
+        "console, or what was typed, copied or pasted. Long text may be cut short by FullStory."
+    ),
+    "EventTargetSelector": "The CSS selector of the element that the event happened to, from the root of the page on.",
+    "EventTargetSelectorTok": (
+        "The same selector in tokens, percent-encoded. In legacy data exports, and where it is asked for."
+    ),
+    "EventDuration": (
+        "How long the event lasted, in milliseconds. Of a watched element (EventType seen): how long it was rendered, "
+        "whether or not anybody could see it."
+    ),
+    "EventSecondaryDuration": (
+        "A second duration, in milliseconds. Of a watched element (EventType seen): how long it was visible."
+    ),
+    "EventPageOffset": "Milliseconds from the loading of the page to the event.",
+    "EventSessionOffset": "Milliseconds from the beginning of the session to the event.",
+    "EventModFrustrated": (
+        "Clicks only. In a series of rage clicks, the number of the click: 1, 2, 3 and so on. 0 or NULL elsewhere. "
+        "Count rage clicks where it is greater than 0, and rage incidents (series) where it is 1."
+    ),
+    "EventModDead": "Clicks only. 1: nothing happened after the click. 0 or NULL: it was no dead click.",
+    "EventModError": (
+        "Clicks only. The click led to an error. 1: an error, 2: an error on the console, 3: an uncaught exception. "
+        "0 or NULL: it led to none. Before 2021-06-21 the kinds were not told apart."
+    ),
+    "EventModSuspicious": (
+        "What was typed, or the address that was opened, looks like an attack. 1: SQL injection, "
+        "2: cross-site scripting. 0 or NULL: nothing suspicious."
+    ),
+    "EventVarErrorKind": "Where EventType ends in _error: what went wrong, such as a rate limit or a bad property.",
+    "EventVarFields": "The custom properties that such an error is about.",
+    "EventWebSourceFileUrl": "The JavaScript file that an exception comes from. Only on events of type exception.",
+    "EventFirstInputDelay": (
+        "How long the page's first input had to wait, in milliseconds (FID). Only on events of type first_input_delay."
+    ),
+    "EventCumulativeLayoutShift": (
+        "The page's layout shift score so far (CLS, no unit). Only on events of type cumulative_layout_shift: "
+        "take the maximum per page."
+    ),
+    "PageId": "One loading of a page, within its session: only UserId, SessionId and PageId together identify it.",
+    "PageName": "The page's name as your application set it with FS('setProperties'). It is not a Defined Page.",
+    "PageStart": "When the page began, in UTC.",
+    "PageDuration": f"How long the user was on the page, in milliseconds. {_TOTAL}",
+    "PageActiveDuration": (
+        f"How long the user was active on the page (moved the mouse, typed, clicked), in milliseconds. {_TOTAL}"
+    ),
+    "PageUrl": "The full address of the page that the event happened on.",
+    "PageRefererUrl": "The page that the user came from; empty where it was typed in, or is not told.",
+    "PageIp": "The IP address of the session; may be empty, where FullStory is told not to record it.",
+    "PageLatLong": "Roughly where that address is, as latitude and longitude: often no closer than the city.",
+    "PageUserAgent": "The full user agent of the browser or app.",
+    "PageBrowser": f"The browser, {_WEB}.",
+    "PageBrowserVersion": f"The browser's version, {_WEB}.",
+    "PageDevice": f"The type of device, such as Desktop or Mobile, {_WEB}.",
+    "PagePlatform": "The platform that the session was recorded on, such as Web.",
+    "PageOperatingSystem": f"The operating system, {_WEB}.",
+    "PageScreenWidth": "The screen's width, in CSS pixels.",
+    "PageScreenHeight": "The screen's height, in CSS pixels.",
+    "PageViewportWidth": "The width of the browser's viewport, in pixels.",
+    "PageViewportHeight": "The height of the browser's viewport, in pixels.",
+    "PageNumEvents": f"How many events happened on the page. {_TOTAL}",
+    "PageNumDerivedEvents": (
+        "How many events of the page FullStory made itself, such as those about rate limits and invalid arguments. "
+        f"{_TOTAL}"
+    ),
+    "PageNumInfos": f"How often console.log() and console.info() were called. {_RUNNING}",
+    "PageNumWarnings": f"How often console.warn() was called. {_RUNNING}",
+    "PageNumErrors": f"How often console.error() was called, plus JavaScript errors. {_RUNNING}",
+    "PageClusterId": "FullStory's internal number for a group of similar pages.",
+    "PageMaxScrollDepthPercent": (
+        "How far down the user scrolled, in percent of the page. Only on events of type navigate: "
+        "take the maximum per page."
+    ),
+    "LoadDomContentTime": f"Milliseconds until DOMContentLoaded: the document is parsed. {_LOAD}.",
+    "LoadEventTime": f"Milliseconds until the load event: the page and all that it needs is there. {_LOAD}.",
+    "LoadFirstPaintTime": f"Milliseconds until the First Contentful Paint (FCP). {_LOAD}.",
+    "LoadLargestPaintTime": f"Milliseconds until the Largest Contentful Paint (LCP). {_LOAD}.",
+    "ReqUrl": f"The address of the request (XHR). {_REQUEST}.",
+    "ReqMethod": f"The HTTP method of the request. {_REQUEST}.",
+    "ReqStatus": f"The HTTP status of the answer. {_REQUEST}.",
+    "AppName": "The mobile app's display name.",
+    "AppPackageName": "The mobile app's bundle id, such as com.example.shop.",
     "AppDeviceModel": "The model of the mobile device.",
-    "AppDeviceVendor": "Who makes the mobile device.",
+    "AppDeviceVendor": "The maker of the mobile device.",
     "AppVersion": "The mobile app's version.",
     "AppOsVersion": "The version of the mobile device's operating system.",
-    "AppViewName": "The view of the mobile app.",
-    "EventMobileSourceFile": "The source file of the mobile app that the event comes from.",
+    "AppViewName": "The app's view: the UIViewController (iOS) or Activity (Android), unless your app names it.",
+    "EventMobileSourceFile": "The app's source file that an exception comes from. Only on events of type exception.",
     CUSTOM_VARS: "All custom variables, as one JSON object; {} if there are none.",
     SESSION_REPLAY_URL: "Where the session is replayed in FullStory's app; NULL without a user or a session.",
     LOAD_ID: "The load that brought the row; NULL in rows of the Go hauser.",
