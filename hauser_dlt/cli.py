@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauser_dlt.errors import ConfigError, HauserError, StatusError, StoppedError, TransientError
+from hauser_dlt.streams import guard, lost, say
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -27,21 +28,24 @@ _DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift")  # 
 class ReportingGroup(click.Group):
     """A group whose commands end a HauserError as one line on stderr and its exit code."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command, whatever the standard streams are."""
+        guard()
+        return super().main(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except StoppedError as exc:
-            click.echo(f"Stopped: {exc}", err=True)
+            say(f"Stopped: {exc}", err=True)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(exc.exit_code)  # threads that wait for FullStory would keep the process alive
         except HauserError as exc:
-            click.echo(f"Error: {exc}", err=True)
+            say(f"Error: {exc}", err=True)
             _alarm(ctx, exc, exc.exit_code)
             ctx.exit(exc.exit_code)
-        except BrokenPipeError:
-            os._exit(141)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as exc:
@@ -55,7 +59,7 @@ def _alarm(ctx: click.Context, failure: Exception, exit_code: int) -> None:
         from hauser_dlt import alarms
 
         for problem in alarms.tell(failure, ctx.invoked_subcommand, exit_code):
-            click.echo(f"Warning: {problem}", err=True)
+            say(f"Warning: {problem}", err=True)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -165,7 +169,7 @@ def _hauser_settings(file: Path) -> dict[str, Any]:
 
     read = read_hauser_toml(file)
     for warning in read.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     return read.settings
 
 
@@ -268,7 +272,7 @@ def run(
         for plan in plans:
             sync.run(plan, progress)
             if not plan.again:
-                click.echo(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
+                say(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
         if not (start or end):
             sync.load_snapshots(datetime.now(UTC), progress)
         while follow:
@@ -280,7 +284,7 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
     from datetime import UTC, datetime
 
     wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
-    click.echo(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
+    say(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
     stopping.pause(max(wait, 1))
     while True:
         try:
@@ -288,7 +292,7 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
                 sync.run(plan, progress)
             sync.load_snapshots(datetime.now(UTC), progress)
         except TransientError as exc:
-            click.echo(f"Error: {exc}; trying again in {_TRY_AGAIN:.0f} s", err=True)
+            say(f"Error: {exc}; trying again in {_TRY_AGAIN:.0f} s", err=True)
             stopping.pause(_TRY_AGAIN)
         else:
             return
@@ -315,8 +319,19 @@ def _show_plan(plan: Any, *, as_json: bool) -> None:
     for bundle in plan.bundles:
         window = bundle.window
         document = json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat()})
-        click.echo(document if as_json else f"would load {window}")
-    click.echo(f"{len(plan.bundles)} windows would be loaded", err=True)
+        say(document if as_json else f"would load {window}")
+    say(f"{len(plan.bundles)} windows would be loaded", err=True)
+    _refuse_loss()
+
+
+def _refuse_loss() -> None:
+    """Make sure that what a command is there to print has been printed.
+
+    Raises:
+        HauserError: it could not be written.
+    """
+    if reason := lost():
+        raise HauserError(f"the result could not be written to stdout: {reason}")
 
 
 @main.command()
@@ -353,7 +368,7 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
             return
         sync.run(plan, progress)
         windows = "1 window" if len(plan.bundles) == 1 else f"{len(plan.bundles):,} windows"
-        click.echo(f"loaded again {progress.events:,} events of {windows}", err=True)
+        say(f"loaded again {progress.events:,} events of {windows}", err=True)
 
 
 def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "timedelta | None":
@@ -413,11 +428,12 @@ def status(
     if page:
         write_page(found, page)
     if as_json:
-        click.echo(json.dumps(statuses.as_document(found), indent=2))
+        say(json.dumps(statuses.as_document(found), indent=2))
     for line in () if as_json else calendar.as_lines(found, sys.stdout.encoding or "ascii"):
-        click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
+        say(line, color=False if os.environ.get("NO_COLOR") else None)
     if wrong := list(calendar.wrong(found, max_lag, exact=exact)):
         raise StatusError("; ".join(wrong))
+    _refuse_loss()
 
 
 @main.command()
@@ -433,7 +449,8 @@ def check(*, as_json: bool, **settings: Any) -> None:
     from hauser_dlt.check import check as checks
 
     for subject, found in checks(configured(**settings)):
-        click.echo(json.dumps({"checked": subject, "found": found}) if as_json else f"ok  {subject:<12} {found}")
+        say(json.dumps({"checked": subject, "found": found}) if as_json else f"ok  {subject:<12} {found}")
+    _refuse_loss()
 
 
 @main.command()
@@ -455,8 +472,8 @@ def init(hauser_file: Path | None) -> None:
 
     values = _hauser_settings(hauser_file) if hauser_file else {}
     for path in settings_files.write(Path(".dlt"), values):
-        click.echo(f"wrote {path}")
-    click.echo("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)
+        say(f"wrote {path}")
+    say("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)
 
 
 @main.command()
@@ -485,12 +502,12 @@ def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
         files = projects.project(sync, config, folder)
     done = refresh(folder, files, force=force)
     for path in done.written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")
     for path in done.removed:
-        click.echo(f"removed {path}")
+        say(f"removed {path}")
     for path in done.kept:
-        click.echo(f"left {path} as it is: it has been changed (--force overwrites it)", err=True)
-    click.echo(f"Next: cd {folder} && dbt build", err=True)
+        say(f"left {path} as it is: it has been changed (--force overwrites it)", err=True)
+    say(f"Next: cd {folder} && dbt build", err=True)
 
 
 @main.command()
@@ -519,4 +536,4 @@ def demo(folder: Path, events_per_hour: int, days: int) -> None:
     from hauser_dlt.demo import demo as show
 
     for line in show(folder, events_per_hour, days):
-        click.echo(line)
+        say(line)

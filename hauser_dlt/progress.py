@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hauser_dlt.batches import Tally
+from hauser_dlt.streams import say
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan
 from hauser_dlt.windows import Window
 
@@ -76,8 +77,8 @@ class Progress:
 
     def _say(self, line: str, *, err: bool = False) -> None:
         if self._bar:
-            click.echo("\r\033[K", nl=False, err=True)
-        click.echo(line, err=err)
+            say("\r\033[K", nl=False, err=True)
+        say(line, err=err)
         if self._bar:
             self._bar.render_progress()
 

@@ -88,7 +88,7 @@ def write(folder: Path, values: Document) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
         mode = 0o600 if path.name == "secrets.toml" else 0o644
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
             file.write(text)
     return list(files)
 

@@ -32,6 +32,7 @@ FLOORS = [
         "descriptions",
         "settings",
         "stopping",
+        "streams",
         "workdir",
         "translation",
         "runners",
