@@ -2,7 +2,8 @@
 
 HauserError
 ├── ConfigError              fix the settings                          exit 2
-│   └── AccessError          FullStory refuses the key                 exit 2
+│   ├── AccessError          FullStory refuses the key                 exit 2
+│   └── ClockError           this machine's clock is wrong             exit 2
 ├── TransientError           try again later                           exit 75
 │   ├── RateLimitError       ... after `retry_after` seconds
 │   ├── LinkError            no link to the export was accepted
@@ -30,6 +31,10 @@ class ConfigError(HauserError):
 
 class AccessError(ConfigError):
     """FullStory refuses the API key, or the key's role is too low."""
+
+
+class ClockError(ConfigError):
+    """This machine's clock disagrees with FullStory's."""
 
 
 class TransientError(HauserError):

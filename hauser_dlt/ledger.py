@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
+from hauser_dlt import load_ids
 from hauser_dlt.windows import MOMENT, Window, uncovered
 
 
@@ -34,8 +35,8 @@ class SyncRow:
 
     @property
     def age(self) -> float:
-        """What puts loads in order, oldest first: dlt's load ids are the time of their beginning."""
-        return float(self.load_id) if self.load_id else 0.0
+        """What puts loads in order, oldest first."""
+        return load_ids.number(self.load_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Announcement:
         runner: the process that loads it, as `runners.this` calls it.
         seen: its last sign of life.
         complete: all of it has arrived.
+        heartbeats: how often it has given a sign of life, where that is counted: a clock can be put back meanwhile.
     """
 
     load_id: str
@@ -54,6 +56,7 @@ class Announcement:
     runner: str | None
     seen: datetime
     complete: bool
+    heartbeats: int = 1
 
 
 def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:
@@ -125,6 +128,9 @@ class Ledger(Protocol):
 
     def announced(self) -> list[Announcement]:
         """Return the loads that have begun, as they are noted now, and are not complete."""
+
+    def newest_load(self, interval: Window) -> float:
+        """Return the highest load id, as `load_ids.number` has it, of those that a load into `interval` must exceed."""
 
     def settle(self, load_id: str | None = None) -> None:
         """Remove what complete loads have superseded, and forget their notes: those of one load, or of all.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import dlt
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from hauser_dlt import runners
+from hauser_dlt import load_ids, runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
@@ -159,6 +159,7 @@ class Sync:
         self.target = to
         self._exports = exports
         self._operations = operations
+        self._newest_load = 0.0  # of the destination; those of ours come after it
         self._replays = ""  # what links to sessions begin with, while a plan is carried out
         self._at_hand = ExitStack()  # what stays open from one package to the next
         self._folder = folder
@@ -251,8 +252,10 @@ class Sync:
         """Remove what dead loads left, then load the plan's windows, a package a day.
 
         Raises:
+            ClockError: this machine's clock is wrong; nothing has been done.
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
+        self._exports.compare_clocks()
         report.planned(plan)
         try:
             with translated():
@@ -263,6 +266,8 @@ class Sync:
                     refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
                 with self.ledger.connected():
                     self._reconcile(plan)
+                    if plan.bundles:
+                        self._newest_load = self.ledger.newest_load(plan.stretch)
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             read = self._config.source
@@ -342,7 +347,7 @@ class Sync:
         begun = {load.load_id: load for load in self.ledger.announced()}
         here = {load_id: runners.is_at_work(load.runner, load_id) for load_id, load in begun.items()}
         dead = {load_id for load_id, works in here.items() if works is False}
-        alive = {load_id for load_id, works in here.items() if works and now - begun[load_id].seen < _PATIENCE}
+        alive = {load_id for load_id, works in here.items() if works and abs(now - begun[load_id].seen) < _PATIENCE}
         if begun.keys() - dead - alive:
             self._pause(_PATIENCE.total_seconds())
             later = {load.load_id: load for load in self.ledger.announced()}
@@ -457,9 +462,11 @@ class Sync:
         """
         try:
             with translated():
-                self.pipeline.extract(source)
+                with load_ids.above(self._newest_load):
+                    self.pipeline.extract(source)
                 self.pipeline.normalize()
                 (load_id,) = self.pipeline.list_normalized_load_packages()
+                self._newest_load = max(self._newest_load, load_ids.number(load_id))
                 if self.target.into_files:
                     files.name_jobs(self.pipeline, load_id, spanning)
                 if self.target.staging:
@@ -490,11 +497,12 @@ class Sync:
         for snapshot in snapshots(self._config.source, self._pause, self._operations, now):
             with translated():
                 last = until(resources, snapshot, self.ledger.is_complete)
-            if last and snapshot.stretch.end - last < self._config.run.snapshots_every:
+            if last and timedelta(0) <= snapshot.stretch.end - last < self._config.run.snapshots_every:
                 continue
             try:
                 with translated():
                     self.look()
+                    self._newest_load = self.ledger.newest_load(snapshot.stretch)
                 with self._at_hand:
                     loaded = self._load_snapshot(snapshot)
                 report.loaded_snapshot(loaded)

@@ -36,6 +36,7 @@ FLOORS = [
         "workdir",
         "translation",
         "runners",
+        "load_ids",
     },
     {
         "decode",

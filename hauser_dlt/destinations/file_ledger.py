@@ -17,7 +17,7 @@ import dlt
 import orjson
 from dlt.destinations.impl.filesystem.filesystem import FILENAME_SEPARATOR
 
-from hauser_dlt import runners
+from hauser_dlt import load_ids, runners
 from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
@@ -253,6 +253,17 @@ class FilesLedger:
             self._forget("_complete", "_judged")
         begun = [file for file in self._notes if file.load_id not in self._complete]
         return [note for note in map(self._announcement, begun) if note]
+
+    def newest_load(self, interval: Window) -> float:
+        """See `Ledger`. dlt keeps a bounded number of its states, of which it restores that of the highest load id."""
+        near = {
+            file.load_id
+            for folder in (self._event_files, self._sync_files)
+            for file in self._touching(folder, interval)
+        }
+        states = (name.split(FILENAME_SEPARATOR)[-2:-1] for name in self._list("_dlt_pipeline_state", [_ANY]))
+        found = (*near, *self._notes.names, *(load_id for state in states for load_id in state))
+        return max(map(load_ids.number, found), default=0.0)
 
     def _announcement(self, file: _File) -> Announcement | None:
         try:

@@ -16,7 +16,7 @@ import tenacity
 from dlt.common.schema.utils import new_table
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from hauser_dlt import runners
+from hauser_dlt import load_ids, runners
 from hauser_dlt.errors import TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
 from hauser_dlt.ledger import Announcement, SyncRow, superseded
@@ -34,6 +34,7 @@ _together = tenacity.Retrying(
 )
 
 
+_LOAD_ID = "__________.%"
 _COMPLETE = "SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0"
 
 
@@ -145,17 +146,24 @@ class SqlLedger:
         if self._read_announcements is None:
             found = self._query(
                 "SELECT p.{load_id}, MIN(p.{window_start}), MAX(p.{window_end}), MAX(p.{runner}), MAX(p.{seen_at}),"
-                f" MAX(CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END) FROM {{pending}} p"
+                f" MAX(CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END), COUNT(*) FROM {{pending}} p"
                 " GROUP BY p.{load_id}"
             )
             announced = [
-                Announcement(load_id, Window(_in_utc(start), _in_utc(end)), runner, _in_utc(seen), bool(complete))
-                for load_id, start, end, runner, seen, complete in found
+                Announcement(
+                    load_id, Window(_in_utc(start), _in_utc(end)), runner, _in_utc(seen), bool(complete), beats
+                )
+                for load_id, start, end, runner, seen, complete, beats in found
             ]
             if self._client is None:
                 return announced
             self._read_announcements = announced
         return self._read_announcements
+
+    def newest_load(self, interval: Window) -> float:
+        """See `Ledger`. The pattern leaves out what is no load id."""
+        ((newest,),) = self._query("SELECT MAX({load_id}) FROM {loads} WHERE {load_id} LIKE %s", _LOAD_ID) or [(None,)]
+        return max(map(load_ids.number, (newest, *(row.load_id for row in self._announced()))))
 
     def _span(self, load_id: str) -> Window | None:
         """Return the stretch that a load was to fill, as it was announced or as its sync rows say."""

@@ -25,6 +25,13 @@ class Bundle:
 class Exports(Protocol):
     """A way to learn what there is to load, and to fetch it."""
 
+    def compare_clocks(self) -> None:
+        """Make sure that this machine's clock agrees with FullStory's.
+
+        Raises:
+            ClockError: it does not.
+        """
+
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """Yield, oldest first, the bundles of a stretch that are ready and not loaded."""
 

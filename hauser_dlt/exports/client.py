@@ -9,7 +9,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from requests.auth import AuthBase
 
 from hauser_dlt.errors import (
     AccessError,
+    ClockError,
     ConfigError,
     ExportError,
     HauserError,
     LinkError,
     RateLimitError,
+    StoppedError,
     TransientError,
 )
 from hauser_dlt.settings import SourceSettings
@@ -41,6 +43,8 @@ _LONGEST_PAUSE = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_ANSWER = 1 << 26  # bytes of JSON: thousands of times what FullStory has to say
 _CHUNK = 1 << 18
+_CLOCK_TOLERANCE = timedelta(minutes=5)
+_CLOCK_HOLDS = 60.0  # seconds for which a comparison of clocks is good
 _CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
 
@@ -107,6 +111,7 @@ class Client:
         self._api.headers["Accept-Encoding"] = "gzip"  # a bundle is written as it comes, and read as gzip or plain
         self._storage = _Session(None)
         self._storage.headers["Accept-Encoding"] = "identity"  # the gzip of the bundle itself is ours to undo
+        self._clock_compared = -_CLOCK_HOLDS
         self._secrets = sorted(filter(None, (settings.api_token, *settings.http_headers.values())), key=len)
         self.retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((BusyError, LinkError)),
@@ -124,12 +129,28 @@ class Client:
             raise ExportError("GET /me: FullStory's answer describes no account")
         return account
 
+    def compare_clocks(self, path: str) -> None:
+        """Ask FullStory for something, to learn what time it is there, unless that has just been learned.
+
+        Raises:
+            ClockError: this machine's clock disagrees. Whatever else is wrong will show when events are asked for.
+        """
+        if time.monotonic() - self._clock_compared < _CLOCK_HOLDS:
+            return
+        try:
+            self.request("GET", path, retry=False)
+        except (ClockError, StoppedError):
+            raise
+        except HauserError as exc:
+            logger.info("FullStory's clock cannot be asked for (%s)", exc)
+
     def request(self, method: str, path: str, *, retry: bool = True, **arguments: Any) -> Any:
         """Return the JSON that FullStory answers.
 
         Raises:
             AccessError: 401 or 403.
             MissingError: 404 or 410.
+            ClockError: this machine's clock disagrees with FullStory's.
             ConfigError: the request cannot be sent, or is redirected.
             ExportError: FullStory refuses the request as it stands, or answers something else than JSON.
             BusyError: no answer, 429 or 5xx, after all retries.
@@ -176,7 +197,10 @@ class Client:
         self.pause(0)
         by_api = session is self._api
         arguments |= {"timeout": self._timeout, "stream": True, "allow_redirects": not by_api}
-        failure: HauserError  # raised where no other exception is in sight: theirs show the query of a signed link
+        failure: (
+            HauserError | None
+        )  # raised where no other exception is in sight: theirs show the query of a signed link
+        sent = datetime.now(UTC)
         try:
             response = session.request(method, url, **arguments)
         except ValueError as exc:
@@ -184,11 +208,28 @@ class Client:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as exc:
             failure = _unreachable(url, exc)
         else:
-            if response.status_code == 200:
+            failure = self._clock_failure(response, sent) if by_api else None
+            if not failure and response.status_code == 200:
                 return response
             with response:
-                failure = self._refused(response) if by_api else _refused_link(response, url)
+                failure = failure or (self._refused(response) if by_api else _refused_link(response, url))
         raise failure
+
+    def _clock_failure(self, response: requests.Response, sent: datetime) -> ClockError | None:
+        """Compare the clocks; proxies that fail, or lead elsewhere, have clocks of their own."""
+        there = (
+            _time_there(response.headers) if response.status_code < 300 or 400 <= response.status_code < 500 else None
+        )
+        if there is None:
+            return None
+        here = datetime.now(UTC)
+        if sent - _CLOCK_TOLERANCE <= there <= here + _CLOCK_TOLERANCE:
+            self._clock_compared = time.monotonic()
+            return None
+        return ClockError(
+            f"the clock of this machine is {_apart(here, there)} FullStory's ({here:%Y-%m-%d %H:%M} UTC here,"
+            f" {there:%Y-%m-%d %H:%M} UTC there); set it right, with NTP for instance, and run again"
+        )
 
     def _json(self, response: requests.Response) -> Any:
         """Return the answer's JSON. No stop in between: FullStory has done what was asked, and this is what."""
@@ -246,6 +287,24 @@ def _says_where_it_ends(response: requests.Response) -> bool:
     """Tell whether a body that is cut short is noticed: urllib3 checks the length, and the last of the chunks."""
     chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
     return chunked or "Content-Length" in response.headers
+
+
+def _time_there(headers: Mapping[str, str]) -> datetime | None:
+    """Return what time it was where an answer comes from, when it came (RFC 9110, 6.6.1; of a cache: RFC 9111, 5.1)."""
+    try:
+        made = parsedate_to_datetime(headers["Date"])
+        age = timedelta(seconds=int(headers.get("Age", "0")))
+        return (made if made.tzinfo else made.replace(tzinfo=UTC)).astimezone(UTC) + age
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _apart(here: datetime, there: datetime) -> str:
+    minutes = round(abs(here - there).total_seconds() / 60)
+    length = (
+        f"{minutes} min" if minutes < 180 else f"{minutes // 60} h" if minutes < 2 * 1440 else f"{minutes // 1440} days"
+    )
+    return f"{length} {'ahead of' if here > there else 'behind'}"
 
 
 def _is_busy(status: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from hauser_dlt.errors import HauserError, StoppedError
+from hauser_dlt.errors import ClockError, HauserError, StoppedError
 from hauser_dlt.exports.pages import pages
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Running:
     def _listed(self) -> list[dict[str, Any]]:
         try:
             return list(pages(self._ask, {"type": "SEARCH_EXPORT", "state": "PENDING"}, "operations"))
-        except StoppedError:
+        except (ClockError, StoppedError):
             raise
         except HauserError as exc:  # a short cut only: what is wrong in earnest, the export itself will tell
             logger.info("FullStory's running operations cannot be listed (%s)", exc)

@@ -49,6 +49,10 @@ class SegmentExports:
         self._usual = 0.0  # seconds that the last export took
         self._running = Running(lambda query: client.request("GET", "/operations/v1", retry=False, params=query))
 
+    def compare_clocks(self) -> None:
+        """See `Exports`."""
+        self._client.compare_clocks("/me")
+
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
         ready = Window(stretch.start, min(stretch.end, self.settled(now)))

@@ -32,10 +32,11 @@ class Listener(ThreadingHTTPServer):
         port: int,
         respond: Callable[[Request], Answer],
         report: Callable[[BaseException], None],
+        date: Callable[[], float],
     ) -> None:
-        """Bind the port; `report` is told of exceptions that are not the network's."""
+        """Bind the port; `report` is told of exceptions that are not the network's, `date` is for the header."""
         super().__init__(("127.0.0.1", port), _Handler)
-        self.name, self.respond, self.report = name, respond, report
+        self.name, self.respond, self.report, self.date = name, respond, report, date
         self.url = f"http://127.0.0.1:{self.server_port}"
         self._open: set[socket.socket] = set()
         self._closing = False
@@ -93,6 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Serve a POST."""
         self._serve()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the time for the `Date` of an answer."""
+        return super().date_time_string(self.server.date() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

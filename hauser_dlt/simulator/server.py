@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -53,8 +54,8 @@ class Simulator(World):
     def __enter__(self) -> Self:
         """Listen: on one port for the APIs, on another one for storage."""
         self.closing.clear()
-        self._api = Listener("api", self.port, self._respond, self._report)
-        self._storage = Listener("storage", 0, self._respond, self._report)
+        self._api = Listener("api", self.port, self._respond, self._report, self._date)
+        self._storage = Listener("storage", 0, self._respond, self._report, self._date)
         self.storage_url = self._storage.url
         return self
 
@@ -119,6 +120,9 @@ class Simulator(World):
             return legacy.bundle_start(request)
         operation = self.operations.get(key) or self.exports.get(key)
         return operation.start if operation else None
+
+    def _date(self) -> float:
+        return time.time() + self.clock_offset.total_seconds()
 
     def _report(self, error: BaseException) -> None:
         if not self.closing.is_set():

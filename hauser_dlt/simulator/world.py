@@ -104,6 +104,7 @@ class World:
         string_numbers: Writes the numbers in that list as strings.
         old_names: Calls `PageUserAgent` `PageAgent` in legacy bundles, as the first of them did.
         clock: Seconds since the epoch, by which preparation, links and limits are timed.
+        clock_offset: How far its clock is ahead of this machine's, as the `Date` of its answers tells.
         port: The API's port; 0 picks a free one.
     """
 
@@ -130,6 +131,7 @@ class World:
     string_numbers: bool = False
     old_names: bool = False
     clock: Callable[[], float] = time.time
+    clock_offset: timedelta = timedelta(0)
     port: int = 0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,46 @@
+"""Load ids, which put loads in order: each new one is above those that the destination has, whatever clock made them.
+
+dlt's own are the time of this machine, as text of ten digits and a fraction. dlt compares them, too: the state of the
+pipeline with the highest load id is the one that it restores.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import dlt.extract.storage
+
+_LOAD_ID = re.compile(r"[0-9]{10}\.[0-9]+")
+_dlt: Any = dlt.extract.storage
+_by_clock = _dlt.create_load_id
+_floor = ContextVar("_floor", default=0.0)
+_chance = random.SystemRandom()
+
+
+def number(load_id: str | None) -> float:
+    """Return what load ids are compared by; 0 for whatever is none."""
+    return float(load_id) if load_id and _LOAD_ID.fullmatch(load_id) else 0.0
+
+
+@contextmanager
+def above(newest: float) -> Iterator[None]:
+    """While inside, the load packages that dlt extracts have ids above `newest`."""
+    token = _floor.set(newest)
+    try:
+        yield
+    finally:
+        _floor.reset(token)
+
+
+def _create_load_id() -> str:
+    load_id: str = _by_clock()
+    newest = _floor.get()
+    if float(load_id) > newest:
+        return load_id
+    return str(newest + _chance.uniform(0.001, 1))  # machines that see the same newest id must not choose the same one
+
+
+_dlt.create_load_id = _create_load_id
