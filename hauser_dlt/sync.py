@@ -255,7 +255,8 @@ class Sync:
             ClockError: this machine's clock is wrong; nothing has been done.
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
-        self._exports.compare_clocks()
+        if plan.bundles or plan.stretch.start > plan.settled or plan.again:  # else the clock stands in nobody's way
+            self._exports.compare_clocks()
         report.planned(plan)
         try:
             with translated():
