@@ -353,13 +353,26 @@ def _(events: list[Event]) -> Rows:
     return [(interest, len(found)) for interest, found in interests.items()]
 
 
-def people(events: list[Event]) -> dict[int, str]:
-    """Return who is behind each browser, by what was exported last: an app key, or an anonymous individual."""
+def linked(events: list[Event]) -> dict[int, tuple[int, str]]:
+    """Return the individual and the app key ("" without one) behind each browser, by what was exported last."""
     newest = {}
-    for event in sorted(events, key=lambda e: (e["_exported"], start(e), e["IndvId"])):
+    for event in sorted(events, key=lambda e: (e.get("_exported", 0), start(e), e["IndvId"])):
+        newest.pop(event["UserId"], None)
         newest[event["UserId"]] = event["IndvId"]
-    keys = {newest[event["UserId"]]: event["UserAppKey"] for event in events if event.get("UserAppKey")}
-    return {user: keys.get(individual, f"anonymous {individual}") for user, individual in newest.items()}
+    named = sorted((event["UserAppKey"], newest[event["UserId"]]) for event in events if event.get("UserAppKey"))
+    keys = {individual: key for key, individual in named}
+    of_key = {
+        keys[individual]: individual for individual in newest.values() if individual in keys
+    }  # the last one stays
+    return {
+        user: (of_key.get(keys.get(individual), individual), keys.get(individual, ""))
+        for user, individual in newest.items()
+    }
+
+
+def people(events: list[Event]) -> dict[int, str]:
+    """Return who is behind each browser: an app key, or an anonymous individual."""
+    return {user: key or f"anonymous {individual}" for user, (individual, key) in linked(events).items()}
 
 
 @answers("Users per day, as FullStory's app counts them")

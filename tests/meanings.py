@@ -96,11 +96,14 @@ LATER: dict[int, list[tuple[tuple[int, int, int], str, Event]]] = {  # day -> wh
 }
 
 
-def handmade(start: datetime) -> Iterator[Event]:
-    """Yield the events from a day on, as FullStory exports them if it exports the first day last."""
-    yield from _of_day(start, FIRST_DAY, {**BROWSERS, 10: (ADA, "ada")})
+def handmade(start: datetime, *, first_day_last: bool = True) -> Iterator[Event]:
+    """Yield the events from a day on, as FullStory exports them if it exports the first day last, or in their order."""
+    first, then = {10: (ADA, "ada")}, {10: (LEFT, "")}
+    if not first_day_last:
+        first, then = then, first
+    yield from _of_day(start, FIRST_DAY, BROWSERS | first)
     for day, happened in LATER.items():
-        yield from _of_day(start + timedelta(days=day), happened, {**BROWSERS, 10: (LEFT, "")})
+        yield from _of_day(start + timedelta(days=day), happened, BROWSERS | then)
 
 
 def _of_day(midnight: datetime, happened: list[tuple[tuple[int, int, int], str, Event]], who: Any) -> Iterator[Event]:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import counting
 import duckdb
+import meanings
 import psycopg2
 import pytest
 import yaml
@@ -60,6 +62,9 @@ NAMED = [  # sessions of the same person: an old name, a new one, and none
         (20, {"UserAppKey": "a", "UserEmail": "new@example.com"}),
         (21, {"UserAppKey": "", "UserEmail": ""}),
     )
+]
+HAUSERS = [  # what the Go hauser has left, where hauser-dlt has loaded nothing yet
+    CUSTOM | {"EventStart": f"2024-04-{day}T23:00:00.25Z", "EventType": "hauser"} for day in (23, 30)
 ]
 MODEL = """
 select
@@ -122,7 +127,7 @@ def project(request, server, dbt, tmp_path_factory) -> Iterator[Project]:
         Simulator(Account(events_per_hour=20)) as sim,
     ):
         patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
-        sim.extra_events += [CUSTOM, *NAMED]
+        sim.extra_events += [CUSTOM, *NAMED, *meanings.handmade(MIDNIGHT, first_day_last=False)]
         runs = Runs(sim, target, folder / "work")
         runs.load(NOW)
         spoil(target)
@@ -171,10 +176,10 @@ def spoil(target):
                 (SELECT COUNT(*) FROM fs_export e WHERE e."_dlt_load_id" = '{load}'), '{load}', '{load}'
             FROM fs_sync WHERE "BundleStartTime" = {literal(window)}""")
     note(target, NEWER, 0)
-    # the Go hauser's events: before our windows, and in the midst of them
+    # the Go hauser's events: a week and an hour before our windows, and in the midst of them
     target.query(f"""
         INSERT INTO fs_export ({columns}) SELECT {hausers_row}
-        FROM fs_export, (SELECT 1 AS hours UNION ALL SELECT 8) AS earlier
+        FROM fs_export, (SELECT 1 AS hours UNION ALL SELECT 8 UNION ALL SELECT 176) AS earlier
         WHERE "EventCustomName" = 'Odd' AND "EventType" = 'custom'""")
     # the user has deleted the newest row
     target.query(f"""DELETE FROM fs_sync WHERE "BundleStartTime" = {literal(FORGOTTEN)}""")
@@ -196,7 +201,7 @@ def literal(moment):
 def events(project) -> list[dict[str, Any]]:
     """The events that loads own, out of the simulator's own mouth."""
     made = [event for event in owned(project.runs.sim, MIDNIGHT) if moment(event["EventStart"]) < FORGOTTEN]
-    return [*made, CUSTOM | {"EventStart": "2024-04-30T23:00:00.25Z", "EventType": "hauser"}]
+    return [*made, *HAUSERS]
 
 
 def owned(sim, start):
@@ -238,22 +243,31 @@ def grouped(events, key):
     return groups
 
 
-def clicks(events):
-    """How many clicks there are: all, in rage, dead, into an error."""
-    found = [event for event in events if event["EventType"] == "click"]
-    mods = ("EventModFrustrated", "EventModDead", "EventModError")
-    return [len(found), *(sum(1 for event in found if event.get(mod)) for mod in mods)]
+COUNTS = {  # a column -> whether an event counts there, by FullStory's documentation
+    "clicks": lambda e: e["EventType"] == "click",
+    "rage_clicks": lambda e: e["EventType"] == "click" and e.get("EventModFrustrated", 0) > 0,
+    "rage_incidents": lambda e: e["EventType"] == "click" and e.get("EventModFrustrated") == 1,
+    "dead_clicks": lambda e: e["EventType"] == "click" and e.get("EventModDead", 0) > 0,
+    "error_clicks": lambda e: e["EventType"] == "click" and e.get("EventModError", 0) > 0,
+    "thrashes": lambda e: e["EventType"] == "thrash",
+    "attack_attempts": lambda e: e.get("EventModSuspicious", 0) > 0,
+}
+FRUSTRATION = ("rage_clicks", "rage_incidents", "dead_clicks", "error_clicks", "thrashes")
 
 
-def numbers(row):
-    return [int(row[name]) for name in ("clicks", "rage_clicks", "dead_clicks", "error_clicks")]
+def counts(events, names=tuple(COUNTS)):
+    return [sum(map(COUNTS[name], events)) for name in names]
+
+
+def numbers(row, names=tuple(COUNTS)):
+    return [int(row[name]) for name in names]
 
 
 def test_all_models_are_built_and_all_tests_pass(project):
     statuses = Counter(result["status"] for result in project.built.values())
 
     assert set(statuses) == {"success", "pass"}
-    assert statuses["success"] == 8
+    assert statuses["success"] == 11
     assert statuses["pass"] > 20
 
 
@@ -300,13 +314,14 @@ def test_sessions_have_their_events_pages_and_clicks(project, events):
 
 
 def assert_sessions(rows, events):
-    sessions = grouped(events, session_key)
+    sessions, who = grouped(events, session_key), counting.linked(events)
     assert set(rows) == set(sessions)
     for key, members in sessions.items():
         row, first = rows[key], min(members, key=lambda e: moment(e["EventStart"]))
         assert row["events"] == len(members)
         assert row["page_views"] == len({event["PageId"] for event in members})
-        assert numbers(row) == clicks(members)
+        assert row["indv_id"] == who[first["UserId"]][0]
+        assert numbers(row) == counts(members)
         assert bare_time(row["session_start"]) == naive(first.get("SessionStart", first["EventStart"]))
         assert bare_time(row["last_event"]) == max(naive(event["EventStart"]) for event in members)
         assert row.get("duration_ms") == max(
@@ -324,23 +339,48 @@ def test_page_views_have_their_events_times_and_clicks(project, events):
     for key, members in pages.items():
         row = rows[key]
         assert row["session_key"] == session_key(members[0])
-        assert (row["events"], *numbers(row)) == (len(members), *clicks(members))
+        assert (row["events"], *numbers(row)) == (len(members), *counts(members))
         assert row["page_url_bare"] == bare(members[0])
+        assert_how_a_page_went(row, members)
         for name, field in (("largest_contentful_paint_ms", "LoadLargestPaintTime"), ("load_ms", "LoadEventTime")):
             assert row[name] == max((e[field] for e in members if field in e), default=None)
         assert row["active_duration_ms"] == members[0].get("PageActiveDuration")
 
 
+def assert_how_a_page_went(row, members):
+    kinds = Counter((event["EventType"], event.get("EventSubType")) for event in members)
+    reached = [kinds["navigate", how] for how in ("reload", "back_forward")]
+    exceptions = sum(count for (kind, _), count in kinds.items() if kind == "exception")
+    assert [row[name] for name in ("reloads", "back_forwards", "exceptions")] == [*reached, exceptions]
+    for name, field in (
+        ("console_infos", "PageNumInfos"),
+        ("console_warnings", "PageNumWarnings"),
+        ("console_errors", "PageNumErrors"),
+        ("duration_ms", "PageDuration"),
+        ("max_scroll_depth_percent", "PageMaxScrollDepthPercent"),
+    ):
+        assert row[name] == counting.maximum(members, field)
+
+
+def test_devices_are_linked_to_whom_they_were_exported_with_last(project, events):
+    linked = {row["user_id"]: (row["indv_id"], row["user_app_key"] or "") for row in project.rows("fullstory_devices")}
+
+    assert linked == counting.linked(events)
+    hers = {user: linked[user] for user in (10, 12, 14)}
+    assert hers == dict.fromkeys(hers, (meanings.ADA, "ada"))
+
+
 def test_users_are_individuals_under_their_last_name(project, events):
     rows = {row["indv_id"]: row for row in project.rows("fullstory_users")}
 
-    users = grouped(events, lambda event: event["IndvId"])
+    who = counting.linked(events)
+    users = grouped(events, lambda event: who[event["UserId"]][0])
     assert set(rows) == set(users)
     for key, members in users.items():
         row = rows[key]
         assert row["sessions"] == len({session_key(event) for event in members})
         assert row["page_views"] == len({page_key(event) for event in members})
-        assert (row["events"], *numbers(row)) == (len(members), *clicks(members))
+        assert (row["events"], *numbers(row)) == (len(members), *counts(members))
         assert row["last_seen"] == max(naive(event["EventStart"]) for event in members)
         named = [event for event in members if event.get("UserAppKey") or event.get("UserEmail")]
         last = max(named or members, key=lambda e: naive(e.get("SessionStart", e["EventStart"])))
@@ -353,16 +393,54 @@ def test_frustration_is_counted_by_day_page_and_element(project, events):
         day = moment(event["EventStart"]).date()
         return day, bare(event), event.get("EventTargetSelector"), event.get("EventTargetText")
 
-    vain = grouped((event for event in events if any(clicks([event])[1:])), element)
+    who = counting.linked(events)
+    vain = grouped((event for event in events if any(counts([event], FRUSTRATION))), element)
     names = ("day", "page_url_bare", "event_target_selector", "event_target_text")
     found = {tuple(row[name] for name in names): row for row in project.rows("fullstory_frustration")}
     assert len(vain) > 10
     assert set(found) == set(vain)
     for key, members in vain.items():
         row = found[key]
-        counted = [row[name] for name in ("rage_clicks", "dead_clicks", "error_clicks", "sessions", "users")]
-        sessions, users = {session_key(e) for e in members}, {e["IndvId"] for e in members}
-        assert counted == [*clicks(members)[1:], len(sessions), len(users)]
+        counted = [row[name] for name in (*FRUSTRATION, "sessions", "users")]
+        sessions, users = {session_key(e) for e in members}, {who[e["UserId"]][0] for e in members}
+        assert counted == [*counts(members, FRUSTRATION), len(sessions), len(users)]
+
+
+def test_attack_attempts_are_counted_by_day_page_and_kind(project, events):
+    assert_attack_attempts(project.rows("fullstory_attack_attempts"), events)
+
+
+def assert_attack_attempts(rows, events):
+    def attempt(event):
+        kind = {1: "SQL injection", 2: "cross-site scripting"}[event["EventModSuspicious"]]
+        return moment(event["EventStart"]).date(), bare(event), kind
+
+    who = counting.linked(events)
+    expected = {
+        (*key, len(found), len({session_key(e) for e in found}), len({who[e["UserId"]][0] for e in found}))
+        for key, found in grouped((e for e in events if e.get("EventModSuspicious")), attempt).items()
+    }
+    names = ("day", "page_url_bare", "kind", "attempts", "sessions", "users")
+    assert {tuple(row[name] for name in names) for row in rows} == expected
+    assert {kind for _, _, kind, *_ in expected} == {"SQL injection", "cross-site scripting"}
+
+
+def test_individuals_come_back_week_by_week(project, events):
+    assert len(assert_retention(project.rows("fullstory_retention"), events)) > 1
+
+
+def assert_retention(rows, events):
+    who, weeks = counting.linked(events), defaultdict(set)
+    for event in events:
+        day = moment(event["EventStart"]).date()
+        weeks[who[event["UserId"]][0]].add(day - timedelta(days=day.weekday()))
+    cohorts = Counter(min(found) for found in weeks.values())
+    came = Counter((min(found), (week - min(found)).days // 7) for found in weeks.values() for week in found)
+    names = ("first_week", "weeks_later", "users", "cohort_users")
+    assert {tuple(row[name] for name in names) for row in rows} == {
+        (week, later, count, cohorts[week]) for (week, later), count in came.items()
+    }
+    return came
 
 
 VITALS = {  # of a page view's measures, the one that counts; up to where it is good, beyond where it is poor
@@ -411,10 +489,14 @@ def present(row):
     return {name: value for name, value in row.items() if value is not None} | {"ids": json.loads(row["ids"])}
 
 
+def in_morning(event):
+    return MIDNIGHT + 6 * HOUR <= moment(event["EventStart"]) < MIDNIGHT + 12 * HOUR
+
+
 def test_incremental_runs_add_what_is_new_and_remove_what_is_replaced(project):
     target, runs, emptied = project.target, project.runs, MIDNIGHT + 6 * HOUR
     before = told(project.rows("stg_fullstory__events"))
-    runs.sim.extra_events.remove(CUSTOM)
+    runs.sim.extra_events[:] = (e for e in runs.sim.extra_events if not in_morning(e))
     runs.sim.events = lambda start, end: () if start == emptied else runs.sim.account.events(start, end)
     runs.load(NOW + DAY)
     runs.load(NOW + DAY, MIDNIGHT - 6 * HOUR, MIDNIGHT)  # where the Go hauser's event was
@@ -424,10 +506,8 @@ def test_incremental_runs_add_what_is_new_and_remove_what_is_replaced(project):
     done = project.dbt(project.folder, "run", "--select", "staging")
 
     after = told(project.rows("stg_fullstory__events"))
-    inside = (
-        e for e in owned(runs.sim, MIDNIGHT - 6 * HOUR) if not 6 <= (moment(e["EventStart"]) - MIDNIGHT) / HOUR < 12
-    )
-    assert after == expected(inside)
+    inside = (event for event in owned(runs.sim, MIDNIGHT - 6 * HOUR) if not in_morning(event))
+    assert after == expected([*inside, HAUSERS[0]])
     assert "hauser" in {key[1] for key in before - after}
     if target.kind == "postgres":  # DuckDB does not tell
         assert done["stg_fullstory__events"]["rows"] == (after - before).total() > 100
@@ -474,6 +554,7 @@ def test_lost_events_and_old_windows_are_noticed(project):
 def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_path, odd, empty):
     target, place = runs.target, tmp_path / "analytics"
     read = {name: value for name, value in READ.items() if name != "empty" or empty is not None}
+    runs.sim.extra_events += meanings.handmade(MIDNIGHT)
     runs.sim.extra_events.append({odd if name == ODD else name: value for name, value in CUSTOM.items()})
     target.make_hausers_tables()
     runs.load(NOW - DAY)
@@ -494,8 +575,13 @@ def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_
     assert mine == [{"mine": len(events) + 1 if target.default_of_mine else 0}]
     assert_sessions({row["session_key"]: row for row in rows("fullstory_sessions")}, events)
     assert_web_vitals(rows("fullstory_web_vitals"), events)
-    assert sum(row["rage_clicks"] for row in rows("fullstory_frustration")) == clicks(events)[1]
-    assert {row["indv_id"] for row in rows("fullstory_users")} == {event["IndvId"] for event in events}
+    frustration = rows("fullstory_frustration")
+    for name in FRUSTRATION:
+        assert [sum(row[name] for row in frustration)] == counts(events, [name])
+    users = {individual for individual, _ in counting.linked(events).values()}
+    assert {row["indv_id"] for row in rows("fullstory_users")} == users
+    assert_attack_attempts(rows("fullstory_attack_attempts"), events)
+    assert_retention(rows("fullstory_retention"), events)
     assert list(map(present, rows("odd"))) == [read]
 
 
@@ -503,7 +589,8 @@ def build_on_redshift(target, dbt, place):
     """Compile for Redshift, and run that by hand: the stand-in does not speak the protocol of dbt's driver."""
     dbt(place, "compile", "--no-introspect", "--no-populate-cache")
     target.query(f"CREATE SCHEMA {target.dataset}_dbt")
-    staging, marts = ("windows", "events"), ("page_views", "sessions", "users", "frustration", "web_vitals")
+    staging = ("windows", "events")
+    marts = ("devices", "page_views", "sessions", "users", "frustration", "web_vitals", "attack_attempts", "retention")
     models = [f"stg_fullstory__{name}" for name in staging] + [f"fullstory_{name}" for name in marts] + ["odd"]
     for model in models:
         (file,) = (place / "target" / "compiled").rglob(f"{model}.sql")

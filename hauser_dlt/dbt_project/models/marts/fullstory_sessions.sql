@@ -2,28 +2,26 @@
 with sessions as (
 
     select
-        session_key,
-        user_id,
-        session_id,
-        max(indv_id) as indv_id,
-        max(user_app_key) as user_app_key,
-        max(user_email) as user_email,
-        max(user_display_name) as user_display_name,
-        coalesce(min(session_start), min(event_start)) as session_start,
-        max(event_start) as last_event,
-        max(event_session_offset) as duration_ms,
-        max(page_device) as page_device,
-        max(page_browser) as page_browser,
-        max(page_operating_system) as page_operating_system,
+        events.session_key,
+        events.user_id,
+        events.session_id,
+        coalesce(max(devices.indv_id), max(events.indv_id)) as indv_id,
+        max(events.user_app_key) as user_app_key,
+        max(events.user_email) as user_email,
+        max(events.user_display_name) as user_display_name,
+        coalesce(min(events.session_start), min(events.event_start)) as session_start,
+        max(events.event_start) as last_event,
+        max(events.event_session_offset) as duration_ms,
+        max(events.page_device) as page_device,
+        max(events.page_browser) as page_browser,
+        max(events.page_operating_system) as page_operating_system,
         count(*) as events,
-        count(distinct page_id) as page_views,
-        count(case when is_click then 1 end) as clicks,
-        count(case when is_rage_click then 1 end) as rage_clicks,
-        count(case when is_dead_click then 1 end) as dead_clicks,
-        count(case when is_error_click then 1 end) as error_clicks
-    from {{ ref('stg_fullstory__events') }}
-    where session_key is not null
-    group by session_key, user_id, session_id
+        count(distinct events.page_view_key) as page_views,
+        {{ trouble('events') }}
+    from {{ ref('stg_fullstory__events') }} as events
+    left join {{ ref('fullstory_devices') }} as devices on devices.user_id = events.user_id
+    where events.session_key is not null
+    group by events.session_key, events.user_id, events.session_id
 
 ),
 

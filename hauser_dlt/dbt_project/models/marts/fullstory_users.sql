@@ -1,4 +1,5 @@
--- A row for each individual, under the name that was last seen with them.
+-- A row for each individual, as FullStory's app counts users: all devices with the same key are one. The name is the one
+-- that was last seen with them.
 with sessions as (
 
     select
@@ -28,7 +29,10 @@ select
     sum(events) as events,
     sum(clicks) as clicks,
     sum(rage_clicks) as rage_clicks,
+    sum(rage_incidents) as rage_incidents,
     sum(dead_clicks) as dead_clicks,
-    sum(error_clicks) as error_clicks
+    sum(error_clicks) as error_clicks,
+    sum(thrashes) as thrashes,
+    sum(attack_attempts) as attack_attempts
 from sessions
 group by indv_id
