@@ -22,15 +22,15 @@ _MARK = ".hauser-dlt-demo"
 ANSWERS = {
     "Events per day": """
         SELECT CAST(make_timestamp(epoch_us("EventStart")) AS DATE) AS day,
-               count(*) AS events, count(DISTINCT "UserId") AS users
+               count(*) AS events, count(DISTINCT "IndvId") AS users
         FROM {events} GROUP BY day ORDER BY day""",
-    "The most frustrating pages: rage, dead and error clicks": """
-        SELECT split_part("PageUrl", '?', 1) AS page, count("EventModFrustrated") AS rage,
-               count("EventModDead") AS dead, count("EventModError") AS error
-        FROM {events} GROUP BY page HAVING rage + dead + error > 0
+    "The most frustrating pages: series of rage clicks, dead and error clicks": """
+        SELECT split_part("PageUrl", '?', 1) AS page, count_if("EventModFrustrated" = 1) AS rage,
+               count_if("EventModDead" > 0) AS dead, count_if("EventModError" > 0) AS error
+        FROM {events} WHERE "EventType" = 'click' GROUP BY page HAVING rage + dead + error > 0
         ORDER BY rage + dead + error DESC, page LIMIT 5""",
     "A custom variable: users by plan": """
-        SELECT json_extract_string("CustomVars", '$.user_plan_str') AS plan, count(DISTINCT "UserId") AS users
+        SELECT json_extract_string("CustomVars", '$.user_plan_str') AS plan, count(DISTINCT "IndvId") AS users
         FROM {events} WHERE plan IS NOT NULL GROUP BY plan ORDER BY users DESC, plan""",
 }
 
@@ -43,7 +43,7 @@ def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
     """
     _prepare(folder)
     until = floor(datetime.now(UTC) - DAY, DAY)
-    with Simulator(Account(events_per_hour=events_per_hour)) as fullstory:
+    with Simulator(Account(events_per_hour=events_per_hour, zeros=True)) as fullstory:
         source = {"api_token": fullstory.token, "base_url": fullstory.url, "start_time": until - days * DAY}
         yield f"A FullStory of our own answers at {fullstory.url}."
         for destination in ("filesystem", "duckdb"):
