@@ -14,6 +14,7 @@ import pytest
 from pages import ROOT, blocks
 from targets import MIDNIGHT
 
+from hauser_dlt import demo
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.progress import Progress
 from hauser_dlt.simulator import Account, Simulator
@@ -49,7 +50,7 @@ RECIPES = {name: sqls for name, *sqls in recipes()}
 @pytest.fixture(scope="module")
 def events():
     """All events, with a number that grows with the export that brought them: the first day is exported again."""
-    account = Account(events_per_hour=40)
+    account = Account(events_per_hour=40, zeros=True, shared_ids=True)
     made = [*account.events(START, BUSY), *meanings.handmade(START)]
     return [event | {"_exported": int(counting.start(event) < START + DAY)} for event in made]
 
@@ -181,6 +182,24 @@ def test_the_events_tell_a_wrong_recipe_from_a_right_one(begin, right, wrong, ev
     assert right in sql
     answer = plain(in_duckdb(places, sql.replace(right, wrong)))
     assert answer != plain(in_duckdb(places, sql))
+
+
+def test_the_answers_of_the_demo_are_those_of_slow_counting(events, places):
+    daily, pages, plans = (plain(in_duckdb(places, sql.format(events="fs_export"))) for sql in demo.ANSWERS.values())
+
+    counted = expected("Events, sessions and users per day:", events)
+    assert Counter(daily) == Counter((day, count, users) for day, count, _, users in counted)
+    assert pages == sorted(frustrating(events), key=lambda row: (-sum(row[1:]), row[0]))[:5]
+    assert Counter(plans) == expected("Users by plan:", events)
+
+
+def frustrating(events):
+    for page, found in counting.grouped(counting.of(events, "click"), counting.bare).items():
+        flags = ("EventModDead", "EventModError")
+        row = [sum(e.get("EventModFrustrated") == 1 for e in found)]
+        row += [sum(counting.positive(e, flag) for e in found) for flag in flags]
+        if any(row):
+            yield page, *row
 
 
 def test_no_recipe_counts_by_a_part_of_a_key_nor_takes_a_zero_for_a_flag():
