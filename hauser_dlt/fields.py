@@ -65,7 +65,14 @@ MOBILE: dict[str, Kind] = dict.fromkeys(
 )
 """The fields of FullStory for mobile apps: an account feature, so they are asked for on request only."""
 
-RENAMED = {"PageAgent": "PageUserAgent", "EventTargetSelectorTok": "EventTargetSelector"}
+SELECTOR_TOKENS = "EventTargetSelectorTok"
+"""A click's target as tokens, percent-encoded (`.no%2Djs`): a field of its own beside `EventTargetSelector`.
+
+It is asked for on request, and where a table has its column, as hauser does (`specialCasedFields` in its
+warehouse/schema.go). Legacy bundles hold it unasked.
+"""
+
+RENAMED = {"PageAgent": "PageUserAgent"}
 """Names of the legacy Data Export -> today's names."""
 
 FORMER = {new: old for old, new in RENAMED.items()}

@@ -359,6 +359,12 @@ class SourceSettings:
     include_mobile_fields: bool = setting(
         False, flag, "Export the fields of FullStory for mobile apps, too (an account feature)."
     )
+    include_selector_tokens: bool = setting(
+        False,
+        flag,
+        "Export EventTargetSelectorTok, too: what EventTargetSelector tells, as percent-encoded tokens."
+        " Where the table has that column already, it is exported anyway.",
+    )
     start_time: datetime | None = setting("", moment, 'Where the first run starts; "" is 30 days ago.')
     export_duration: timedelta = setting(
         "1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h."

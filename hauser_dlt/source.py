@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -29,15 +30,16 @@ from hauser_dlt.exports import (
     segment_exports,
 )
 from hauser_dlt.exports.people import write_segments
+from hauser_dlt.exports.segment_exports import requested
 from hauser_dlt.fields import (
     CUSTOM_VARS,
     INDIVIDUAL,
     INDIVIDUALS,
-    KNOWN,
     LOAD_ID,
     MOBILE,
     ROW_WINDOW,
     SEGMENTS,
+    SELECTOR_TOKENS,
     SESSION_REPLAY_URL,
     Kind,
     column_of,
@@ -87,6 +89,7 @@ def fullstory(
     drop_custom_vars: Any = (),
     drop_fields: Any = (),
     include_mobile_fields: bool = False,
+    include_selector_tokens: bool = False,
     start_time: Any = "",
     end_time: Any = "",
     export_duration: str = "1h",
@@ -365,7 +368,12 @@ def keeps_to_windows(read: SourceSettings) -> bool:
 
 def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
     """Return the fields that are columns from the first run on: known ones, and those that the settings add."""
-    return {**KNOWN, **(MOBILE if read.include_mobile_fields else {}), **read.extra_fields}
+    return {**requested(read), **read.extra_fields}
+
+
+def as_table_has(read: SourceSettings, table: Table) -> SourceSettings:
+    """Return the settings that have FullStory asked for what the table has columns of, as hauser asked for it."""
+    return replace(read, include_selector_tokens=True) if table.column(SELECTOR_TOKENS) else read
 
 
 def export_kinds(read: SourceSettings) -> dict[str, Kind]:

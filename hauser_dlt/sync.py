@@ -45,6 +45,7 @@ from hauser_dlt.source import (
     SCHEMA,
     SYNC_KINDS,
     ahead,
+    as_table_has,
     connect,
     cursor_in,
     export_kinds,
@@ -155,6 +156,7 @@ class Sync:
         pause: Callable[[float], None],
     ) -> None:
         self._config = config
+        self._given = config.source  # the settings as they are, whatever the table has
         self.pipeline = pipeline
         self.target = to
         self._exports = exports
@@ -288,6 +290,10 @@ class Sync:
     def look(self) -> None:
         """See what the destination has at this moment."""
         self.tables = self.target.tables(self.pipeline, self._config.source)
+        read = as_table_has(self._given, self.tables.export)
+        if read != self._config.source:
+            self._config = replace(self._config, source=read)
+            self._exports = connect(read, self._pause, self._operations)
         self.ledger = self.target.ledger(self.pipeline, self._config.source, self.tables)
 
     def _sync_point(self, now: datetime) -> tuple[datetime, bool, bool]:

@@ -123,7 +123,7 @@ def fit(kind, value, *, ascii_only=False):
     return MISFIT
 
 
-LEGACY = {"pageagent": "PageUserAgent", "eventtargetselectortok": "EventTargetSelector"}
+LEGACY = {"pageagent": "PageUserAgent"}
 
 
 def expected(event, kinds, *, ascii_only=False):
@@ -189,7 +189,7 @@ NATURAL = dict.fromkeys(("int", "int32", "float"), numbers) | {
     "bool": st.booleans(),
     "timestamp": times,
 }
-FIELDS = [*KINDS, "PageAgent", "EventTargetSelectorTok"]
+FIELDS = [*KINDS, "PageAgent"]
 VARIABLES = [
     "evt_order.order_id_str", "evt_order.order_id_int", "user_größe_real", "acct_adminDisabled_bool", "", "k", '"k',
     ",", "eventName", "SKU", "CustomVars", "Über", "Ab-c", "Ab_c",

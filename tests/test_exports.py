@@ -200,6 +200,8 @@ def test_a_window_is_asked_for_exactly_so(sim, pauses, path):
         ({"fields": ["EventStart"], "extra_fields": ["EventNew", "EventStart"]}, ["EventStart", "EventNew"]),
         ({"fields": ["EventStart"], "include_mobile_fields": True}, ["EventStart"]),
         ({"include_mobile_fields": True}, [*KNOWN, *MOBILE, "user_*", "evt_*", "page_*"]),
+        ({"include_selector_tokens": True}, [*KNOWN, "EventTargetSelectorTok", "user_*", "evt_*", "page_*"]),
+        ({"include_selector_tokens": True, "drop_fields": ["*Tok"]}, [*KNOWN, "user_*", "evt_*", "page_*"]),
         ({"extra_fields": {"PageUrl": "text", "EventNew": "float"}}, [*KNOWN, "user_*", "evt_*", "page_*", "EventNew"]),
     ],
 )

@@ -19,7 +19,7 @@ from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BusyError, Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.exports.running import Running
-from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE
+from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Schedule, Window
 
@@ -190,11 +190,18 @@ def _until_usual(waited: float, usual: float) -> float:
     return usual / 8 if waited < 1.5 * usual else _LONGEST_POLL
 
 
+def requested(settings: SourceSettings) -> dict[str, Kind]:
+    """Return the fields that we know and the settings want: name -> type."""
+    mobile = MOBILE if settings.include_mobile_fields else {}
+    tokens: dict[str, Kind] = {SELECTOR_TOKENS: "text"} if settings.include_selector_tokens else {}
+    return KNOWN | mobile | tokens
+
+
 def export_fields(settings: SourceSettings) -> list[str]:
     """Return the field names to ask for, none twice; [] leaves the choice to FullStory."""
     if settings.fields == "default":
         return []
-    known = KNOWN | (MOBILE if settings.include_mobile_fields else {})
+    known = requested(settings)
     drops = settings.denylist(known).drops
     wanted = [name for name in known if not drops(name)]
     names = (*wanted, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
