@@ -13,6 +13,7 @@ import dlt
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
 from hauser_dlt.errors import AccessError, ExportError, LoadError
+from hauser_dlt.exports import roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import Kind
@@ -32,10 +33,7 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
     Raises:
         HauserError: the first thing that is not.
     """
-    step, delay = (
-        length.total_seconds() / 3600 for length in (config.source.export_duration, config.source.export_delay)
-    )
-    yield "settings", f"windows of {step:g} h, settled for {delay:g} h"
+    yield "settings", _schedule(config.source)
     with Stopping() as stopping:
         yield "fullstory", _account(config.source, stopping)
         yield from _segment(config.source, stopping)
@@ -52,16 +50,25 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
 
 
-def _account(read: SourceSettings, stopping: Stopping) -> str:
-    asking = client(read, stopping.pause)
+def _schedule(read: SourceSettings) -> str:
     if read.api == "data_export":
-        asking.request("GET", "/export/list", params={"start": int(datetime.now(UTC).timestamp())})
+        return "the windows of FullStory's bundles, each loaded once it is listed"
+    step, delay = (length.total_seconds() / 3600 for length in (read.export_duration, read.export_delay))
+    return f"windows of {step:g} h, settled for {delay:g} h"
+
+
+def _account(read: SourceSettings, stopping: Stopping) -> str:
+    if read.api == "data_export":
+        since = int(datetime.now(UTC).timestamp())
+        with roles.naming_role(api_client(read, stopping.pause)):
+            client(read, stopping.pause).request(
+                "GET", "/export/list", promised="exports", or_none=True, params={"start": since}
+            )
         return "the key can list data exports"
-    account = asking.me()
-    role = str(account.get("role", ""))
-    if role == "USER":
-        raise AccessError("the key's role is USER; exports need a key of the Architect role or above")
-    return f"organisation {account.get('orgId')}, key of role {role}"
+    account = client(read, stopping.pause).me()
+    roles.refuse_too_low(account)
+    doubt = roles.doubt(account)
+    return f"organisation {account.get('orgId')}, key of role {roles.role_of(account)}{doubt and f'; {doubt}'}"
 
 
 def _segment(read: SourceSettings, stopping: Stopping) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,7 @@
-"""Links to session replays in FullStory's app (https://help.fullstory.com). Pure.
+"""Links to session replays in FullStory's app. Pure.
 
+FullStory's SDK (fullstory-anywhere-activation, `segment-export.ts`) makes them of the account's id, which tells the
+region by its end, and of the user and the session, of which the latter is unique for its user only.
 A session is found under its account, its user and its number: `/ui/<orgId>/session/<UserId>%3A<SessionId>`.
 """
 
@@ -20,7 +22,7 @@ def beginning(account: dict[str, Any], base_url: str) -> str:
 
     Args:
         account: FullStory's answer to GET /me.
-        base_url: the API's address; where it is not FullStory's own, the account's id tells the region.
+        base_url: the API's address, which tells the region where the account's id does not.
 
     Raises:
         ExportError: the answer does not name the account.
@@ -29,7 +31,7 @@ def beginning(account: dict[str, Any], base_url: str) -> str:
     if not org or not isinstance(org, str):
         raise ExportError("GET /me: FullStory names no orgId, and session_replay_url needs it")
     own = _API.fullmatch(urlsplit(base_url).hostname or "")
-    host = own[1] if own else f"{'eu1.' if org.endswith('-eu1') else ''}fullstory.com"
+    host = "eu1.fullstory.com" if org.endswith("-eu1") else own[1] if own else "fullstory.com"
     return f"https://app.{host}/ui/{quote(org, safe='')}/session/"
 
 

@@ -1,5 +1,6 @@
 """The dlt source `fullstory`: events as Arrow batches, and the windows that they came from."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
@@ -26,8 +27,8 @@ from hauser_dlt.exports import (
     Exports,
     IndividualExports,
     SegmentExports,
-    data_exports,
-    segment_exports,
+    hosts,
+    roles,
 )
 from hauser_dlt.exports.people import write_segments
 from hauser_dlt.exports.segment_exports import requested
@@ -50,6 +51,8 @@ from hauser_dlt.settings import SourceSettings
 from hauser_dlt.snapshots import Snapshot, fetched, package_id, read_snapshot, snapshot_resource
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.windows import DAY, END_OF_TIME, Schedule, Window, floor
+
+logger = logging.getLogger(__name__)
 
 CURSOR = "BundleEndTime"
 _READY = 24
@@ -206,22 +209,30 @@ def ready(read: SourceSettings) -> int:
 
 def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of the API that the settings name."""
-    usual = data_exports.BASE_URL if read.api == "data_export" else segment_exports.BASE_URL
+    usual = hosts.DATA_EXPORT if read.api == "data_export" else hosts.api(read.api_token)
     return Client(read, read.base_url or usual, pause)
 
 
 def api_client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of today's API, which alone tells of accounts, segments and individuals."""
-    base_url = data_exports.todays_api(read.base_url) if read.api == "data_export" else read.base_url
-    return Client(read, base_url or segment_exports.BASE_URL, pause)
+    base_url = hosts.api_beside(read.base_url) if read.api == "data_export" else read.base_url
+    return Client(read, base_url or hosts.api(read.api_token), pause)
 
 
 def replays_begin(read: SourceSettings, pause: Callable[[float], None]) -> str:
-    """Return what all links to sessions begin with; "" if the settings want none."""
+    """Return what all links to sessions begin with; "" if the settings want none.
+
+    Raises:
+        AccessError: the key, by its role, cannot export.
+    """
     if not read.session_replay_url:
         return ""
     asking = api_client(read, pause)
-    return replays.beginning(asking.me(), asking.base_url)
+    account = asking.me()
+    roles.refuse_too_low(account)
+    if doubt := roles.doubt(account):
+        logger.warning("%s", doubt)
+    return replays.beginning(account, asking.base_url)
 
 
 def snapshots(
@@ -259,7 +270,7 @@ def snapshots(
 def connect(read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
     """Return the exports of the API that the settings name."""
     if read.api == "data_export":
-        return DataExports(client(read, pause), read)
+        return DataExports(client(read, pause), read, api_client(read, pause))
     return SegmentExports(client(read, pause), read, operations)
 
 

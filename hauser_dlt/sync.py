@@ -200,19 +200,21 @@ class Sync:
         with translated():
             self.look()
             settled = self._exports.settled(now)
-            if self._config.run.group_by_day and start is None:
+            if self._config.run.group_by_day and start is None and not self._exports.final:
                 settled = floor(settled, DAY)  # whole days only
             with self.ledger.connected():
                 begin, rewound, inherits = (start, False, False) if start else self._sync_point(now)
                 stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
                 owned = self.ledger.owned(stretch)
             bundles = list(self._exports.bundles(stretch, owned, now))
+            stretch = self._exports.covered(stretch, (*owned, *(bundle.window for bundle in bundles)))
         return Plan(stretch, bundles, settled, start is None, rewound, inherits)
 
     def plans(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Iterator[Plan]:
         """Yield what there is to do, each plan once the one before it is carried out: new windows, then young ones."""
         yield self.plan(now, start, end)
-        if self._config.run.refresh_for and start is None and (again := self.plan_refresh(now)).bundles:
+        refreshes = self._config.run.refresh_for and not self._exports.final
+        if refreshes and start is None and (again := self.plan_refresh(now)).bundles:
             yield again
 
     def plan_reload(self, now: datetime, *stretches: Window) -> Plan:
@@ -395,7 +397,7 @@ class Sync:
                 raise  # the destination's error, and no window's
             exc.args = (f"{group.windows[len(read)]}: {exc}", *exc.args[1:])
             if isinstance(exc, CorruptBundleError):
-                self._forget(taken[-1:])  # as it is, this export is of no use to the next run
+                self._forget(taken[len(read) :])  # as it is, this export is of no use to the next run
             if plan.again and self.target.into_files:  # files of a load go all together or not at all
                 raise
             failure = exc

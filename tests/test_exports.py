@@ -34,9 +34,10 @@ from hauser_dlt.errors import (
     TransientError,
     UnfinishedError,
 )
-from hauser_dlt.exports import Bundle, Client, DataExports, SegmentExports
+from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts
 from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.people import segment, write_segments
 from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.settings import SourceSettings, read
@@ -106,7 +107,7 @@ def segments(sim, pause, operations=None, **given):
 
 
 def legacy(sim, pause, **given):
-    return DataExports(Client(settings(**given), sim.export_url, pause), settings(**given))
+    return DataExports(Client(settings(**given), sim.export_url, pause), settings(**given), client(sim, pause, **given))
 
 
 def fault(sim, kind, on, **more):
@@ -229,6 +230,24 @@ def test_bundles_are_the_settled_windows_that_are_not_loaded(sim, pauses):
     assert [bundle.window.start for bundle in bundles] == [NOON - 6 * HOUR, NOON - 4 * HOUR]
     assert exports.settled(now) == NOON - 3 * HOUR
     assert exports.next_ready(now) == NOON + HOUR
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("na1.abc", "api.fullstory.com"),
+        ("eu1.abc", "api.eu1.fullstory.com"),
+        ("eu1", "api.fullstory.com"),
+        ("eu2.abc", "api.fullstory.com"),
+        ("EU1.abc", "api.fullstory.com"),
+        ("abc.eu1.def", "api.fullstory.com"),
+        ("evil.example/.abc", "api.fullstory.com"),
+        ("c2VjcmV0", "api.fullstory.com"),
+        ("", "api.fullstory.com"),
+    ],
+)
+def test_the_region_is_that_of_the_key(key, host):
+    assert hosts.api(key) == f"https://{host}"
 
 
 def test_the_account_is_told(sim, pauses):
@@ -500,7 +519,7 @@ def test_an_array_shows_by_its_end_that_fullstory_stored_all_of_it(sim, pauses, 
 def test_an_answer_of_the_api_may_not_fill_the_memory(sim, pauses, path, monkeypatch):
     monkeypatch.setattr("hauser_dlt.exports.client._LONGEST_ANSWER", 1000)
     fault(sim, "status", "me", status=200, body=b'{"role":"' + b"x" * 2000 + b'"}')
-    with pytest.raises(ExportError, match="GET /me: FullStory's answer is not JSON"):
+    with pytest.raises(ExportError, match="/me: FullStory's answer is longer than any of use"):
         client(sim, pauses).me()
 
 
@@ -575,10 +594,72 @@ def test_a_key_that_is_wrong_or_too_weak_is_told_so(sim, pauses, path):
     with pytest.raises(AccessError, match="401 the API key is missing or wrong"):
         segments(sim, pauses, api_token="another").fetch(BUNDLE, path)
     sim.role = "USER"
-    with pytest.raises(AccessError, match="403 this takes a key with the Architect role"):
+    with pytest.raises(AccessError, match=r"403 this takes a key with the Architect role\); its role is USER$"):
         segments(sim, pauses).fetch(BUNDLE, path)
     assert len(creates(sim)) == 2
     assert pauses == []
+
+
+def test_a_key_that_the_legacy_api_refuses_is_told_with_its_role(sim, pauses, path):
+    sim.role = "VIEW_ONLY"
+    for on in ("list", "get"):
+        hit = fault(sim, "status", on, status=403)
+        with pytest.raises(AccessError, match="its role is VIEW_ONLY") as caught:
+            call(sim, pauses, path, on)
+        assert (hit.hits, caught.value.exit_code) == (1, 2)
+
+
+def test_a_role_that_cannot_be_learned_hides_no_refusal(sim, pauses, path):
+    fault(sim, "status", "create", status=403, body={"message": "not for you"})
+    hit = fault(sim, "status", "me", status=500)
+    with pytest.raises(AccessError, match=r"403 not for you\)$"):
+        segments(sim, pauses).fetch(BUNDLE, path)
+    assert hit.hits == 1
+
+
+ONE, MANY = "SCOPE_INDIVIDUAL", "SCOPE_INDIVIDUALS"
+
+
+def scopes(sim):
+    return [create.json()["eventDetails"]["scope"] for create in creates(sim)]
+
+
+@pytest.mark.parametrize(("taken", "asked_for"), [(MANY, [MANY, MANY]), (ONE, [MANY, ONE, ONE])])
+def test_the_scope_is_spelled_as_fullstory_takes_it(sim, pauses, path, taken, asked_for):
+    sim.scopes = (taken,)
+    operations = {}
+    exports = segments(sim, pauses, operations, event_scope="individuals")
+    for bundle in (BUNDLE, Bundle(Window(NOON + HOUR, NOON + 2 * HOUR))):
+        exports.fetch(bundle, path)
+        assert rows(path)
+    assert scopes(sim) == asked_for
+
+    segments(sim, pauses, operations, event_scope="individuals").fetch(BUNDLE, path)
+    assert scopes(sim) == asked_for  # found again by the next run, however its scope was spelled
+
+
+def test_a_scope_of_one_spelling_is_tried_once(sim, pauses, path):
+    sim.scopes = ()
+    with pytest.raises(ExportError, match=r"400 eventDetails\.scope must be one of"):
+        segments(sim, pauses, event_scope="pages").fetch(BUNDLE, path)
+    assert scopes(sim) == ["SCOPE_PAGES"]
+
+
+@pytest.mark.parametrize("reason", ["fields: EventNew is not known", "the scope of your plan has no exports"])
+def test_what_else_is_wrong_with_a_request_is_told_as_it_is(sim, pauses, path, reason):
+    sim.scopes = (ONE,)
+    fault(sim, "status", "create", status=400, body={"message": reason}, times=None)
+    with pytest.raises(ExportError, match=f"400 {reason}"):
+        segments(sim, pauses, event_scope="individuals").fetch(BUNDLE, path)
+    assert scopes(sim) == [MANY, ONE]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_running_export_is_taken_over_however_its_scope_is_spelled(sim, pauses, path, told):
+    sim.echo, sim.scopes = told, (ONE,)
+    begin(sim, pauses, path, event_scope="individuals")
+    segments(sim, finishing(sim), event_scope="individuals").fetch(BUNDLE, path)
+    assert len(creates(sim)) == (0 if told else 2)
 
 
 @pytest.mark.parametrize(
@@ -604,17 +685,172 @@ def test_whatever_a_refusal_says_becomes_one_line(sim, pauses, body, said):
 
 
 @pytest.mark.parametrize("on", ["me", "create", "operation", "results", "list"])
-def test_a_web_page_instead_of_json_is_said_to_be_none(sim, pauses, path, on):
+def test_a_web_page_instead_of_json_is_said_to_be_one(sim, pauses, path, on):
     hit = fault(sim, "html", on, times=None)
-    with pytest.raises(ExportError, match="answer is not JSON"):
+    with pytest.raises(ExportError, match=r"(GET|POST) /.*: the answer is a web page instead of JSON; is a proxy in"):
         call(sim, pauses, path, on)
     assert hit.hits == 1
+
+
+PAGES = [
+    b"<!DOCTYPE html><html><body>Sign in</body></html>", b"\n<HTML>", b"<!-- gateway --><html lang=en>",
+    b'\xef\xbb\xbf<?xml version="1.0"?><!doctype html PUBLIC "x">', gzip.compress(b"<html>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_any_web_page_is_one(sim, pauses, page):
+    fault(sim, "status", "me", status=200, body=page)
+    with pytest.raises(ExportError, match="a web page instead of JSON"):
+        client(sim, pauses).me()
+
+
+REFUSALS = [
+    ({"error": "no such thing"}, ExportError, 1),
+    ({"error": {"message": "deep"}}, ExportError, 1),
+    ({"code": "bad_request", "message": "no such thing"}, ExportError, 1),
+    ({"error": "no such thing", "operationId": "x", "state": "COMPLETED", "location": "x"}, ExportError, 1),
+    ({"code": "unauthorized", "message": "Unauthorized"}, AccessError, 1),
+    ({"error": "API key is not valid"}, AccessError, 1),
+    ({"code": "forbidden", "message": "permission denied"}, AccessError, 1),
+    ({"error": "rate limit exceeded"}, BusyError, 4),
+    ({"code": "unavailable", "message": "try again later"}, BusyError, 4),
+    ({"error": "internal error"}, BusyError, 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(("body", "error", "tries"), REFUSALS, ids=str)
+@pytest.mark.parametrize("on", ["me", "create", "operation", "results", "list"])
+def test_an_error_with_status_200_is_one(sim, pauses, path, on, body, error, tries, pack):
+    said = body.get("message") or body["error"]
+    hit = fault(sim, "status", on, status=200, body=pack(json.dumps(body).encode()), times=None)
+    with pytest.raises(HauserError) as caught:
+        call(sim, pauses, path, on)
+    assert isinstance(caught.value, error)
+    assert (said if isinstance(said, str) else "deep") in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert hit.hits == tries
+
+
+@pytest.mark.parametrize(
+    "answer", [{"body": b""}, {"body": b" \n"}, {"body": gzip.compress(b"")}, {"code": 204}, {"code": 205}]
+)
+@pytest.mark.parametrize("on", ["me", "create", "operation", "results", "list"])
+def test_an_empty_answer_is_asked_for_again_and_none_in_the_end(sim, pauses, path, on, answer):
+    hit = fault(sim, "status", on, status=answer.get("code", 200), body=answer.get("body", b""), times=None)
+    with pytest.raises(BusyError, match="FullStory's answer is empty"):
+        call(sim, pauses, path, on)
+    assert hit.hits == 4
+
+
+@pytest.mark.parametrize("status", [201, 202, 203])
+def test_other_statuses_of_success_are_one(sim, pauses, path, status):
+    fault(sim, "status", "me", status=status, body={"orgId": "o-1", "role": "ADMIN"})
+    assert client(sim, pauses).me()["orgId"] == "o-1"
+
+
+# --- files that hold something else than events
+
+STORAGE_ERROR = (
+    b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code><Message>It is gone.</Message><Sig>s3cret</Sig></Error>"
+)
+ON_STORAGE = {
+    "an error": (
+        b'{"error": "no such export"}',
+        CorruptBundleError,
+        "not a list of events, but an answer .no such export.",
+    ),
+    "code and message": (b'{"code": "x", "message": "it is\\nnot"}', CorruptBundleError, "an answer .it is not."),
+    "a key refused": (b'{"error": "Unauthorized"}', AccessError, "refuses the API key"),
+    "come again": (b'{"error": "internal"}', BusyError, "FullStory answers with an error .internal."),
+    "a web page": (b"<!DOCTYPE html><html>", CorruptBundleError, "a web page instead of events; is a proxy"),
+    "an error of storage": (STORAGE_ERROR, LinkError, r"an error of the storage .* .NoSuchKey: It is gone"),
+    "null": (b"null", CorruptBundleError, "something else"),
+    "a number": (b"7", CorruptBundleError, "something else"),
+    "text": (b'"done"', CorruptBundleError, "something else"),
+    "csv": (b"EventStart,UserEmail\n2024-05-01T12:00:00Z,me@example.com\n", CorruptBundleError, "something else$"),
+}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("what", ON_STORAGE)
+@pytest.mark.parametrize("api", ["json", "ndjson", "legacy", "individuals"])
+def test_what_is_no_list_of_events_is_none_in_any_api(sim, pauses, path, api, what, pack):
+    body, error, said = ON_STORAGE[what]
+    sim.bodies[NOON.isoformat()] = pack(body)
+    sim.downloads = None
+    with pytest.raises(error, match=f"^{'the bundle'}.*{said}") as caught:
+        fetch(sim, pauses, path, api)
+    assert "s3cret" not in texts(caught.value)
+    assert "me@example.com" not in texts(caught.value)
+
+
+def fetch(sim, pauses, path, api):
+    """Fetch a window's bundle by any of the APIs."""
+    if api == "legacy":
+        call(sim, pauses, path, "get")
+    elif api == "individuals":
+        given = {"export_format": "ndjson"}
+        IndividualExports(client(sim, pauses, **given), settings(**given), {}).fetch(BUNDLE, path)
+    else:
+        segments(sim, pauses, export_format=api).fetch(BUNDLE, path)
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", gzip.compress(b""), gzip.compress(b" ") + gzip.compress(b"")])
+@pytest.mark.parametrize("api", ["json", "legacy"])
+def test_nothing_where_an_array_was_promised_is_no_empty_window(sim, pauses, path, api, body):
+    sim.bodies[NOON.isoformat()] = body
+    with pytest.raises(CorruptBundleError, match="the bundle is empty"):
+        fetch(sim, pauses, path, api)
+
+
+@pytest.mark.parametrize(("body", "good"), [(b"", False), (b"\n", False), (gzip.compress(b""), True)])
+def test_an_object_a_line_can_be_none_but_not_without_a_file(sim, pauses, path, body, good):
+    sim.bodies[NOON.isoformat()] = body
+    if good:
+        fetch(sim, pauses, path, "ndjson")
+    else:
+        with pytest.raises(CorruptBundleError, match="the bundle is empty"):
+            fetch(sim, pauses, path, "ndjson")
+
+
+ROWS = [
+    b'{"EventStart":"2024-05-01T12:00:00Z","error":"mine","message":"mine"}',
+    b'{"eventstart":"2024-05-01T12:00:00Z","code":"mine"}\n{"EventStart":"2024-05-01T12:00:00Z"}',
+    b'{"IndvId":7,"error":"mine"}', b'{"evt_error_str":"mine"}', b'\xef\xbb\xbf{"EventStart":"2024-05-01T12:00:00Z"}',
+    b'{"message":"' + b"x" * (1 << 17) + b'"}', b"\x1f\x8bnonsense", gzip.compress(b"{}")[:12],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ROWS)
+def test_rows_and_damage_are_for_the_decoder_to_judge(sim, pauses, path, body):
+    sim.bodies[NOON.isoformat()] = body
+    fetch(sim, pauses, path, "ndjson")
+    assert path.read_bytes() == body
+
+
+def test_an_export_of_no_use_is_asked_for_anew_by_the_next_run_and_a_page_in_between_is_not(sim, pauses, path):
+    for body, asked_for in ((b"<html>", 1), (b"null", 2)):
+        sim.requests.clear()
+        operations = {}
+        sim.bodies[NOON.isoformat()] = body
+        with pytest.raises(CorruptBundleError):
+            segments(sim, pauses, operations).fetch(BUNDLE, path)
+        sim.bodies.clear()
+        segments(sim, pauses, operations).fetch(BUNDLE, path)
+        assert rows(path)
+        assert len(creates(sim)) == asked_for
 
 
 def call(sim, pause, path, on, **given):
     """Do what comes by an endpoint."""
     if on == "me":
         client(sim, pause, **given).me()
+    elif on == "segment":
+        segment(client(sim, pause, **given), settings(**given))
+    elif on == "segments":
+        write_segments(client(sim, pause, **given), path)
     elif on in ("list", "get"):
         exports = legacy(sim, pause, **given)
         [bundle, *_] = exports.bundles(BUNDLE.window, (), sim.now)
@@ -637,16 +873,12 @@ WRONG_SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("on", ["me", "create", "operation", "results", "list"])
+@pytest.mark.parametrize("on", ["me", "create", "operation", "results", "list", "segment", "segments"])
 def test_json_of_a_wrong_shape_is_never_an_error_of_ours(sim, pauses, path, on):
     for shape in WRONG_SHAPES:
         sim.faults.clear()
         body = shape if isinstance(shape, bytes) else json.dumps(shape).encode()
         fault(sim, "status", on, status=200, body=body, times=None)
-        if on == "me" and isinstance(shape, dict):
-            continue
-        if on == "list" and isinstance(shape, dict) and "exports" not in shape:
-            continue  # an empty list
         with pytest.raises((ExportError, TransientError)) as caught:
             call(sim, pauses, path, on, export_timeout="10ms")
         assert "\n" not in str(caught.value)
@@ -1015,8 +1247,7 @@ def test_many_connections_are_no_reason_for_a_warning(sim, pauses, tmp_path, cap
 
 def test_the_list_is_read_page_by_page(sim, pauses):
     sim.since, sim.now = NOON, NOON + 80 * HOUR
-    exports = legacy(sim, pauses, export_delay="30h")
-    found = list(exports.bundles(Window(NOON, NOON + 1000 * HOUR), (), sim.now))
+    found = list(legacy(sim, pauses).bundles(Window(NOON, NOON + 50 * HOUR), (), sim.now))
 
     assert [bundle.window.start for bundle in found] == [NOON + i * HOUR for i in range(50)]
     assert all(bundle.window.end - bundle.window.start == HOUR for bundle in found)
@@ -1058,10 +1289,17 @@ def test_a_bundle_that_is_listed_twice_is_one(sim, pauses):
     assert [bundle.id for bundle in found] == [7, 8]
 
 
-@pytest.mark.parametrize("body", [{"exports": []}, {"exports": None}, {}])
+@pytest.mark.parametrize("body", [{"exports": []}, {"exports": None}, {"Exports": []}, {}])
 def test_an_empty_list_is_no_error(sim, pauses, body):
     fault(sim, "status", "list", status=200, body=body, times=None)
     assert list(legacy(sim, pauses).bundles(BUNDLE.window, (), sim.now)) == []
+
+
+@pytest.mark.parametrize("body", [{"ok": True}, {"export": []}, {"exports": [], "error": "not today"}])
+def test_an_object_without_a_list_is_not_taken_for_an_empty_list(sim, pauses, body):
+    fault(sim, "status", "list", status=200, body=body, times=None)
+    with pytest.raises(ExportError, match="GET /export/list: FullStory"):
+        list(legacy(sim, pauses).bundles(BUNDLE.window, (), sim.now))
 
 
 def test_bundles_overlap_the_start_of_a_stretch_and_stay_within_its_end(sim, pauses):
@@ -1074,13 +1312,16 @@ def test_bundles_overlap_the_start_of_a_stretch_and_stay_within_its_end(sim, pau
     assert [bundle.window.start for bundle in found] == [NOON + 2 * HOUR]
 
 
-def test_bundles_settle_before_they_are_loaded(sim, pauses):
-    exports = legacy(sim, pauses, export_delay="2h")
-    now = NOON + 4.5 * HOUR
-    found = list(exports.bundles(Window(NOON, NOON + 100 * HOUR), (), now))
-    assert found[-1].window.end == NOON + 2 * HOUR
-    assert exports.settled(now) == NOON + 2.5 * HOUR
-    assert exports.next_ready(now) == now + 0.5 * HOUR
+def test_bundles_are_there_as_soon_as_they_are_listed_whatever_the_settings_say_of_delays(sim, pauses):
+    sim.now = NOON + 4.5 * HOUR
+    exports = legacy(sim, pauses, export_delay="48h", export_duration="24h")
+    stretch = Window(NOON, NOON + 100 * HOUR)
+    found = list(exports.bundles(stretch, (), sim.now))
+
+    assert found[-1].window.end == NOON + 4 * HOUR
+    assert timedelta(0) < exports.next_ready(sim.now) - sim.now <= timedelta(minutes=5)
+    assert exports.covered(stretch, [bundle.window for bundle in found]) == Window(NOON, NOON + 4 * HOUR)
+    assert exports.covered(stretch, []) == Window(NOON, NOON)
 
 
 @pytest.mark.parametrize("threads", [1, 8])
@@ -1113,15 +1354,7 @@ def test_an_account_without_data_exports_is_told_what_to_use(sim, pauses):
     assert len(sim.requests) == 1
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_an_answer_instead_of_a_bundle_is_no_event(sim, pauses, path, pack):
-    sim.bodies[NOON.isoformat()] = pack(b' \n{"code": "not_found", "message": "no such bundle"}')
-    with pytest.raises(ExportError, match=r"is not a list of events, but an answer: .*no such bundle"):
-        call(sim, pauses, path, "get")
-    assert len(asked(sim, "/api/v1/export/get")) == 1
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b" [ ]", gzip.compress(b"[]", mtime=0), b"\x1f\x8bnonsense", b"<html>"])
+@pytest.mark.parametrize("body", [b"[]", b" [ ]", gzip.compress(b"[]", mtime=0), b"\x1f\x8bnonsense", b'[{"error":1}]'])
 def test_other_bundles_are_for_the_decoder_to_judge(sim, pauses, path, body):
     sim.bodies[NOON.isoformat()] = body
     call(sim, pauses, path, "get")

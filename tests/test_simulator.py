@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.simulator.events import RawNumber, encode
 from hauser_dlt.simulator.selectors import tokens
+from hauser_dlt.simulator.server import ROUTES
 from hauser_dlt.simulator.world import Quota
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -321,6 +323,26 @@ def test_some_individuals_are_several_users(busy_hour: list[dict[str, Any]]) -> 
     assert all(users[key] == {key[0]} for key in users if not key[1])
 
 
+def claims(heading: str) -> list[list[str]]:
+    """Return the rows of the first table below a heading of the page that has the source of each claim."""
+    page = (Path(__file__).parent.parent / "docs" / "simulator.md").read_text()
+    lines = page.split(f"\n## {heading}\n")[1].strip().split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines[2:]]
+
+
+def test_each_call_type_and_field_has_a_source_beside_its_claim(everything: list[dict[str, Any]]) -> None:
+    calls, types, fields = (claims(heading) for heading in ("Calls", "Types and subtypes of events", "Fields"))
+    sent: dict[str, set[str]] = {event["EventType"]: set() for event in everything}
+    for event in everything:
+        sent[event["EventType"]] |= {event["EventSubType"]} if "EventSubType" in event else set()
+
+    assert {row[0].strip("`") for row in calls} == {route.endpoint for route in ROUTES}
+    assert {row[0].strip("`"): set(re.findall(r"\w+", row[1])) for row in types} == sent
+    described = {row[0].strip("`") for row in fields}
+    assert not [name for name in FIELDS_OF if name not in described and not name.startswith(("Load", "Req"))]
+    assert all(len(row) >= 3 and row[-1] for row in [*calls, *types, *fields])
+
+
 def test_nights_are_quieter_than_days() -> None:
     account = Account(events_per_hour=500)
     night, day = (sum(1 for _ in account.events(NOON + at, NOON + at + HOUR)) for at in (-9 * HOUR, 0 * HOUR))
@@ -414,7 +436,7 @@ def test_an_operation_takes_its_time() -> None:
         done = client.get(f"/operations/v1/{key}").json()
 
     assert (running["state"], running["estimatePctComplete"]) == ("PENDING", 60)
-    assert "results" not in running
+    assert running["results"] is None
     assert (done["state"], done["estimatePctComplete"]) == ("COMPLETED", 100)
     assert done["finishedAt"] == "2023-11-14T22:15:00Z"
 
@@ -435,11 +457,27 @@ def test_running_operations_can_be_listed_page_by_page_and_cancelled(sim: Simula
 
 def test_segments_come_page_by_page(sim: Simulator, client: Client) -> None:
     sim.segments |= {f"s{number}": f"Segment {number}" for number in range(150)}
-    first = client.get("/segments/v1").json()
-    rest = client.get("/segments/v1", paginationToken=first["nextPaginationToken"]).json()
+    first = client.get("/segments/v1", limit=100).json()
+    rest = client.get("/segments/v1", limit=100, paginationToken=first["nextPaginationToken"]).json()
 
     assert [row["id"] for row in first["segments"] + rest["segments"]] == list(sim.segments)
+    assert len(client.get("/segments/v1").json()["segments"]) == 20
     assert client.get("/segments/v1", limit=101).status_code == 400
+
+
+def test_one_segment_is_told_by_its_id(client: Client) -> None:
+    assert client.get("/segments/v1/signed-up").json()["name"] == "Signed up"
+    assert "created" not in client.get("/segments/v1/everyone").json()
+    assert client.get("/segments/v1/nobody").status_code == 404
+
+
+def test_the_scope_is_one_of_those_that_are_set(sim: Simulator, client: Client) -> None:
+    def status(scope: str) -> int:
+        return client.create(eventDetails={"scope": scope}).status_code
+
+    assert [status(f"SCOPE_{name}") for name in ("EVENTS", "INDIVIDUALS", "INDIVIDUAL")] == [200, 200, 400]
+    sim.scopes = ("SCOPE_INDIVIDUAL",)
+    assert [status(f"SCOPE_{name}") for name in ("EVENTS", "INDIVIDUALS", "INDIVIDUAL")] == [400, 400, 200]
 
 
 def test_the_fields_asked_for_are_the_fields_sent(client: Client) -> None:
@@ -524,11 +562,12 @@ def test_the_api_takes_the_raw_key_only(sim: Simulator) -> None:
     }  # fmt: skip
 
 
-def test_exports_take_an_architects_key(sim: Simulator, client: Client) -> None:
-    sim.role = "USER"
+@pytest.mark.parametrize("role", ["USER", "VIEW_ONLY", "UNKNOWN", "ARCHITECT", "ADMIN"])
+def test_exports_take_an_architects_key(sim: Simulator, client: Client, role: str) -> None:
+    sim.role = role
 
-    assert client.get("/me").json()["role"] == "USER"
-    assert client.create().status_code == 403
+    assert client.get("/me").json()["role"] == role
+    assert client.create().status_code == (200 if role in ("ARCHITECT", "ADMIN") else 403)
 
 
 def test_storage_is_elsewhere_and_wants_no_key(sim: Simulator, client: Client) -> None:

@@ -13,7 +13,7 @@ from targets import HOUR, MIDNIGHT, as_rows, as_written, bare
 from hauser_dlt import fullstory
 from hauser_dlt.errors import ExportFailedError, TransientError
 from hauser_dlt.fields import INDIVIDUALS, LOAD_ID, SEGMENTS, USER_VARS
-from hauser_dlt.simulator import Fault
+from hauser_dlt.simulator import Account, Fault
 from hauser_dlt.simulator.encoding import encode
 
 DAY = timedelta(days=1)
@@ -199,13 +199,14 @@ def test_segments_are_had_by_page_and_what_is_listed_otherwise_is_kept(runs):
 
 
 def test_another_segment_holds_its_own_events_and_people_alone(runs):
-    runs.load(NOW, segment_id="on-phones", individuals=True)
+    runs.sim.account = Account(events_per_hour=40, users=40)
+    runs.load(NOW, segment_id="signed-up", individuals=True)
 
     everybody = list(runs.sim.rows(MIDNIGHT, SETTLED))
-    phones = [row for row in everybody if row["PageDevice"] == "Mobile"]
-    assert bare(runs.target.rows()) == bare(as_rows(phones))
-    assert 0 < len(phones) < len(everybody)
-    assert {row["lastdevice"] for row in table(runs.target, "fs_individuals")} == {"Mobile"}
+    known = [row for row in everybody if row["UserAppKey"]]
+    assert bare(runs.target.rows()) == bare(as_rows(known))
+    assert 0 < len(known) < len(everybody)
+    assert all(row["uid"] for row in table(runs.target, "fs_individuals"))
 
 
 def test_in_a_project_of_ones_own_they_are_resources_of_the_source(runs, tmp_path, monkeypatch):

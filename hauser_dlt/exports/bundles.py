@@ -23,7 +23,14 @@ class Bundle:
 
 
 class Exports(Protocol):
-    """A way to learn what there is to load, and to fetch it."""
+    """A way to learn what there is to load, and to fetch it.
+
+    Attributes:
+        final: whether a bundle that is there is finished: nothing waits for its events to settle, nor is it loaded
+            again when they have.
+    """
+
+    final: bool
 
     def compare_clocks(self) -> None:
         """Make sure that this machine's clock agrees with FullStory's.
@@ -34,6 +41,9 @@ class Exports(Protocol):
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """Yield, oldest first, the bundles of a stretch that are ready and not loaded."""
+
+    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
+        """Return what of a stretch is known to be complete, once these windows are loaded."""
 
     def settled(self, now: datetime) -> datetime:
         """Return the moment up to which there may be bundles."""

@@ -3,7 +3,6 @@
 Statuses and limits: https://developer.fullstory.com/server/getting-started/ (authentication, rate limits).
 """
 
-import json
 import logging
 import re
 import ssl
@@ -25,6 +24,7 @@ from hauser_dlt.errors import (
     AccessError,
     ClockError,
     ConfigError,
+    CorruptBundleError,
     ExportError,
     HauserError,
     LinkError,
@@ -32,6 +32,8 @@ from hauser_dlt.errors import (
     StoppedError,
     TransientError,
 )
+from hauser_dlt.exports import answers
+from hauser_dlt.exports.answers import Instead, Kind
 from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ _LONGEST_ANSWER = 1 << 26  # bytes of JSON: thousands of times what FullStory ha
 _CHUNK = 1 << 18
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 _CLOCK_HOLDS = 60.0  # seconds for which a comparison of clocks is good
+_GOOD = (200, 201, 202, 203)
 _CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
 
@@ -98,6 +101,39 @@ class MissingError(ExportError):
     """FullStory does not know what was asked for, or not any more (404, 410)."""
 
 
+class BadRequestError(ExportError):
+    """FullStory refuses the request as it stands (400)."""
+
+
+class ForbiddenError(AccessError):
+    """FullStory knows the key, and does not let it do what was asked (403)."""
+
+
+class WebPageError(CorruptBundleError):
+    """Somebody between us and FullStory's storage answered."""
+
+
+_INSTEAD_OF_JSON: dict[Kind, tuple[type[HauserError], str]] = {
+    Kind.NOTHING: (BusyError, "FullStory's answer is empty"),
+    Kind.PAGE: (
+        ExportError,
+        "the answer is a web page instead of JSON; is a proxy in between, or is base_url the address of another site?",
+    ),
+    Kind.XML: (ExportError, "the answer is XML instead of JSON; is base_url the address of another site?"),
+    Kind.REFUSED: (ExportError, "FullStory answers with an error"),
+    Kind.NO_ACCESS: (ForbiddenError, "FullStory refuses the API key; it must be valid and of the Architect role"),
+    Kind.LATER: (BusyError, "FullStory answers with an error"),
+    Kind.OTHER: (ExportError, "FullStory's answer is not what was asked for"),
+}
+_INSTEAD_OF_ROWS: dict[Kind, tuple[type[HauserError], str]] = {
+    Kind.NOTHING: (CorruptBundleError, "empty, which even one without events is not"),
+    Kind.PAGE: (WebPageError, "a web page instead of events; is a proxy in between?"),
+    Kind.XML: (LinkError, "an error of the storage instead of events"),
+    Kind.REFUSED: (CorruptBundleError, "not a list of events, but an answer"),
+    Kind.OTHER: (CorruptBundleError, "not a list of events, but something else"),
+}
+
+
 class Client:
     """Requests to FullStory's API with the key, and downloads from its storage without."""
 
@@ -122,12 +158,9 @@ class Client:
             reraise=True,
         )
 
-    def me(self) -> dict[str, Any]:
+    def me(self, *, retry: bool = True) -> dict[str, Any]:
         """Return the key's account: `orgId`, `email`, `role`."""
-        account = self.request("GET", "/me")
-        if not isinstance(account, dict):
-            raise ExportError("GET /me: FullStory's answer describes no account")
-        return account
+        return self.request("GET", "/me", promised="orgId", retry=retry)
 
     def compare_clocks(self, path: str) -> None:
         """Ask FullStory for something, to learn what time it is there, unless that has just been learned.
@@ -138,31 +171,40 @@ class Client:
         if time.monotonic() - self._clock_compared < _CLOCK_HOLDS:
             return
         try:
-            self.request("GET", path, retry=False)
+            self.request("GET", path, promised="", retry=False)
         except (ClockError, StoppedError):
             raise
         except HauserError as exc:
             logger.info("FullStory's clock cannot be asked for (%s)", exc)
 
-    def request(self, method: str, path: str, *, retry: bool = True, **arguments: Any) -> Any:
-        """Return the JSON that FullStory answers.
+    def request(
+        self, method: str, path: str, *, promised: str, or_none: bool = False, retry: bool = True, **arguments: Any
+    ) -> dict[str, Any]:
+        """Return the object that FullStory answers.
+
+        Args:
+            promised: a key that it must have; "" takes any object.
+            or_none: whether an object without any key is good, too.
 
         Raises:
             AccessError: 401 or 403.
             MissingError: 404 or 410.
             ClockError: this machine's clock disagrees with FullStory's.
+            BadRequestError: 400.
             ConfigError: the request cannot be sent, or is redirected.
-            ExportError: FullStory refuses the request as it stands, or answers something else than JSON.
-            BusyError: no answer, 429 or 5xx, after all retries.
+            ExportError: FullStory refuses the request as it stands, or answers something else than what was promised.
+            BusyError: no answer, an empty one, 429 or 5xx, after all retries.
             RateLimitError: the pause asked for is over an hour.
         """
         if retry:
-            return self.retrying(self.request, method, path, retry=False, **arguments)
+            return self.retrying(
+                self.request, method, path, promised=promised, or_none=or_none, retry=False, **arguments
+            )
         with self._send(self._api, method, self.base_url + path, **arguments) as response:
-            try:
-                return self._json(response)
-            except (ValueError, RecursionError):
-                raise ExportError(f"{method} {path}: FullStory's answer is not JSON") from None
+            answer = answers.parsed(self._body(response), promised, or_none=or_none)
+        if isinstance(answer, Instead):
+            raise self.told(f"{method} {path}", answer)
+        return answer
 
     def download(self, url: str, path: Path, *, with_key: bool = False) -> None:
         """Write the body behind a link to a file, whole; the key travels only to FullStory's own API.
@@ -192,6 +234,38 @@ class Client:
             text = text.replace(secret, "(hidden)")
         return " ".join(text.split())[:300]
 
+    def told(self, asked: str, instead: Instead) -> HauserError:
+        """Return the error that something other than what was asked for is.
+
+        Args:
+            asked: what for.
+        """
+        kind, meaning = _INSTEAD_OF_JSON[instead.kind]
+        return kind(f"{asked}: {meaning}{self._quoted(instead)}")
+
+    def refuse_other_than_rows(self, path: Path, *, array: bool) -> None:
+        """Make sure that a downloaded file begins as rows do.
+
+        Args:
+            array: whether it should be one JSON array, not an object a line.
+
+        Raises:
+            LinkError: it is an error of the storage; another link may help.
+            CorruptBundleError: it is something else.
+            AccessError: it is FullStory's refusal of the key.
+            BusyError: it is an error of FullStory's that asks to come again.
+        """
+        instead = answers.instead_of_rows(path, array=array)
+        if instead and instead.kind in _INSTEAD_OF_ROWS:
+            kind, meaning = _INSTEAD_OF_ROWS[instead.kind]
+            raise kind(f"the bundle is {meaning}{self._quoted(instead)}")
+        if instead:
+            raise self.told("the bundle", instead)
+
+    def _quoted(self, instead: Instead) -> str:
+        said = self.one_line(instead.said)
+        return f" ({said})" if said else ""
+
     def _send(self, session: requests.Session, method: str, url: str, **arguments: Any) -> requests.Response:
         """Return a good answer, its body not yet read. Only storage may lead elsewhere: the key stays where it is."""
         self.pause(0)
@@ -209,7 +283,7 @@ class Client:
             failure = _unreachable(url, exc)
         else:
             failure = self._clock_failure(response, sent) if by_api else None
-            if not failure and response.status_code == 200:
+            if not failure and response.status_code in (_GOOD if by_api else (200,)):
                 return response
             with response:
                 failure = failure or (self._refused(response) if by_api else _refused_link(response, url))
@@ -231,14 +305,14 @@ class Client:
             f" {there:%Y-%m-%d %H:%M} UTC there); set it right, with NTP for instance, and run again"
         )
 
-    def _json(self, response: requests.Response) -> Any:
-        """Return the answer's JSON. No stop in between: FullStory has done what was asked, and this is what."""
+    def _body(self, response: requests.Response) -> bytes:
+        """Return the answer's body. No stop in between: FullStory has done what was asked, and this is what."""
         answer = bytearray()
         for chunk in _chunks(response, self._timeout, decode=True):
             answer += chunk
             if len(answer) > _LONGEST_ANSWER:
-                raise ValueError("too long")
-        return json.loads(answer)
+                raise ExportError(f"{urlsplit(response.url).path}: FullStory's answer is longer than any of use")
+        return bytes(answer)
 
     def _refused(self, response: requests.Response) -> HauserError:
         status = response.status_code
@@ -250,18 +324,19 @@ class Client:
                 f"base_url must be the API's own address; the key is not sent to where this leads ({said})"
             )
         if status in (401, 403):
-            return AccessError(f"FullStory refuses the API key; it must be valid and of the Architect role ({said})")
+            kind = ForbiddenError if status == 403 else AccessError
+            return kind(f"FullStory refuses the API key; it must be valid and of the Architect role ({said})")
         if status in (404, 410):
             return MissingError(said)
-        return ExportError(f"FullStory refuses the request ({said})")
+        if status in (204, 205):
+            return BusyError(f"{said}: FullStory's answer is empty")
+        return (BadRequestError if status == 400 else ExportError)(f"FullStory refuses the request ({said})")
 
     def _reason(self, response: requests.Response) -> str:
-        said = None
         try:
-            body = self._json(response)
-            said = next((body[key] for key in ("message", "error", "errorDetails", "code") if body.get(key)), None)
-        except (BusyError, AttributeError, ValueError, RecursionError):
-            pass  # not JSON, not an object, or broken off: the status has words of its own
+            said = answers.wording(self._body(response))
+        except (BusyError, ExportError):
+            said = ""  # broken off, or without end: the status has words of its own
         return self.one_line(said or response.reason or "")
 
 

@@ -1,10 +1,10 @@
 """Legacy data exports: FullStory lists its finished bundles, and each is downloaded by its id.
 
-The API, deprecated by FullStory: https://help.fullstory.com.
+The API, which FullStory marks as deprecated: https://developer.fullstory.com/server/v1/exports/list-event-exports/ and
+.../get-event-export/.
 """
 
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,27 +14,28 @@ from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client, MissingError
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Window, uncovered
 
-BASE_URL = "https://export.fullstory.com/api/v1"
-_LOOK_AGAIN = timedelta(minutes=30)
+_LOOK_AGAIN = timedelta(minutes=5)
 _DOWNLOADS = 2  # that FullStory allows a minute; more side by side would only wear out each other's retries
 
 
-def todays_api(base_url: str) -> str:
-    """Return the address of today's API that belongs to one of data exports; "" for FullStory's usual one."""
-    scheme, _, rest = base_url.removesuffix("/api/v1").partition("://")
-    host = f"api.{rest.removeprefix('export.')}" if rest.startswith("export.") else rest
-    return f"{scheme}://{host}" if host else ""
-
-
 class DataExports:
-    """The bundles of an account, in the order and with the stretches that FullStory chose."""
+    """The bundles of an account, in the order and with the stretches that FullStory chose.
 
-    def __init__(self, client: Client, settings: SourceSettings) -> None:
+    FullStory lists finished bundles only, so each is loaded as soon as it is listed.
+
+    Args:
+        account: asks today's API, which alone tells the role of a key.
+    """
+
+    final = True
+
+    def __init__(self, client: Client, settings: SourceSettings, account: Client) -> None:
         self._client = client
-        self._delay = settings.export_delay
+        self._account = account
         self._limiter = Limiter(min(_DOWNLOADS, settings.concurrent_exports), client.pause)
 
     def compare_clocks(self) -> None:
@@ -50,9 +51,14 @@ class DataExports:
             if inside and any(uncovered(bundle.window, held)):
                 yield bundle
 
+    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
+        """See `Exports`. Nobody knows of events after the last bundle's end."""
+        ends = [window.end for window in loaded if window.start < stretch.end]
+        return Window(stretch.start, max(stretch.start, min(stretch.end, max(ends, default=stretch.start))))
+
     def settled(self, now: datetime) -> datetime:
-        """See `Exports`. FullStory lists finished bundles only; ours settle besides."""
-        return now - self._delay
+        """See `Exports`."""
+        return now
 
     def next_ready(self, now: datetime) -> datetime:
         """See `Exports`. When the next bundle will be finished is not known."""
@@ -61,11 +67,13 @@ class DataExports:
     def fetch(self, bundle: Bundle, path: Path) -> None:
         """See `Exports`. FullStory allows two downloads a minute; its Retry-After sets the pace."""
         url = f"{self._client.base_url}/export/get?id={bundle.id}"
-        with self._limiter.place():
-            self._client.retrying(self._client.download, url, path, with_key=True)
-        if _beginning(path).startswith(b"{"):
-            said = self._client.one_line(_beginning(path).decode(errors="replace"))
-            raise ExportError(f"bundle {bundle.id} is not a list of events, but an answer: {said}")
+
+        def attempt() -> None:
+            self._client.download(url, path, with_key=True)
+            self._client.refuse_other_than_rows(path, array=True)
+
+        with naming_role(self._account), self._limiter.place():
+            self._client.retrying(attempt)
 
     def forget(self, bundle: Bundle) -> None:
         """See `Exports`. Nothing was remembered."""
@@ -81,8 +89,10 @@ class DataExports:
             since = latest
 
     def _page(self, since: datetime) -> list[Bundle]:
+        query = {"start": int(since.timestamp())}
         try:
-            answer = self._client.request("GET", "/export/list", params={"start": int(since.timestamp())})
+            with naming_role(self._account):
+                answer = self._client.request("GET", "/export/list", promised="exports", or_none=True, params=query)
         except MissingError as exc:
             raise ExportError(
                 f'this account has no data exports ({exc}); use api = "segment_export", FullStory\'s present API'
@@ -111,14 +121,3 @@ def _bundle(item: dict[str, Any]) -> Bundle:
         return Bundle(Window(start, end), int(item["id"]))
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         raise ExportError("FullStory lists a bundle without id, start or stop") from None
-
-
-def _beginning(path: Path) -> bytes:
-    """Return some of a bundle's text; b"" if it is damaged, which is not for us to say."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    try:
-        text = zlib.decompressobj(wbits=31).decompress(head, 1000) if head.startswith(b"\x1f\x8b") else head[:1000]
-    except zlib.error:
-        return b""
-    return text.lstrip()

@@ -3,24 +3,35 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_MOST_PAGES = 100  # of 100 rows
+from hauser_dlt.errors import ExportError
+
+_MOST_PAGES = 1000  # of 100 rows
 
 
-def pages(ask: Callable[[dict[str, str]], Any], query: dict[str, str], name: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a list, as far as they are objects.
+def pages(
+    ask: Callable[[dict[str, str]], dict[str, Any]], query: dict[str, str], name: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a list.
 
     Args:
         ask: a query -> FullStory's answer.
         name: under which an answer has its rows.
+
+    Raises:
+        ExportError: it is no list of objects, or has no end.
     """
     seen: set[str] = set()
     for _ in range(_MOST_PAGES):
-        answer = ask(query)
-        page = answer if isinstance(answer, dict) else {}
-        rows = page.get(name)
-        yield from (row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict))
+        page = ask(query)
+        rows = page.get(name) or []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ExportError(f"FullStory's list of {name} is not what was expected")
+        yield from rows
         token = page.get("nextPaginationToken")
-        if not token or not isinstance(token, str) or token in seen:
+        if not token:
             return
+        if not isinstance(token, str) or token in seen:
+            break
         seen.add(token)
         query = query | {"paginationToken": token}
+    raise ExportError(f"FullStory's list of {name} does not come to an end")

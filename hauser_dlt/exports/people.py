@@ -1,23 +1,21 @@
 """What FullStory has besides events: individuals, exported as events are, and the list of segments.
 
 The APIs: https://developer.fullstory.com/server/v1/segments/create-segment-export/ and
-https://developer.fullstory.com/server/v1/segments/list-segments/.
+https://developer.fullstory.com/server/v1/segments/list-segments/, and for one segment .../get-segment/.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
-from hauser_dlt.errors import ConfigError
-from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.client import Client, MissingError
 from hauser_dlt.exports.pages import pages
-from hauser_dlt.exports.segment_exports import SegmentExports
+from hauser_dlt.exports.segment_exports import SegmentExports, unknown_segment
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Window
-
-_SHOWN = 5
 
 
 class IndividualExports(SegmentExports):
@@ -32,7 +30,11 @@ class IndividualExports(SegmentExports):
 
 def segments(client: Client) -> Iterator[dict[str, Any]]:
     """Yield the account's segments, as FullStory describes them."""
-    return pages(lambda query: client.request("GET", "/segments/v1", params=query), {"limit": "100"}, "segments")
+
+    def ask(query: dict[str, str]) -> dict[str, Any]:
+        return client.request("GET", "/segments/v1", promised="segments", params=query)
+
+    return pages(ask, {"limit": "100"}, "segments")
 
 
 def write_segments(client: Client, path: Path) -> None:
@@ -42,16 +44,13 @@ def write_segments(client: Client, path: Path) -> None:
 
 
 def segment(client: Client, read: SourceSettings) -> str:
-    """Return the name of the segment that the settings name.
+    """Return the name of the segment that the settings name. It alone is asked for: accounts can have thousands.
 
     Raises:
-        ConfigError: FullStory lists no such segment.
+        ConfigError: FullStory knows no such segment.
     """
-    names = {str(row.get("id")): str(row.get("name", "")) for row in segments(client)}
-    if read.segment_id in names:
-        return names[read.segment_id]
-    by_name = [key for key, name in names.items() if name.lower() == read.segment_id.lower()]
-    listed = ", ".join(f"{key} ({names[key]})" for key in (by_name or list(names))[:_SHOWN])
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN and not by_name else ""
-    advice = f"did you mean {listed}?" if by_name else f"it lists {listed}{more}" if names else "it lists none"
-    raise ConfigError(f"segment_id = {read.segment_id!r}: FullStory lists no segment of this id; {advice}")
+    try:
+        found = client.request("GET", f"/segments/v1/{quote(read.segment_id, safe='')}", promised="id")
+    except MissingError as exc:
+        raise unknown_segment(read, exc) from None
+    return str(found.get("name") or "without a name")

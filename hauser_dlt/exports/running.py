@@ -24,7 +24,7 @@ class Running:
         ask: (query) -> FullStory's answer to GET /operations/v1.
     """
 
-    def __init__(self, ask: Callable[[dict[str, str]], Any]) -> None:
+    def __init__(self, ask: Callable[[dict[str, str]], dict[str, Any]]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._rows: list[dict[str, Any]] | None = None

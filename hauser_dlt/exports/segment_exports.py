@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.errors import ConfigError, ExportError, ExportFailedError, UnfinishedError
+from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
-from hauser_dlt.exports.client import BusyError, Client, MissingError
+from hauser_dlt.exports.client import BadRequestError, BusyError, Client, MissingError, WebPageError
 from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.exports.running import Running
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
 from hauser_dlt.settings import SourceSettings
@@ -25,7 +26,6 @@ from hauser_dlt.windows import Schedule, Window
 
 logger = logging.getLogger(__name__)
 
-BASE_URL = "https://api.fullstory.com"
 EVERYONE = "everyone"
 """The segment that each account has, of all users."""
 
@@ -40,6 +40,8 @@ class SegmentExports:
             that was asked for before a crash, instead of asking once more.
     """
 
+    final = False
+
     def __init__(self, client: Client, settings: SourceSettings, operations: MutableMapping[str, str]) -> None:
         self._client = client
         self._settings = settings
@@ -47,7 +49,12 @@ class SegmentExports:
         self._operations = operations
         self._limiter = Limiter(settings.concurrent_exports, client.pause)
         self._usual = 0.0  # seconds that the last export took
-        self._running = Running(lambda query: client.request("GET", "/operations/v1", retry=False, params=query))
+        self._running = Running(
+            lambda query: client.request(
+                "GET", "/operations/v1", promised="operations", or_none=True, retry=False, params=query
+            )
+        )
+        self._refused_scope = ""  # of the two spellings of one, that which FullStory does not take
 
     def compare_clocks(self) -> None:
         """See `Exports`."""
@@ -57,6 +64,10 @@ class SegmentExports:
         """See `Exports`."""
         ready = Window(stretch.start, min(stretch.end, self.settled(now)))
         return (Bundle(window) for window in self._schedule.missing(ready, loaded))
+
+    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
+        """See `Exports`. All of it has been asked for."""
+        return stretch
 
     def settled(self, now: datetime) -> datetime:
         """See `Exports`."""
@@ -70,13 +81,14 @@ class SegmentExports:
         """See `Exports`. An operation begun earlier is used, unless it or its results are no more: then a new one."""
         request = self._request(bundle.window)
         name = self._name(request)
-        if name in self._operations:
-            try:
-                return self._fetch(name, request, path)
-            except (MissingError, ExportFailedError) as exc:
-                logger.info("%s: the export asked for earlier is of no use, asking again (%s)", bundle.window, exc)
-                self._operations.pop(name, None)
-        return self._fetch(name, request, path)
+        with naming_role(self._client):
+            if name in self._operations:
+                try:
+                    return self._fetch(name, request, path)
+                except (MissingError, ExportFailedError) as exc:
+                    logger.info("%s: the export asked for earlier is of no use, asking again (%s)", bundle.window, exc)
+                    self._operations.pop(name, None)
+            return self._fetch(name, request, path)
 
     def forget(self, bundle: Bundle) -> None:
         """See `Exports`."""
@@ -110,16 +122,24 @@ class SegmentExports:
 
         def attempt() -> None:
             # a fresh link for each attempt: links live for minutes only
-            answer = self._client.request("GET", f"/search/v1/exports/{export_id}/results", retry=False)
+            asked = f"/search/v1/exports/{export_id}/results"
+            answer = self._client.request("GET", asked, promised="location", retry=False)
             self._client.download(_text(answer, "location"), path)
+            self._client.refuse_other_than_rows(path, array=request["format"] == "FORMAT_JSON")
 
-        self._client.retrying(attempt)
+        try:
+            self._client.retrying(attempt)
+        except WebPageError:
+            raise  # of somebody in between: the export itself may be good
+        except CorruptBundleError:
+            self._operations.pop(name, None)
+            raise
 
     def _export(self, name: str, request: dict[str, Any]) -> str:
         """Return the id of the finished export, of an operation begun earlier if there is one."""
         operation = self._operations.get(name)
         if operation is None:
-            operation = self._running.operation(request) or self._client.retrying(self._create, request)
+            operation = self._begun(request) or self._begin(request)
             self._operations[name] = operation
         try:
             return self._wait(operation)
@@ -127,11 +147,35 @@ class SegmentExports:
             self._operations.pop(name, None)
             raise
 
+    def _begun(self, request: dict[str, Any]) -> str | None:
+        spellings = filter(None, (request, _respelled(request)))
+        return next(filter(None, map(self._running.operation, spellings)), None)
+
+    def _begin(self, request: dict[str, Any]) -> str:
+        """Ask for an export, with the other spelling of its scope where FullStory does not take the first."""
+        other = _respelled(request)
+        if other is None:
+            return self._client.retrying(self._create, request)
+        if self._refused_scope == _scope(request):
+            request, other = other, request
+        try:
+            return self._client.retrying(self._create, request)
+        except BadRequestError as exc:
+            first = exc
+        try:
+            operation = self._client.retrying(self._create, other)
+        except BadRequestError as exc:
+            raise (exc if "scope" in str(first).lower() else first) from None
+        self._refused_scope = _scope(request)
+        return operation
+
     def _create(self, request: dict[str, Any]) -> str:
         self._limiter.step_back()
         allowed = self._limiter.allowed
         try:
-            answer = self._client.request("POST", "/segments/v1/exports", json=request, retry=False)
+            answer = self._client.request(
+                "POST", "/segments/v1/exports", promised="operationId", json=request, retry=False
+            )
         except BusyError as exc:
             if exc.limited:
                 self._limiter.too_many(allowed)
@@ -141,9 +185,7 @@ class SegmentExports:
         except MissingError as exc:
             if self._settings.segment_id == EVERYONE:
                 raise
-            raise ConfigError(
-                f"segment_id = {self._settings.segment_id!r}: FullStory knows no such segment ({exc})"
-            ) from None
+            raise unknown_segment(self._settings, exc) from None
         return _text(answer, "operationId")
 
     def _begun_unheard(self, request: dict[str, Any]) -> str | None:
@@ -163,9 +205,7 @@ class SegmentExports:
         deadline = begin + self._settings.export_timeout.total_seconds()
         slowing = 0.05
         while True:
-            answer = self._client.request("GET", f"/operations/v1/{operation}")
-            if not isinstance(answer, dict):
-                raise ExportError("FullStory's answer describes no operation")
+            answer = self._client.request("GET", f"/operations/v1/{operation}", promised="state")
             state = answer.get("state")
             logger.debug("operation %s: %s %s %%", operation, state, answer.get("estimatePctComplete"))
             waited = time.monotonic() - begin
@@ -206,6 +246,28 @@ def export_fields(settings: SourceSettings) -> list[str]:
     wanted = [name for name in known if not drops(name)]
     names = (*wanted, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
     return list(dict.fromkeys((*names, *settings.extra_fields)))
+
+
+def unknown_segment(settings: SourceSettings, said: object) -> ConfigError:
+    """Return the error of a segment that there is not."""
+    return ConfigError(
+        f"segment_id = {settings.segment_id!r}: FullStory knows no such segment ({said}); its id stands in the"
+        " segment's address in FullStory's app, behind /segments/"
+    )
+
+
+_TWO_SPELLINGS = {"SCOPE_INDIVIDUALS": "SCOPE_INDIVIDUAL"}
+"""Of one scope: FullStory's contract lists the first as a value, its prose and its SDK have the second."""
+
+
+def _scope(request: dict[str, Any]) -> str:
+    return str(request.get("eventDetails", {}).get("scope", ""))
+
+
+def _respelled(request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a request with the other spelling of its scope; None if it has but one."""
+    other = _TWO_SPELLINGS.get(_scope(request))
+    return request | {"eventDetails": {"scope": other}} if other else None
 
 
 def _rfc3339(moment: datetime) -> str:

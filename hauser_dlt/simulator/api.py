@@ -1,8 +1,9 @@
 """The Segment Export API: create an export, wait for it, ask for its link.
 
 What FullStory leaves open is settled so: the window is half-open; a built-in segment without `segmentTimeRange` reaches
-back 30 days from `now`; segments that a test adds hold everybody; `eventDetails` and `timezone` are accepted and
-change nothing; individuals are all who were known at the window's end; a cancelled operation is FAILED.
+back 30 days from `now`; segments that a test adds hold everybody; `eventDetails` and `timezone` change nothing;
+individuals are all who were known at the window's end; a cancelled operation is FAILED. docs/simulator.md has the
+source of all the rest.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from hauser_dlt.simulator.faults import Fault
 from hauser_dlt.simulator.messages import Answer, RefusedError, Request, iso, json_answer, parse_time
@@ -21,6 +23,7 @@ _FORMATS = ("FORMAT_JSON", "FORMAT_NDJSON")
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _OWN_RANGE = timedelta(days=30)
 _MOST_A_PAGE = 100
+_USUAL_SEGMENTS = 20
 _ORG = "o-SIM-na1"
 
 
@@ -31,17 +34,23 @@ def me(world: World, *_: object) -> Answer:
 
 def segments(world: World, request: Request, *_: object) -> Answer:
     """Answer GET /segments/v1, a page at a time."""
-    rows = [
-        {
-            "id": key,
-            "name": name,
-            "creator": "simulator",
-            "created": "2020-01-01T00:00:00Z",
-            "url": f"https://app.fullstory.com/ui/{_ORG}/segments/{key}",
-        }
-        for key, name in world.segments.items()
-    ]
-    return _page(rows, "segments", request)
+    rows = [_segment_row(key, name) for key, name in world.segments.items()]
+    return _page(rows, "segments", request, usual=_USUAL_SEGMENTS)
+
+
+def segment(world: World, _: Request, key: str, *__: object) -> Answer:
+    """Answer GET /segments/v1/{id}."""
+    key = unquote(key)
+    if key not in world.segments:
+        raise RefusedError(404, f"no segment {key!r}")
+    return json_answer(_segment_row(key, world.segments[key]))
+
+
+def _segment_row(key: str, name: str) -> dict[str, Any]:
+    row = {"id": key, "name": name, "url": f"https://app.fullstory.com/ui/{_ORG}/segments/{key}"}
+    if key == "everyone":  # built in, and so made by nobody at no time
+        return row
+    return row | {"creator": "simulator@example.com", "created": "2020-01-01T00:00:00Z"}
 
 
 def create(world: World, request: Request, *_: object) -> Answer:
@@ -139,6 +148,9 @@ def _checked(world: World, request: Request) -> dict[str, Any]:
         raise RefusedError(404, f"no segment {body.get('segmentId')!r}")
     _one_of(body, "type", _TYPES)
     _one_of(body, "format", _FORMATS)
+    scope = body.get("eventDetails", {}).get("scope", "SCOPE_EVENTS")
+    if scope not in world.scopes:
+        raise RefusedError(400, f"eventDetails.scope must be one of {', '.join(world.scopes)}, not {scope!r}")
     if twice := [name for name, count in Counter(body.get("fields") or ()).items() if count > 1]:
         raise RefusedError(400, f"fields: {twice[0]} is listed twice")
     return body
@@ -152,7 +164,7 @@ def _one_of(body: dict[str, Any], name: str, allowed: tuple[str, ...]) -> None:
 
 
 def _architect(world: World) -> None:
-    if world.role == "USER":
+    if world.role not in ("ARCHITECT", "ADMIN"):
         raise RefusedError(403, "this takes a key with the Architect role")
 
 
@@ -200,7 +212,8 @@ def _known(world: World, key: str) -> Operation:
 def _operation_row(world: World, job: Operation) -> dict[str, Any]:
     clock = world.clock()
     state = job.state(clock)
-    row: dict[str, Any] = {"id": job.id, "type": "SEARCH_EXPORT", "state": state, "createdAt": _moment(job.created)}
+    row: dict[str, Any] = {"id": job.id, "type": "SEARCH_EXPORT", "details": None, "results": None, "state": state}
+    row |= {"errorDetails": "", "createdAt": _moment(job.created)}
     if world.echo:
         row["request"] = job.request
     if state == "PENDING":
@@ -212,10 +225,10 @@ def _operation_row(world: World, job: Operation) -> dict[str, Any]:
     return row | {"results": {"searchExportId": job.export_id, "expires": _moment(job.ready + 7 * 86_400)}}
 
 
-def _page(rows: list[dict[str, Any]], name: str, request: Request) -> Answer:
-    """Return the page of rows that a request asks for."""
+def _page(rows: list[dict[str, Any]], name: str, request: Request, usual: int = _MOST_A_PAGE) -> Answer:
+    """Return the page of rows that a request asks for; without a limit, `usual` rows."""
     token = request.query.get("paginationToken", "") or "p0"
-    limit = request.query.get("limit", str(_MOST_A_PAGE))
+    limit = request.query.get("limit", str(usual))
     if not (token[1:].isdigit() and limit.isdigit() and 0 < int(limit) <= _MOST_A_PAGE):
         raise RefusedError(400, f"limit (at most {_MOST_A_PAGE}) or paginationToken is not valid")
     start, end = int(token[1:]), int(token[1:]) + int(limit)

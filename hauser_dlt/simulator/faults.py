@@ -19,7 +19,18 @@ Kind = Literal[
     "expired",  # a link that storage refuses
 ]  # fmt: skip
 Endpoint = Literal[
-    "any", "me", "segments", "create", "operation", "operations", "cancel", "results", "download", "list", "get"
+    "any",
+    "me",
+    "segments",
+    "segment",
+    "create",
+    "operation",
+    "operations",
+    "cancel",
+    "results",
+    "download",
+    "list",
+    "get",
 ]
 
 _ONLY_ON: dict[str, Endpoint] = {
@@ -43,7 +54,8 @@ class Fault:
         match: Hits only requests about the window that starts at this RFC 3339 time.
         status: The status of `status` (500), `html` (200) and `redirect` (302).
         retry_after: The Retry-After header of `status`, sent as it is.
-        body: The body of `status`: bytes go out as they are, anything else as JSON.
+        body: The body of `status`: bytes go out as they are, anything else as JSON. With a `status` of 200 it is what
+            FullStory answers instead: an error, nothing at all, something else.
         error: The errorDetails of `failed`.
         state: The operation state of `unknown`.
         seconds: How long `hang` waits before the answer, and `drip` between two pieces.

@@ -28,9 +28,10 @@ class _Route(NamedTuple):
 
 
 _CREATE = _Route("create", "api", "POST", "/segments/v1/exports", api.create)
-_ROUTES = (
+ROUTES = (
     _Route("me", "api", "GET", "/me", api.me),
     _Route("segments", "api", "GET", "/segments/v1", api.segments),
+    _Route("segment", "api", "GET", "/segments/v1/([^/]+)", api.segment),
     _CREATE,
     _Route("operations", "api", "GET", "/operations/v1", api.operations),
     _Route("operation", "api", "GET", "/operations/v1/([^/]+)", api.operation),
@@ -88,7 +89,7 @@ class Simulator(World):
 
     def _respond(self, request: Request) -> Answer:
         self.requests.append(request)
-        route = next((route for route in _ROUTES if _matches(route, request)), None)
+        route = next((route for route in ROUTES if _matches(route, request)), None)
         if route is None:
             return json_answer({"code": "http_404", "message": f"no {request.method} {request.path}"}, 404)
         key = _key(route, request)

@@ -82,7 +82,8 @@ class World:
     Attributes:
         account: Where events and individuals come from.
         token: The API key it accepts.
-        role: What the key may do; creating exports and fetching results takes an Architect.
+        role: What the key may do; creating exports and fetching results takes an Architect, or an Admin.
+        scopes: What `eventDetails.scope` may be. FullStory spells one of them `SCOPE_INDIVIDUAL` elsewhere.
         events: Takes the account's place: is called with a window's start and end (UTC); its rows go out as they are,
             dicts encoded and bytes literally, whatever their times.
         prepare: How many seconds an operation is PENDING.
@@ -111,7 +112,8 @@ class World:
     account: Account = field(default_factory=Account)
     _: KW_ONLY
     token: str = "simulator-key"  # noqa: S105 - opens nothing but the simulator
-    role: Literal["USER", "ARCHITECT", "ADMIN"] = "ARCHITECT"
+    role: str = "ARCHITECT"
+    scopes: tuple[str, ...] = ("SCOPE_EVENTS", "SCOPE_PAGES", "SCOPE_SESSIONS", "SCOPE_INDIVIDUALS")
     events: EventSource | None = None
     prepare: float = 0.0
     link_ttl: float = 300.0
