@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -68,7 +69,8 @@ class Environment:
         )
 
 
-def _declared(root: Requirement) -> list[Distribution]:
+@cache  # threads that make environments side by side must not parse: ast.parse of Python 3.11 fails in threads
+def _declared(root: Requirement) -> tuple[Distribution, ...]:
     """Return what a requirement needs, and what that needs, and so on, without itself."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
@@ -82,7 +84,7 @@ def _declared(root: Requirement) -> list[Distribution]:
             seen.add((name, extra))
             waiting += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
     del found[canonicalize_name(root.name)]
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _link(package: Distribution, shelf: Path) -> None:
