@@ -11,7 +11,7 @@ from importlib.metadata import version
 import requests
 
 from hauser_dlt.configuration import find
-from hauser_dlt.translation import hidden
+from hauser_dlt.redaction import error_line, hidden
 
 _PATIENCE = 10.0  # seconds
 
@@ -38,7 +38,7 @@ def restrain_sentry() -> None:
 
 def tell(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
     """Tell those who want to know that a command failed; yield what went wrong at that."""
-    said = " ".join(hidden(str(failure)).split()) or type(failure).__name__
+    said = " ".join(hidden(error_line(failure)).split()) or type(failure).__name__
     pipeline = _setting("pipeline_name", "hauser") or "hauser_dlt"
     line = f"hauser-dlt {command} of {pipeline} ended with exit code {exit_code}: {said}"
     if _setting("sentry_dsn", "runtime") and (problem := _to_sentry(line, pipeline, command)):

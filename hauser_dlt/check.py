@@ -17,10 +17,11 @@ from hauser_dlt.exports import roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import Kind
+from hauser_dlt.fitness import Fitness
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import SYNC_KINDS, api_client, client, export_kinds, replays_begin
 from hauser_dlt.stopping import Stopping
-from hauser_dlt.sync import Sync, refuse_conflicts
+from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table
 from hauser_dlt.translation import translated
 
@@ -40,12 +41,14 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
         if begin := replays_begin(config.source, stopping.pause):
             yield "replays", f"{begin}..."
         with Sync.open(config, stopping.pause) as sync:
-            yield "destination", _writable(sync.pipeline, sync.target)
+            fitness = _fitness(sync)
+            yield "destination", _writable(sync.pipeline, sync.target, fitness)
             if staging := sync.target.staging:
                 with translated():
                     staging.check()
                 yield "staging", f"{staging.url}: reachable and writable"
-            yield from _tables(sync, config.source)
+            if fitness:
+                yield from _tables(sync, config.source, fitness)
             plan = sync.plan(datetime.now(UTC))
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
 
@@ -82,21 +85,30 @@ def _segment(read: SourceSettings, stopping: Stopping) -> Iterator[tuple[str, st
         yield "segment", f"{read.segment_id} ({name})"
 
 
-def _writable(pipeline: dlt.Pipeline, target: Target) -> str:
+def _fitness(sync: Sync) -> Fitness | None:
+    """Return the destination as it is found, where it is not files; refuse what a run would refuse."""
+    if sync.target.into_files:
+        return None
+    with translated():
+        sync.look()
+        fitness = sync.fitness()
+    fitness.refuse()
+    return fitness
+
+
+def _writable(pipeline: dlt.Pipeline, target: Target, fitness: Fitness | None) -> str:
     with translated(), pipeline.destination_client() as destination:
         made, local = destination.is_storage_initialized(), target.place.startswith("file:")
-        if not made and local:
+        if local:
             _refuse_read_only(Path(url2pathname(urlsplit(target.place).path)))
         if not made and (local or not target.into_files):
             return f"{target.place}: reachable; would be created"
-        if target.into_files:
+        if target.into_files and not local:
             _probe_files(destination)
-        else:
-            with pipeline.sql_client() as sql:
-                name = sql.make_qualified_table_name(_PROBE)
-                sql.execute_sql(f"CREATE TABLE {name} (probe INT)")
-                sql.execute_sql(f"DROP TABLE {name}")
-    return f"{target.place}: reachable and writable{'' if made else '; nothing is there yet'}"
+    able = "reachable and writable"
+    if fitness and not fitness.access:
+        able = "reachable; whether the loader's user may write there was not tried"
+    return f"{target.place}: {able}{'' if made else '; nothing is there yet'}"
 
 
 def _probe_files(destination: Any) -> None:
@@ -111,28 +123,27 @@ def _refuse_read_only(folder: Path) -> None:
         raise LoadError(f"{present} cannot be written to; choose another bucket_url or change its permissions")
 
 
-def _tables(sync: Sync, read: SourceSettings) -> Iterator[tuple[str, str]]:
-    if sync.target.into_files:
-        return
-    with translated():
-        sync.look()
-    yield read.export_table, _compared(read.export_table, export_kinds(read), sync.tables.export)
-    yield read.sync_table, _compared(read.sync_table, {**SYNC_KINDS, "_dlt_id": "text"}, sync.tables.sync)
+def _tables(sync: Sync, read: SourceSettings, fitness: Fitness) -> Iterator[tuple[str, str]]:
+    kinds = {read.export_table: export_kinds(read), read.sync_table: {**SYNC_KINDS, "_dlt_id": "text"}}
+    for name, table in ((read.export_table, sync.tables.export), (read.sync_table, sync.tables.sync)):
+        yield name, "; ".join((*_compared(kinds[name], table, fitness), *fitness.remarks(name)))
+    for name in fitness.needs.keys() - kinds:
+        if noted := "; ".join(fitness.remarks(name)):
+            yield name, noted
 
 
-def _compared(name: str, kinds: dict[str, Kind], table: Table) -> str:
+def _compared(kinds: dict[str, Kind], table: Table, fitness: Fitness) -> Iterator[str]:
     if not table.columns:
-        return f"would be created with {len(kinds)} columns"
-    refuse_conflicts(name, kinds, table)
-    found = ["fits"]
+        yield f"would be created with {len(kinds)} columns"
+        return
+    yield "fits"
     if missing := table.lacks(kinds):
-        found.append(f"would get the columns {', '.join(missing)}")
+        yield f"would get the columns {', '.join(missing)}"
     if former := {field: table.spelled(field) for field in kinds if table.spelled(field).lower() != field.lower()}:
-        found.append(", ".join(f"{field} goes into {column}" for field, column in former.items()))
+        yield ", ".join(f"{field} goes into {column}" for field, column in former.items())
     if narrow := table.narrow():
-        found.append(", ".join(f"{column} takes {length:,} bytes of text" for column, length in narrow.items()))
-    if needy := table.others_that_need_a_value(kinds):
-        found.append(f"{', '.join(needy)} must have a default, being NOT NULL")
+        yield ", ".join(f"{column} takes {length:,} bytes of text" for column, length in narrow.items())
+    if fitness.access is None and (needy := table.others_that_need_a_value(kinds)):
+        yield f"{', '.join(needy)} must have a default, being NOT NULL"
     if table.by_ingestion:
-        found.append("each event goes into the partition of its day")
-    return "; ".join(found)
+        yield "each event goes into the partition of its day"

@@ -177,8 +177,8 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
     """Put a setting where dlt looks for it; a name without a path is one of ours."""
     from dataclasses import fields
 
+    from hauser_dlt.redaction import shows_secret
     from hauser_dlt.settings import RunSettings, SourceSettings
-    from hauser_dlt.translation import shows_secret
 
     hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
     hidden.add("slack_incoming_hook")
@@ -209,10 +209,10 @@ def _log(verbose: int, options: dict[str, Any]) -> None:
 
     # a faster road for large answers, and we ask for small ones
     warnings.filterwarnings("ignore", "Cannot create BigQuery Storage client")
-    from hauser_dlt.translation import veil
+    from hauser_dlt.redaction import redact
 
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    veil(*logging.getLogger().handlers)
+    redact(*logging.getLogger().handlers)
     logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     if verbose > 1:
         options.setdefault("runtime", {})["log_level"] = "INFO"

@@ -17,8 +17,8 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings
-from hauser_dlt.translation import veil
 
 SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
@@ -90,7 +90,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         *from_files,
         _provider("defaults", _DEFAULTS),
     ]
-    veil(logging.getLogger("dlt"))
+    redact(logging.getLogger("dlt"))
     context.initialize_runtime()  # dlt's log and telemetry have been set up without our defaults
 
 

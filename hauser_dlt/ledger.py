@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Protocol
 
@@ -57,6 +57,30 @@ class Announcement:
     seen: datetime
     complete: bool
     heartbeats: int = 1
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a load package sends to the destination.
+
+    Attributes:
+        reach: the stretch in which all its windows and events begin.
+        windows: each with the number of its events.
+    """
+
+    reach: Window
+    windows: dict[Window, int] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        """How many there are."""
+        return sum(self.windows.values())
+
+    def note(self, first: datetime | None, last: datetime | None) -> None:
+        """Have the reach include some events."""
+        if first and last:
+            first, last = (moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (first, last))
+            self.reach = Window(min(self.reach.start, first), max(self.reach.end, last + MOMENT))
 
 
 def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:

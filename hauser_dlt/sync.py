@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dlt
+import pyarrow.compute as pc
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from hauser_dlt import load_ids, runners
@@ -29,26 +30,24 @@ from hauser_dlt.errors import (
     ExportFailedError,
     HauserError,
     LinkError,
-    LoadError,
     StoppedError,
     TransientError,
     UnfinishedError,
 )
 from hauser_dlt.exports import Bundle, Exports
-from hauser_dlt.fields import Kind
-from hauser_dlt.ledger import Ledger, SyncRow
-from hauser_dlt.resources import text_limit
+from hauser_dlt.fields import EVENT_START
+from hauser_dlt.fitness import Fitness
+from hauser_dlt.ledger import Ledger, Sent, SyncRow
+from hauser_dlt.resources import Reader, text_limit
 from hauser_dlt.settings import moment
 from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_resource, until
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
-    SYNC_KINDS,
     ahead,
     as_table_has,
     connect,
     cursor_in,
-    export_kinds,
     export_resources,
     first_start,
     read_batches,
@@ -265,10 +264,7 @@ class Sync:
         try:
             with translated():
                 if plan.bundles:  # before FullStory is asked for any
-                    refuse_conflicts(
-                        self._config.source.export_table, export_kinds(self._config.source), self.tables.export
-                    )
-                    refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
+                    self.fitness().refuse()
                 with self.ledger.connected():
                     self._reconcile(plan)
                     if plan.bundles:
@@ -297,6 +293,10 @@ class Sync:
             self._config = replace(self._config, source=read)
             self._exports = connect(read, self._pause, self._operations)
         self.ledger = self.target.ledger(self.pipeline, self._config.source, self.tables)
+
+    def fitness(self) -> Fitness:
+        """Return whether the destination, as it was when last looked at, can take what a run loads."""
+        return Fitness.found(self.target, self.pipeline, self._config.source, self.tables)
 
     def _sync_point(self, now: datetime) -> tuple[datetime, bool, bool]:
         """Return where to go on, whether that is before dlt's cursor, and whether a Go hauser came so far.
@@ -438,18 +438,37 @@ class Sync:
         files = self._files(group)
         read = partial(read_batches, self._config.source, self._fitting(self.tables.export), replays=self._replays)
         total, began = Tally(), time.monotonic()
+        sent = Sent(group.span)
 
         def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-            inner = files.reader(read) if self.target.into_files else read
+            inner = files.reader(read) if self.target.into_files else self._noting(read, sent)
             tally = yield from self._checking(inner(delivery, columns, load_id))
             tally.bytes = delivery.path.stat().st_size
             total.add(tally)
+            sent.windows[delivery.bundle.window] = tally.rows
             noting(delivery.bundle.window, tally)
             return tally
 
         source = self._source(islice(deliveries, len(group.windows)), reader, moves_cursor)
-        load_id = self._ship(source, group.span, files, self._config.source.sync_table)
+        load_id = self._ship(source, group.span, files, self._config.source.sync_table, sent)
         return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
+
+    def _noting(self, read: Reader, sent: Sent) -> Reader:
+        """Return a reader that notes between which moments its events lie."""
+        event_start = self.tables.export.spelled(EVENT_START)
+
+        def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
+            batches = read(delivery, columns, load_id)
+            while True:
+                try:
+                    batch = next(batches)
+                except StopIteration as stop:
+                    tally: Tally = stop.value
+                    return tally
+                sent.note(*pc.min_max(batch.column(event_start)).as_py().values())
+                yield batch
+
+        return reader
 
     def _files(self, group: Group) -> WindowFiles:
         to = self._config.run
@@ -461,13 +480,14 @@ class Sync:
             limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
         return Fitting(table, limit)
 
-    def _ship(self, source: Any, span: Window, files: WindowFiles, spanning: str) -> str:
+    def _ship(self, source: Any, span: Window, files: WindowFiles, spanning: str, sent: Sent | None = None) -> str:
         """Make a load package of a source and load it; return its id.
 
         Args:
             span: the stretch that the load is to fill.
             files: what the source has written, where the destination holds files.
             spanning: the table whose own file is named after the whole stretch.
+            sent: what must have arrived before the load is complete.
         """
         try:
             with translated():
@@ -480,6 +500,7 @@ class Sync:
                     files.name_jobs(self.pipeline, load_id, spanning)
                 if self.target.staging:
                     self.pipeline.staging = self.target.staging.destination(load_id)
+                self.target.make_sure(self.ledger, load_id, sent)
                 self._at_hand.enter_context(self.target.at_hand(self.ledger))
                 with runners.at_work(load_id):
                     self.ledger.announce(load_id, span)
@@ -631,15 +652,3 @@ def read_checkpoint(place: str) -> datetime | None:
         if time := moment(text):
             return time.replace(microsecond=0)  # bundles end on whole seconds
     raise ConfigError(f"{place} holds {text[:40]!r}, not a time; put hauser's last sync point there")
-
-
-def refuse_conflicts(name: str, kinds: Mapping[str, Kind], table: Table) -> None:
-    """Make sure that a table can take our rows.
-
-    Raises:
-        LoadError: names the columns that cannot.
-    """
-    if conflicts := list(table.conflicts(kinds)):
-        raise LoadError(
-            f"table {name}: column {'; column '.join(conflicts)}; rename the column, or load into another table"
-        )

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hauser_dlt.batches import Tally
 from hauser_dlt.cutting import cut, cut_array, cut_object
-from hauser_dlt.fields import CUSTOM_VARS, FORMER, Kind
+from hauser_dlt.fields import CUSTOM_VARS, FORMER, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, SESSION_REPLAY_URL, Kind
 
 DLT_TYPES: dict[Kind, str] = {
     "text": "text",
@@ -23,6 +23,7 @@ DLT_TYPES: dict[Kind, str] = {
     "bool": "bool",
     "timestamp": "timestamp",
 }
+_OURS = {*KNOWN, *MOBILE, CUSTOM_VARS, LOAD_ID, ROW_WINDOW, SESSION_REPLAY_URL}
 _USUAL_VARCHAR = 65535  # what Redshift calls VARCHAR(MAX)
 _KINDS: dict[str, Kind] = {"bigint": "int", "double": "float", "bool": "bool", "timestamp": "timestamp"}
 
@@ -46,8 +47,12 @@ class Table:
     def of(
         cls, columns: Mapping[str, Mapping[str, Any]], *, folded: bool = False, by_ingestion: bool = False
     ) -> "Table":
-        """Return a table with columns as dlt finds them at the destination."""
-        return cls({name.lower(): {**column, "name": name} for name, column in columns.items()}, folded, by_ingestion)
+        """Return a table with columns as dlt finds them at the destination.
+
+        Where two differ only in case, ours is the one that is spelled as FullStory does.
+        """
+        ours_last = sorted(columns.items(), key=lambda item: item[0] in _OURS)
+        return cls({name.lower(): {**column, "name": name} for name, column in ours_last}, folded, by_ingestion)
 
     def column(self, name: str) -> Mapping[str, Any] | None:
         """Return the column for one of our names, or for what FullStory called that field before."""

@@ -1,51 +1,91 @@
 """What dlt, the drivers and the buckets raise -> an error of ours: one line that says what to do, without secrets."""
 
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.specs.exceptions import InvalidConnectionString
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
+from hauser_dlt.redaction import chain, error_line, google_reasons, redacted, sqlstate
 
+_Case = tuple[type[HauserError], str]
 _RIGHTS = "give the loader's user the right to create schema and tables, and to read, insert and delete"
 _KEYS = "look at the credentials under [destination.filesystem], and at what their owner may do in the bucket"
-_CASES: tuple[tuple[str, type[HauserError], str], ...] = (
-    (
-        r"authentication failed|InvalidAccessKeyId|SignatureDoesNotMatch|invalid_grant|InvalidToken",
-        ConfigError,
-        "look at the credentials under [destination.<name>] in .dlt/secrets.toml",
-    ),
+_LOGIN: _Case = (
+    ConfigError,
+    "look at the credentials under [destination.<name>] in .dlt/secrets.toml (in an address, percent-encoded)",
+)
+_DATABASE: _Case = (ConfigError, "look at the database's name under [destination.<name>]")
+_NO_RIGHT: _Case = (LoadError, _RIGHTS)
+_NO_ROOM: _Case = (TransientError, "make room there")
+_BUSY: _Case = (TransientError, "wait, or ask for a higher limit")
+_NOT_NULL: _Case = (LoadError, "give that column of yours a default, or allow NULL in it")
+_CONSTRAINT: _Case = (
+    LoadError,
+    "a constraint of yours does not take FullStory's rows: drop it, or load into another table",
+)
+_WRONG_TYPE: _Case = (
+    LoadError,
+    "`hauser-dlt check` tells which column cannot take FullStory's values; rename it, or the table",
+)
+_LATER: _Case = (TransientError, "")
+# The language of what a server says depends on its settings, its codes do not. The longest that fits counts:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html,
+# https://cloud.google.com/bigquery/docs/error-messages
+_CODES: dict[str, _Case] = {
+    "08": _LATER,
+    "22": _WRONG_TYPE,
+    "23": _CONSTRAINT,
+    "23502": _NOT_NULL,
+    "25006": (LoadError, "the database is read-only: name the server that takes writes, or allow them"),
+    "28": _LOGIN,
+    "3D000": _DATABASE,
+    "40": _LATER,
+    "42501": _NO_RIGHT,
+    "42804": _WRONG_TYPE,
+    "53": _BUSY,
+    "53100": _NO_ROOM,
+    "55P03": _LATER,
+    "57": _LATER,
+    "58": _LATER,
+    "P0": (LoadError, "a trigger or function of yours refuses FullStory's rows: change it, or load into another table"),
+    "accessDenied": _NO_RIGHT,
+    "backendError": _LATER,
+    "internalError": _LATER,
+    "jobRateLimitExceeded": _BUSY,
+    "quotaExceeded": _BUSY,
+    "rateLimitExceeded": _BUSY,
+}
+_CASES: tuple[tuple[str, _Case], ...] = (
+    (r"authentication failed|InvalidAccessKeyId|SignatureDoesNotMatch|invalid_grant|InvalidToken", _LOGIN),
     (
         r"bucket does not exist|NoSuchBucket|bucket \S+ (?:was )?not found",
-        ConfigError,
-        "make the bucket, or look at bucket_url under [destination.filesystem]",
+        (ConfigError, "make the bucket, or look at bucket_url under [destination.filesystem]"),
     ),
     (
         r"must be addressed using the specified endpoint|PermanentRedirect|wrong region",
-        ConfigError,
-        "the bucket lies in another region than what loads from it: choose one in the same region",
+        (ConfigError, "the bucket lies in another region than what loads from it: choose one in the same region"),
     ),
-    (r"database \S+ does not exist", ConfigError, "look at the database's name under [destination.<name>]"),
-    (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", LoadError, _KEYS),
-    (r"permission denied|access denied|not authorized|insufficient privilege|must be owner", LoadError, _RIGHTS),
-    (r"quota|rate ?limit|too many (?:clients|connections)", TransientError, "wait, or ask for a higher limit"),
-    (r"disk full|no space left|could not extend|diskfull", TransientError, "make room there"),
+    (r"database \S+ does not exist", _DATABASE),
+    (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", (LoadError, _KEYS)),
+    (r"permission denied|access denied|not authorized|insufficient privilege|must be owner", _NO_RIGHT),
+    (r"quota|rate ?limit|too many (?:clients|connections)", _BUSY),
+    (r"disk full|no space left|could not extend|diskfull", _NO_ROOM),
     (
         r"violates not-null|NOT NULL constraint|(?:insert a )?NULL value (?:in|into) column|required field",
-        LoadError,
-        "give that column of yours a default, or allow NULL in it",
+        _NOT_NULL,
     ),
+    (r"Constraint Error|violates \w+(?: \w+)? constraint", _CONSTRAINT),
     (
-        r"incompatible|is of type|datatype mismatch|changed type|cannot be cast|could not convert",
-        LoadError,
-        "`hauser-dlt check` tells which column cannot take FullStory's values; rename it, or the table",
+        r"incompatible|is of type|datatype mismatch|changed type|cannot be cast|could not convert|Conversion Error",
+        _WRONG_TYPE,
     ),
 )
-_WHAT_TO_DO = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), kind, advice) for pattern, kind, advice in _CASES)
+_WHAT_TO_DO = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), case) for pattern, case in _CASES)
 _PASSES = re.compile(
     r"\b(dead)?lock(ed)?\b|\bconnect(ion)?\b|\bhost name\b|timed? ?out|SlowDown|ServiceUnavailable|\b50[0234]\b",
     re.IGNORECASE,
@@ -55,39 +95,50 @@ _LASTS = re.compile(r"does not exist|no such file|not a valid", re.IGNORECASE)
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise whatever is raised inside as an error of ours; what led to it is left out where it shows a secret."""
+    """Raise whatever is raised inside as an error of ours; its cause is what led to it, redacted."""
     try:
         yield
     except HauserError:
         raise
     except Exception as exc:  # noqa: BLE001 - of whatever kind, it is raised again
-        chain = _chain(exc)
-        raise _translate(chain) from (None if any(shows_secret(str(error)) for error in chain) else exc)
+        raise as_ours(exc) from redacted(exc)
 
 
-def _chain(exc: BaseException) -> list[BaseException]:
-    chain = [exc]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)
-    return chain
-
-
-def _translate(chain: list[BaseException]) -> HauserError:
-    for error in chain:
+def as_ours(exc: BaseException) -> HauserError:
+    """Return an exception of whatever kind as an error of ours."""
+    errors = chain(exc)
+    if any(isinstance(error, InvalidConnectionString) for error in errors):
+        return ConfigError(_NOT_AN_ADDRESS)
+    for error in errors:
         if isinstance(error, HauserError):
             return error
         if isinstance(error, ConfigFieldMissingException):
             return ConfigError(_lacking(error))
         if isinstance(error, (ConfigurationException, MissingDependencyException)):
-            return ConfigError(_line(error))
-    for text in map(_line, reversed(chain)):  # the innermost is the briefest
-        for pattern, kind, advice in _WHAT_TO_DO:
-            if pattern.search(text):
-                return kind(f"{_BEGINNINGS[kind]}: {text}; {advice}")
-    text = _line(chain[-1])
-    unreachable = any(isinstance(error, DestinationConnectionError) for error in chain) or _PASSES.search(text)
+            return ConfigError(error_line(error))
+    if found := _by_code(reversed(errors)) or _by_text(reversed(errors)):
+        error, (kind, advice) = found
+        return kind(f"{_BEGINNINGS[kind]}: {error_line(error)}{advice and '; '}{advice}")
+    text = str(errors[-1])
+    unreachable = any(isinstance(error, DestinationConnectionError) for error in errors) or _PASSES.search(text)
     kind = (ConfigError if _LASTS.search(text) else TransientError) if unreachable else LoadError
-    return kind(f"{_BEGINNINGS[kind]}: {text}")
+    return kind(f"{_BEGINNINGS[kind]}: {error_line(errors[-1])}")
+
+
+def _by_code(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | None:
+    for error in errors:
+        for code in (sqlstate(error), *google_reasons(error)):
+            if case := _CODES.get(code) or _CODES.get(code[:2]):
+                return error, case
+    return None
+
+
+def _by_text(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | None:
+    for error in errors:  # the innermost is the briefest
+        for pattern, case in _WHAT_TO_DO:
+            if pattern.search(" ".join(str(error).split())):
+                return error, case
+    return None
 
 
 _BEGINNINGS: dict[type[HauserError], str] = {
@@ -95,6 +146,14 @@ _BEGINNINGS: dict[type[HauserError], str] = {
     TransientError: "the destination cannot be used at present",
     LoadError: "the destination refuses",
 }
+PERCENT_ENCODED = (
+    "user and password must be percent-encoded in it (%40 for @, %2F for /, %3A for :, %23 for #, %25 for %);"
+    " or set host, port, database, username and password one by one under [destination.<name>.credentials]"
+)
+_NOT_AN_ADDRESS = (
+    "the destination's credentials are no address of the form driver://user:password@host:port/database;"
+    f" {PERCENT_ENCODED}"
+)
 
 
 def _lacking(error: ConfigFieldMissingException) -> str:
@@ -104,46 +163,3 @@ def _lacking(error: ConfigFieldMissingException) -> str:
             "the bucket's keys are missing: set them under [destination.filesystem.credentials] or in the environment"
         )
     return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
-
-
-_SECRETS = re.compile(
-    r"-----BEGIN .*?(?:-----END[^-]*-----|$)"
-    r"|(://[^:/@\s]*:)[^@\s]+@"
-    r"|(\w*(?:passw(?:or)?d|pwd|secret|token|private_key|signature)\w*\W{0,3}[=:]\s*['\"]?)[^\s;,&'\"]+"
-    r"|(\b(?:bearer|basic)\s+)[^\s;,&'\"]+",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def hidden(text: str) -> str:
-    """Return a text with *** for its passwords, keys and tokens."""
-    return _SECRETS.sub(lambda m: f"{m[1]}***@" if m[1] else f"{m[2] or m[3] or ''}***", text)
-
-
-def shows_secret(text: str) -> bool:
-    """Tell whether a text looks as if it held a password, a key or a token."""
-    return _SECRETS.search(text) is not None
-
-
-class Veil(logging.Filter):
-    """Hides secrets in what others log: drivers quote statements, and those hold the keys to buckets."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let a record pass, without its secrets."""
-        record.msg, record.args = hidden(record.getMessage()), ()
-        if record.exc_info:
-            record.exc_text = hidden(logging.Formatter().formatException(record.exc_info))
-        return True
-
-
-_VEIL = Veil()
-
-
-def veil(*loggers: logging.Logger | logging.Handler) -> None:
-    """Hide secrets in what some loggers or handlers tell."""
-    for logger in loggers:
-        logger.addFilter(_VEIL)
-
-
-def _line(exc: BaseException) -> str:
-    return " ".join(hidden(str(exc)).split())[:400] or type(exc).__name__

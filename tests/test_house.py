@@ -34,6 +34,8 @@ FLOORS = [
         "stopping",
         "streams",
         "workdir",
+        "access",
+        "redaction",
         "translation",
         "runners",
         "load_ids",
@@ -54,7 +56,7 @@ FLOORS = [
     },
     {"resources"},
     {"snapshots", "source", "destinations"},
-    {"sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
+    {"fitness", "sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
     {"cli", "__main__", "__init__"},
 ]
 

@@ -29,10 +29,11 @@ from hauser_dlt.cli import main
 from hauser_dlt.configuration import configure, find
 from hauser_dlt.errors import ConfigError, ExportError, HauserError, LoadError
 from hauser_dlt.exports import Client
+from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings, read
 from hauser_dlt.settings_files import config_text
 from hauser_dlt.simulator import Fault
-from hauser_dlt.translation import translated, veil
+from hauser_dlt.translation import translated
 
 TOKEN = "na1.s3cret-Key"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -139,14 +140,14 @@ HIDDEN = [
     ("postgresql://loader:s3cret@host/db is down", "://loader:***@host"),
     ("password=s3cret host=x", "password=***"),
     ("aws_secret_access_key=s3cret;token=s3cret", "aws_secret_access_key=***;token=***"),
-    ('{"private_key": "s3cret", "a": 1}', '"private_key": "***"'),
-    ('{"refresh_token":"s3cret","client_secret":"s3cret"}', '"client_secret":"***"'),
+    ('{"private_key": "s3cret", "a": 1}', '{"…": 1}'),
+    ('{"refresh_token":"s3cret","client_secret":"s3cret"}', '{"…"}'),
     ("-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----", "***"),
     ("GET https://x.s3.amazonaws.com/a?X-Amz-Signature=s3cret&b=1", "X-Amz-Signature=***&b=1"),
     ("Authorization: Bearer s3cret", "Bearer ***"),
     (
         "LINE 1: COPY t FROM 's3://b' CREDENTIALS 'aws_access_key_id=A;aws_secret_access_key=s3cret'",
-        "aws_access_key_id=A",
+        "LINE 1: COPY t FROM '…'",
     ),
 ]
 
@@ -170,7 +171,7 @@ def test_what_others_log_is_told_without_its_secrets():
     logger, told = logging.getLogger("of a driver"), io.StringIO()
     handler = logging.StreamHandler(told)
     logger.addHandler(handler)
-    veil(handler)
+    redact(handler)
     try:
         raise ValueError("token=s3cret")
     except ValueError:
@@ -180,10 +181,15 @@ def test_what_others_log_is_told_without_its_secrets():
     assert "ValueError: token=***" in told.getvalue()
 
 
-def test_what_is_no_secret_keeps_its_traceback():
+def test_an_error_of_ours_keeps_the_traceback_of_what_led_to_it_without_the_values():
+    def fail():
+        raise KeyError("jane@example.com")
+
     with pytest.raises(HauserError) as caught, translated():
-        raise KeyError("EventStart")
-    assert "KeyError" in "".join(traceback.format_exception(caught.value))
+        fail()
+    told = "".join(traceback.format_exception(caught.value))
+    assert "in fail" in told
+    assert "RedactedError: KeyError: '…'" in told
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Destinations: what dlt is told about each, and how its ledger is read."""
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,14 +14,18 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.destinations.impl.bigquery.bigquery_adapter import PARTITION_EXPIRATION_DAYS_HINT
 from dlt.destinations.sql_client import WithSqlClient
 
+from hauser_dlt.access import Access
 from hauser_dlt.configuration import Configuration, find
+from hauser_dlt.destinations import duckdb
+from hauser_dlt.destinations.address import refuse_ambiguous
 from hauser_dlt.destinations.file_ledger import FilesLedger
 from hauser_dlt.destinations.files import LAYOUT, extension_of
 from hauser_dlt.destinations.folder import Folder
+from hauser_dlt.destinations.guarded import Arrivals, guard
 from hauser_dlt.destinations.sql import SqlLedger, pending_table
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.ledger import Ledger
+from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.tables import Table, Tables
 from hauser_dlt.windows import DAY
@@ -37,6 +43,7 @@ class Target:
         into_files: the destination holds files, which we write ourselves.
         place: what users recognize it by, without credentials.
         staging: the bucket by way of which it is loaded, if any.
+        arrivals: how to make sure that what a load sends has arrived, where SQL can ask.
     """
 
     destination: Destination[Any, Any]
@@ -44,6 +51,7 @@ class Target:
     into_files: bool
     place: str
     staging: Staging | None = None
+    arrivals: Arrivals = field(default_factory=dict)
 
     def tables(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
         """Return the export and the sync table as they are now."""
@@ -59,11 +67,33 @@ class Target:
         export = Table.of(present, folded=folded, by_ingestion=by_ingestion)
         return Tables(export, Table.of(found.get(read.sync_table, {}), folded=folded))
 
+    def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> Access | None:
+        """Return what the destination's catalog says of our rights, and of some tables; None if we cannot ask it.
+
+        Args:
+            staging: ask for the dataset by way of which dlt merges rows.
+        """
+        if self.into_files:
+            return None
+        with pipeline.destination_client() as client, ExitStack() as elsewhere:
+            storage: Any = client
+            if staging:
+                elsewhere.enter_context(storage.sql_client.with_staging_dataset())
+            if isinstance(self.destination, dlt.destinations.duckdb):
+                return duckdb.access(storage, tables)
+            found: Access | None = storage.access(tables) if hasattr(storage, "access") else None
+            return found
+
     def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> Ledger:
         """Return the ledger of a pipeline to this destination."""
         if self.into_files:
             return FilesLedger(pipeline, read.export_table, read.sync_table)
         return SqlLedger(pipeline, read, tables)
+
+    def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
+        """Let a load not become complete unless all that was sent has arrived."""
+        if sent and isinstance(ledger, SqlLedger):
+            self.arrivals[load_id] = partial(ledger.make_sure_of, sent, load_id)
 
     def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
         """Keep DuckDB's file open, which takes longer than a small load; others may lose a connection by waiting."""
@@ -118,10 +148,13 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
     if isinstance(destination, dlt.destinations.duckdb):
         _refuse_ambiguous(run)
+    refuse_ambiguous(run.destination)
     destination, dataset = _exact(destination, run, read)
     staged = run.staging or isinstance(destination, dlt.destinations.redshift)
     staging = Staging(_bucket_url()) if staged else None
-    return Target(destination, dataset, False, f"{run.destination}, dataset {dataset}", staging)
+    arrivals: Arrivals = {}
+    guard(destination, arrivals)
+    return Target(destination, dataset, False, f"{run.destination}, dataset {dataset}", staging, arrivals)
 
 
 def _exact(destination: Any, run: RunSettings, read: SourceSettings) -> tuple[Any, str]:

@@ -6,7 +6,7 @@ tables are partitioned by ingestion time, so that a day of events has to be addr
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,10 +22,20 @@ from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import bigquery
 from dlt.destinations.impl.bigquery.bigquery import BigQueryClient, BigQueryLoadJob
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud.bigquery import Table, TimePartitioningType
 
+from hauser_dlt.access import Access, Relation
+from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.fields import EVENT_START, ROW_WINDOW
+
+# What each takes (https://cloud.google.com/bigquery/docs/access-control).
+_PERMISSIONS = {
+    "SELECT": "bigquery.tables.getData",
+    "INSERT": "bigquery.tables.updateData",
+    "DELETE": "bigquery.tables.updateData",
+    "TRUNCATE": "bigquery.tables.updateData",
+}
 
 BY_INGESTION = "x-hauser-by-ingestion"
 """dlt's hint on a table that BigQuery partitions by the day of loading."""
@@ -87,11 +97,42 @@ class ExactBigQueryClient(BigQueryClient):
         """Return what loads one file."""
         job = super().create_load_job(table, file_path, load_id, restore)
         if table.get(BY_INGESTION) and isinstance(job, BigQueryLoadJob):
-            return DayLoadJob(file_path, self.config.http_timeout, self.config.retry_deadline)
-        return job
+            job = DayLoadJob(file_path, self.config.http_timeout, self.config.retry_deadline)
+        return redacting(job)
 
     def _create_table_update(self, table_name: str, storage_columns: TTableSchemaColumns) -> Sequence[TColumnSchema]:
         return self.schema.get_new_table_columns(table_name, storage_columns, case_sensitive=False)
+
+    def access(self, tables: Collection[str]) -> Access:
+        """Return what BigQuery says of the dataset, and of some tables; of what is not there, it tells no rights."""
+        name = self.sql_client.dataset_name
+        exists = self.sql_client.has_dataset()
+        found = {table: self._table(table) for table in tables} if exists else {}
+        return Access(
+            name,
+            exists=exists,
+            reserved=name.upper() == "INFORMATION_SCHEMA",
+            relations={table: self._relation(described) for table, described in found.items() if described},
+        )
+
+    def _relation(self, table: Table) -> Relation:
+        kind = (table.table_type or "TABLE").lower().replace("_", " ")
+        return Relation(
+            kind,
+            takes_rows=kind == "table",
+            rights=self._rights(table) if kind == "table" else frozenset(),
+            needing=tuple(
+                field.name for field in table.schema if field.mode == "REQUIRED" and not field.default_value_expression
+            ),
+        )
+
+    def _rights(self, table: Table) -> frozenset[str]:
+        """Return the rights on a table; all of them where BigQuery does not say."""
+        try:
+            answer = self.sql_client.native_connection.test_iam_permissions(table.reference, [*_PERMISSIONS.values()])
+        except GoogleAPIError:
+            return frozenset(_PERMISSIONS)
+        return frozenset(right for right, permission in _PERMISSIONS.items() if permission in answer["permissions"])
 
     def is_by_ingestion(self, table_name: str) -> bool:
         """Tell whether a table is partitioned by the day of loading."""

@@ -1,10 +1,61 @@
-"""dlt's Postgres destination, but "" stays "": dlt's COPY takes it for NULL (FORCE_NULL on every column)."""
+"""dlt's Postgres destination, but "" stays "": dlt's COPY takes it for NULL (FORCE_NULL on every column).
 
+What its catalog tells: https://www.postgresql.org/docs/current/catalog-pg-class.html, `functions-info.html` for rights.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from dlt.common.data_writers.escape import escape_postgres_literal
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages import FileStorage
 from dlt.destinations import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresCsvCopyJob
+
+from hauser_dlt.access import Access, Relation
+from hauser_dlt.destinations.guarded import redacting
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view without a trigger INSTEAD OF INSERT",
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+    "c": "type",
+    "i": "index",
+    "I": "index",
+}
+_RIGHTS = ("SELECT", "INSERT", "DELETE", "TRUNCATE")
+_DATASET = """
+SELECT current_setting('transaction_read_only') = 'on', has_database_privilege(current_database(), 'CREATE'),
+    n.oid IS NOT NULL, has_schema_privilege(n.oid, 'USAGE'), has_schema_privilege(n.oid, 'CREATE')
+FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = %s"""
+# of a view, COPY makes use only with a trigger of type INSTEAD OF (64) INSERT (4)
+_TABLES = """
+SELECT c.relname, c.relkind::text,
+    c.relkind IN ('r', 'p', 'f') OR c.relkind = 'v' AND EXISTS (
+        SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 68 = 68),
+    pg_has_role(c.relowner, 'USAGE'), row_security_active(c.oid),
+    ARRAY(SELECT r FROM unnest(%s) r WHERE c.relkind NOT IN ('S', 'c', 'i', 'I') AND has_table_privilege(c.oid, r)),
+    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.attnotnull OR t.typnotnull)
+        AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL ORDER BY a.attnum),
+    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
+        AND (a.attgenerated <> '' OR a.attidentity = 'a') ORDER BY a.attnum),
+    ARRAY(SELECT 'trigger ' || t.tgname FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+        UNION ALL SELECT 'rule ' || r.rulename FROM pg_catalog.pg_rewrite r
+        WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'
+        UNION ALL SELECT 'policy ' || p.polname FROM pg_catalog.pg_policy p
+        WHERE p.polrelid = c.oid AND row_security_active(c.oid)
+        UNION ALL SELECT 'constraint ' || k.conname FROM pg_catalog.pg_constraint k
+        WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f', 'x')),
+    (SELECT json_object_agg(i.indexrelid::regclass::text, ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])))
+        FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = ANY (%s)"""
 
 
 class ExactCopyJob(PostgresCsvCopyJob):
@@ -29,7 +80,54 @@ class ExactPostgresClient(PostgresClient):
     ) -> LoadJob:
         """Return what loads one file."""
         job = super().create_load_job(table, file_path, load_id, restore)
-        return ExactCopyJob(file_path) if isinstance(job, PostgresCsvCopyJob) else job
+        return redacting(ExactCopyJob(file_path) if isinstance(job, PostgresCsvCopyJob) else job)
+
+    def access(self, tables: Collection[str]) -> Access:
+        """Return what the catalog says of the dataset, and of some tables."""
+        name, execute = self.sql_client.dataset_name, self.sql_client.execute_sql
+        ((read_only, makes, exists, uses, creates),) = execute(_DATASET, name) or ()
+        found = execute(_TABLES, list(_RIGHTS), name, list(tables)) if exists else ()
+        return Access(
+            name,
+            exists=exists,
+            reserved=name.startswith("pg_") or name == "information_schema",
+            read_only=read_only,
+            may_use=bool(uses),
+            may_create=bool(creates),
+            may_make=makes,
+            relations={row[0]: _relation(*row[1:]) for row in found or ()},
+        )
+
+    def alters_rows(self, table_name: str) -> str:
+        """Return the SQL condition that something of the user's stands between what is sent to a table and its rows.
+
+        Where nothing does, COPY loads all rows or none, and counting them would read the whole table.
+        """
+        table = escape_postgres_literal(self.sql_client.make_qualified_table_name(table_name))
+        return (
+            f"EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = {table}::regclass AND (c.relkind <> 'r'"
+            " OR c.relhasrules OR c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t"
+            " WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)))"
+        )
+
+
+def _relation(
+    kind: str,
+    takes_rows: bool,
+    owned: bool,
+    secured: bool,
+    rights: list[str],
+    needing: list[str],
+    generated: list[str],
+    watchers: list[str],
+    unique: dict[str, Any] | None,
+) -> Relation:
+    if takes_rows and secured:  # COPY FROM refuses it
+        takes_rows, kind = False, "table with row-level security, without BYPASSRLS"
+    shown = _KINDS.get(kind, kind)
+    return Relation(
+        shown, takes_rows, frozenset(rights), owned, tuple(needing), tuple(generated), unique or {}, tuple(watchers)
+    )
 
 
 class ExactPostgres(postgres):

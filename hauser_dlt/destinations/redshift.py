@@ -4,6 +4,7 @@ dlt's COPY names no columns, so Parquet would be loaded by position, and a colum
 take another's values (https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-columnar.html).
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import psycopg2
@@ -18,8 +19,26 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
+from hauser_dlt.access import Access, Relation
+from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.translation import hidden
+
+_RIGHTS = ("SELECT", "INSERT", "DELETE")
+_DATASET = """
+SELECT u.usesuper, has_database_privilege(current_database(), 'CREATE'), n.nspname IS NOT NULL,
+    has_schema_privilege(n.nspname, 'USAGE'), has_schema_privilege(n.nspname, 'CREATE')
+FROM pg_user u LEFT JOIN pg_namespace n ON n.nspname = %s WHERE u.usename = current_user"""
+# without USAGE on the schema, `has_table_privilege` of a name fails
+_TABLES = f"""
+SELECT c.relname, c.relkind, pg_get_userbyid(c.relowner) = current_user,
+    {", ".join(f"has_table_privilege(c.oid, '{right}')" for right in _RIGHTS)}
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname IN %s"""
+_NEEDING = """
+SELECT c.relname, a.attname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE n.nspname = %s AND c.relname IN %s AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+ORDER BY a.attnum"""
+_ROLES = "SELECT COUNT(*) FROM svv_user_grants WHERE user_name = current_user"
 
 SEARCH_PATH = "search_path"
 """hauser's word for a schema that the database's own search path tells."""
@@ -44,14 +63,7 @@ class NamedCopyJob(RedshiftCopyFileLoadJob):
             f" {' '.join(self.additional_copy_options)}"
         )
         with client.begin_transaction():
-            try:
-                client.execute_sql(copy)
-            except DatabaseException as exc:
-                # dlt keeps what it says in a file and in its log, and it may quote the statement with its keys
-                failure = type(exc)(type(exc.dbapi_exception)(hidden(str(exc.dbapi_exception))))
-            else:
-                return
-            raise failure
+            client.execute_sql(copy)
 
     def _authorization(self) -> str:
         if self._staging_iam_role:
@@ -78,13 +90,51 @@ class ExactRedshiftClient(RedshiftClient):
         job = super().create_load_job(table, file_path, load_id, restore)
         if isinstance(job, RedshiftCopyFileLoadJob) and job._bucket_path.endswith(".parquet"):  # noqa: SLF001
             config: Any = self.config
-            return NamedCopyJob(
+            job = NamedCopyJob(
                 file_path,
                 staging_credentials=config.staging_config.credentials,
                 staging_iam_role=config.staging_iam_role,
                 additional_copy_options=config.additional_copy_options,
             )
-        return job
+        return redacting(job)  # Redshift may quote the statement, with the keys to the bucket
+
+    def access(self, tables: Collection[str]) -> Access:
+        """Return what the catalog says of the dataset, and of some tables.
+
+        Roles may grant rights, to alter tables among them, that it does not tell
+        (https://docs.aws.amazon.com/redshift/latest/dg/r_roles-system-privileges.html).
+        """
+        name, execute = self.sql_client.dataset_name.lower(), self.sql_client.execute_sql
+        spelled = {table.lower(): table for table in tables}
+        ((superuser, makes, exists, uses, creates),) = execute(_DATASET, name) or ()
+        found = execute(_TABLES, name, tuple(spelled)) if exists and uses else ()
+        needing = execute(_NEEDING, name, tuple(spelled)) if found else ()
+        relations = {
+            spelled[table]: Relation(
+                kind="table" if kind == "r" else "view",
+                takes_rows=kind == "r",
+                rights=frozenset(right for right, may in zip(_RIGHTS, rights, strict=True) if may),
+                owned=superuser or owned,
+                needing=tuple(column for other, column in needing or () if other == table),
+            )
+            for table, kind, owned, *rights in found or ()
+        }
+        return Access(
+            name,
+            exists=exists,
+            reserved=name.startswith("pg_") or name in ("information_schema", "catalog_history"),
+            may_use=bool(uses),
+            may_create=bool(creates),
+            may_make=makes,
+            certain=superuser or not self._has_roles(),
+            relations=relations,
+        )
+
+    def _has_roles(self) -> bool:
+        try:
+            return bool((self.sql_client.execute_sql(_ROLES) or [[0]])[0][0])
+        except DatabaseException:  # a cluster from before there were roles
+            return False
 
     def _get_storage_table_query_columns(self) -> list[str]:
         """Ask for the length of a VARCHAR, in bytes, where dlt asks for the precision of numbers."""
@@ -121,4 +171,10 @@ class ExactRedshift(redshift):
         finally:
             connection.close()
         schemas = (schema.strip(' "').replace("$user", user) for schema in path.split(","))
-        return next((schema for schema in schemas if schema in holding), str(current))
+        found = next((schema for schema in schemas if schema in holding), current)
+        if found is None:
+            raise ConfigError(
+                f"search_path = {path}: there is none of these schemas, or the loader's user has no USAGE on them; set"
+                " dataset_name, or the user's search_path"
+            )
+        return str(found)

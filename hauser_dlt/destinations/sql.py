@@ -6,7 +6,7 @@ dlt gives a load the status 0 once all of it has arrived.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 import dlt
 import tenacity
 from dlt.common.schema.utils import new_table
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 
 from hauser_dlt import load_ids, runners
-from hauser_dlt.errors import TransientError
+from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.ledger import Announcement, SyncRow, superseded
+from hauser_dlt.ledger import Announcement, Sent, SyncRow, superseded
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import keeps_to_windows
 from hauser_dlt.tables import Table, Tables
@@ -177,8 +177,10 @@ class SqlLedger:
 
     def _among_events_of(self, span: Window | None) -> tuple[str, list[datetime]]:
         """Return what keeps a statement from going through the whole export table, where a stretch tells the days."""
-        if span is None or not keeps_to_windows(self._read):
-            return "", []
+        return self._within(span) if span and keeps_to_windows(self._read) else ("", [])
+
+    def _within(self, span: Window) -> tuple[str, list[datetime]]:
+        """Return the condition that an event lies in a stretch, or has no time."""
         event_start = f"{{{EVENT_START}}}"
         bounds = [_as_there(self._tables.export, EVENT_START, moment) for moment in (span.start, span.end)]
         sql = f" AND ({event_start} >= %s AND {event_start} < %s OR {event_start} IS NULL)"
@@ -253,6 +255,42 @@ class SqlLedger:
             self._end_time(windows.end),
         )
 
+    def make_sure_of(self, sent: Sent, load_id: str, at: Any) -> None:
+        """Compare what has arrived of a load with what was sent: a trigger, a rule or a policy may have altered it.
+
+        Args:
+            at: dlt's client of the destination, connected.
+
+        Raises:
+            LoadError: it differs.
+        """
+        count, arguments = self._counted(sent, load_id)
+        if hasattr(at, "alters_rows"):
+            count = f"CASE WHEN {at.alters_rows(self._read.export_table).replace('%', '%%')} THEN ({count}) END"
+        found = at.sql_client.execute_sql(
+            f"SELECT s.{{BundleStartTime}}, s.{{BundleEndTime}}, s.{{EventCount}}, ({count}) FROM {{sync}} s"
+            f" WHERE s.{{{LOAD_ID}}} = %s".format_map(_Names(at.sql_client, self._read, self._tables)),
+            *arguments,
+            load_id,
+        )
+        windows = sorted((_in_utc(start), _in_utc(end), events) for start, end, events, _ in found if start and end)
+        expected = sorted((window.start, window.end, events) for window, events in sent.windows.items())
+        different = {events for *_, events in found} - {None, sent.events}
+        if windows == expected and not different:
+            return
+        with suppress(DatabaseException):  # the next run knows where events should be, and not where they are
+            self._query(f"DELETE FROM {{export}} WHERE {{{LOAD_ID}}} = %s", load_id)
+        if windows != expected:
+            raise _differing(self._read.sync_table, load_id, len(expected), len(found))
+        raise _differing(self._read.export_table, load_id, sent.events, different.pop())
+
+    def _counted(self, sent: Sent, load_id: str) -> tuple[str, list[Any]]:
+        """Return what counts the events of a load, and its arguments."""
+        reach = sent.reach
+        inside, bounds = self._within(reach)
+        among = f"{{{LOAD_ID}}} = %s AND {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s{inside}"
+        return f"SELECT COUNT(*) FROM {{export}} WHERE {among}", [load_id, reach.start, reach.end, *bounds]
+
     @contextmanager
     def connected(self) -> Iterator[None]:
         """See `Ledger`."""
@@ -316,6 +354,14 @@ class _Names(dict[str, str]):
 
     def __missing__(self, column: str) -> str:
         return str(self._client.escape_column_name(self._there.export.spelled(self._there.sync.spelled(column))))
+
+
+def _differing(table: str, load_id: str, sent: int, arrived: int) -> LoadError:
+    numbers = f"{sent:,} rows were sent, and {arrived:,} arrived" if sent != arrived else "its rows are not those sent"
+    return LoadError(
+        f"table {table}: {numbers} (load {load_id}); a trigger, rule, policy or loading option of yours alters what is"
+        " loaded: remove it, and run again, which loads these windows anew"
+    )
 
 
 def _as_there(table: Table, name: str, moment: datetime) -> datetime:

@@ -1,0 +1,83 @@
+"""What arrives is what was sent, or the load says so; and what a database says of a row is not passed on."""
+
+import re
+
+import pytest
+from targets import HOUR, MIDNIGHT
+
+from hauser_dlt.errors import LoadError
+
+EARLY = MIDNIGHT + 30 * HOUR  # one window has settled
+JANE = "jane@example.com"
+
+in_postgres = pytest.mark.parametrize("target", ["postgres"], indirect=True)
+FUNCTION = "CREATE FUNCTION nosy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
+EACH_ROW = "CREATE TRIGGER nosy {} INSERT ON fs_export FOR EACH ROW EXECUTE FUNCTION nosy()"
+UNDO = "DROP FUNCTION nosy() CASCADE"
+SPOILERS = {
+    "rows are dropped": (FUNCTION.format("RETURN NULL;"), EACH_ROW.format("BEFORE"), UNDO),
+    "some rows are dropped": (
+        FUNCTION.format("""IF NEW."EventType" = 'click' THEN RETURN NULL; END IF; RETURN NEW;"""),
+        EACH_ROW.format("BEFORE"),
+        UNDO,
+    ),
+    "rows are doubled": (
+        FUNCTION.format("IF pg_trigger_depth() < 2 THEN INSERT INTO fs_export SELECT NEW.*; END IF; RETURN NEW;"),
+        EACH_ROW.format("BEFORE"),
+        UNDO,
+    ),
+    "rows are deleted afterwards": (
+        FUNCTION.format("""DELETE FROM fs_export WHERE "_dlt_load_id" = NEW."_dlt_load_id"; RETURN NULL;"""),
+        EACH_ROW.format("AFTER"),
+        UNDO,
+    ),
+    "rows get another load": (
+        FUNCTION.format("""NEW."_dlt_load_id" := 'mine'; RETURN NEW;"""),
+        EACH_ROW.format("BEFORE"),
+        UNDO,
+    ),
+    "rows get another time": (
+        FUNCTION.format("""NEW."EventStart" := '2001-01-01'; RETURN NEW;"""),
+        EACH_ROW.format("BEFORE"),
+        UNDO,
+    ),
+    "sync rows go nowhere": (
+        "CREATE RULE nosy AS ON INSERT TO fs_sync DO INSTEAD NOTHING",
+        "SELECT 1",
+        "DROP RULE nosy ON fs_sync",
+    ),
+    "sync rows tell of another window": (
+        FUNCTION.format("""NEW."BundleEndTime" := now(); RETURN NEW;"""),
+        EACH_ROW.format("BEFORE").replace("fs_export", "fs_sync"),
+        UNDO,
+    ),
+}
+
+
+@in_postgres
+def test_a_load_whose_rows_are_altered_on_the_way_fails_and_the_next_one_makes_it_good(runs):
+    runs.load(EARLY)
+    for number, (spoil, too, undo) in enumerate(SPOILERS.values()):
+        table = "fs_sync" if "fs_sync" in spoil + too else "fs_export"
+        runs.target.query(spoil)
+        runs.target.query(too)
+        with pytest.raises(LoadError, match=rf"^table {table}: .* \(load [0-9.]+\); a trigger") as refused:
+            runs.load(EARLY + 6 * (number + 1) * HOUR)
+        assert len(runs.target.complete()) == number + 1
+        counts = re.findall(r"([0-9,]+) (?:rows were sent|arrived)", str(refused.value))
+        assert len(set(counts)) == 2 or "another window" in list(SPOILERS)[number]
+        runs.target.query(undo)
+        runs.load(EARLY + 6 * (number + 1) * HOUR)
+    runs.expect(MIDNIGHT, EARLY + 6 * len(SPOILERS) * HOUR - 24 * HOUR)
+
+
+@in_postgres
+def test_a_trigger_that_alters_nothing_and_one_that_fills_a_column_of_the_users_are_let_be(runs):
+    runs.load(EARLY)
+    runs.target.query("ALTER TABLE fs_export ADD COLUMN mine TEXT")
+    runs.target.query(FUNCTION.format("NEW.mine := 'x'; RETURN NEW;"))
+    runs.target.query(EACH_ROW.format("BEFORE"))
+
+    runs.load(EARLY + 6 * HOUR)
+
+    assert {row["_hauser_window"] for row in runs.target.rows() if row.get("mine")} == {MIDNIGHT + 6 * HOUR}
