@@ -96,7 +96,7 @@ def told(found: Status) -> Iterator[tuple[str, str]]:
         yield "sync point", f"{found.sync_point:%Y-%m-%d %H:%M} UTC, {hours(found.lag)} ago"
     yield "loaded", f"{found.events:,} events in {found.windows:,} windows, {found.empty:,} of them empty"
     yield "waiting", _windows(found.waiting) or "none"
-    yield "next ready", f"{found.next_ready:%Y-%m-%d %H:%M} UTC"
+    yield "next ready", f"{found.next_ready:%Y-%m-%d %H:%M} UTC" if found.next_ready else "once FullStory lists it"
     filled = "; hauser-dlt run --start ... --end ... loads them" if found.missing else ""
     yield "missing", (_windows(found.missing) or "none") + filled
     if found.twice:

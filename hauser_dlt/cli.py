@@ -284,7 +284,8 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
     from datetime import UTC, datetime
 
     wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
-    say(f"up to date; the next window is ready in {max(wait, 0) / 60:.0f} min", err=True)
+    coming = "FullStory is asked for new bundles again" if sync.waits_for_list else "the next window is ready"
+    say(f"up to date; {coming} in {max(wait, 0) / 60:.0f} min", err=True)
     stopping.pause(max(wait, 1))
     while True:
         try:

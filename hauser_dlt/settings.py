@@ -306,8 +306,9 @@ class SourceSettings:
     base_url: str = setting(
         "",
         url,
-        'The API\'s address; "" is https://api.fullstory.com, or https://export.fullstory.com/api/v1 for data exports.'
-        " EU accounts: https://api.eu1.fullstory.com.",
+        "The API's address, if it is not FullStory's own: \"\" is https://api.fullstory.com, or"
+        " https://api.eu1.fullstory.com for a key that begins with eu1., and https://export.fullstory.com/api/v1 for"
+        " data exports.",
     )
     segment_id: str = setting("everyone", text, "The segment whose events are exported.")
     event_scope: str = setting(
@@ -370,7 +371,10 @@ class SourceSettings:
         "1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h."
     )
     export_delay: timedelta = setting(
-        "24h", export_delay, "How long events settle before they are exported; at least 1h."
+        "24h",
+        export_delay,
+        "How long events settle before they are exported; at least 1h. Segment exports only: a bundle of the legacy"
+        " data exports is loaded once FullStory lists it.",
     )
     concurrent_exports: int = setting(
         4, between(1, 64), "How many exports are asked for at the same time at most; fewer when FullStory answers 429."
@@ -441,7 +445,8 @@ class RunSettings:
         "0",
         duration,
         "Windows that were loaded when their events were younger than this are loaded once more, when they are older:"
-        ' with "24h" late events come in although export_delay is short; "0" loads each window once.',
+        ' with "24h" late events come in although export_delay is short; "0" loads each window once. Segment exports'
+        " only.",
     )
     staging: str = setting(
         "",

@@ -21,7 +21,7 @@ class Status:
     Attributes:
         sync_point: up to where events are loaded without interruption; None if nothing is loaded.
         lag: how long ago that is.
-        next_ready: when the next window will have settled.
+        next_ready: when the next window will have settled; None where FullStory alone knows.
         windows: loaded windows, of which `empty` had no events.
         missing: windows before the sync point that are not loaded.
         waiting: windows that are ready, but not loaded.
@@ -35,7 +35,7 @@ class Status:
     place: str
     sync_point: datetime | None
     lag: timedelta | None
-    next_ready: datetime
+    next_ready: datetime | None
     windows: int
     empty: int
     events: int
@@ -74,7 +74,7 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
         place=sync.target.place,
         sync_point=sync_point,
         lag=now - sync_point if sync_point else None,
-        next_ready=sync.next_ready(now),
+        next_ready=None if sync.waits_for_list else sync.next_ready(now),
         windows=len(whole),
         empty=sum(1 for row in whole if row.events == 0),
         events=sum(row.events or 0 for row in whole),
@@ -138,7 +138,7 @@ def as_document(found: Status) -> dict[str, Any]:
         "destination": found.place,
         "sync_point": found.sync_point and found.sync_point.isoformat(),
         "lag_seconds": found.lag and round(found.lag.total_seconds()),
-        "next_ready": found.next_ready.isoformat(),
+        "next_ready": found.next_ready and found.next_ready.isoformat(),
         "windows": found.windows,
         "empty_windows": found.empty,
         "events": found.events,

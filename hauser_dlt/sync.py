@@ -251,6 +251,11 @@ class Sync:
         """Return the moment at which one more window may be ready."""
         return self._exports.next_ready(now)
 
+    @property
+    def waits_for_list(self) -> bool:
+        """Whether new windows are there when FullStory lists them, which no clock tells."""
+        return self._exports.final
+
     def run(self, plan: Plan, report: Report) -> None:
         """Remove what dead loads left, then load the plan's windows, a package a day.
 

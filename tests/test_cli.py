@@ -297,6 +297,28 @@ def test_follow_goes_on_until_it_is_stopped(shell):
     assert "the next window is ready in" in line
 
 
+def test_follow_looks_for_new_legacy_bundles_and_says_what_is_loaded(shell):
+    now = datetime.now(UTC)
+    shell.sim.downloads, shell.sim.since, shell.sim.bundle = None, now - timedelta(minutes=50), timedelta(minutes=10)
+    legacy = {"SOURCES__FULLSTORY__API": "data_export", "SOURCES__FULLSTORY__BASE_URL": shell.sim.export_url}
+    process = shell.start("run", "--follow", **legacy)
+    lines = [line := process.stderr.readline()]
+    while line and "up to date" not in line:
+        lines.append(line := process.stderr.readline())
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+    (last,) = shell.rows(
+        "select strftime(max(\"BundleEndTime\") at time zone 'UTC', '%Y-%m-%d %H:%M') from fullstory.fs_sync"
+    )
+    assert f"loaded up to {last[0]} UTC" in "".join(lines)
+    assert now - datetime.strptime(f"{last[0]} +0000", "%Y-%m-%d %H:%M %z") < timedelta(minutes=12)
+    assert lines[-1] == "up to date; FullStory is asked for new bundles again in 5 min\n"
+    shown = shell("status", **legacy)
+    assert "next ready   once FullStory lists it" in shown
+    assert json.loads(shell("status", "--json", **legacy))["next_ready"] is None
+
+
 def test_no_output_log_or_file_holds_the_key_or_a_links_signature(shell):
     shell.sim.faults.add(Fault("cut", on="download", times=2))
     shell.sim.faults.add(Fault("expired", on="download", times=1, after=2))

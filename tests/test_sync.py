@@ -414,15 +414,15 @@ def _as_go_left_it(target: Target, sync_point: Any) -> None:
 
 @in_each_way
 def test_legacy_bundles_are_loaded_by_their_ids(runs):
-    runs.sim.now, runs.sim.bundle, runs.sim.downloads = NOW, STEP, None
+    runs.sim.now, runs.sim.bundle, runs.sim.downloads = END, STEP, None
     account = runs.sim.account
     runs.sim.events = lambda start, end: (
         event for event in account.events(start, end) if "EventTargetText" not in event
     )
     runs.settings |= {"api": "data_export", "base_url": runs.sim.export_url}
-    runs.load(NOW)
+    runs.load(END)
     asked = len([request for request in runs.sim.requests if request.path.endswith("/get")])
-    told = runs.load(NOW)
+    told = runs.load(END)
 
     assert told.packages == []
     assert len([request for request in runs.sim.requests if request.path.endswith("/get")]) == asked == 6
@@ -431,6 +431,27 @@ def test_legacy_bundles_are_loaded_by_their_ids(runs):
     assert len(set(ids)) == 6
     assert all(later - earlier == STEP.total_seconds() for earlier, later in pairwise(ids))
     assert "PageAgent" not in set().union(*runs.target.rows())
+
+
+@pytest.mark.parametrize("target", ["duckdb"], indirect=True)
+def test_legacy_bundles_are_loaded_once_they_are_listed_and_no_setting_holds_them_back(runs):
+    runs.sim.bundle, runs.sim.downloads = HOUR, None
+    runs.sim.events = lambda start, end: [{"EventStart": start.isoformat(), "EventType": "click"}]
+    runs.settings |= {"api": "data_export", "base_url": runs.sim.export_url, "export_delay": "72h"}
+    runs.settings |= {"group_by_day": True, "refresh_for": "24h", "export_duration": "24h"}
+    for hours in (4, 5.5, 5.9, 30):
+        runs.sim.now = MIDNIGHT + hours * HOUR
+        with runs.sync() as sync:
+            plans = list(sync.plans(runs.sim.now))
+        runs.load(runs.sim.now)
+        assert [row["BundleStartTime"] for row in runs.target.sync()] == [
+            MIDNIGHT + n * HOUR for n in range(int(hours))
+        ]
+        assert [plan.stretch.end for plan in plans] == [MIDNIGHT + int(hours) * HOUR]
+
+    before = len(runs.sim.requests)
+    assert runs.load(MIDNIGHT + 60 * HOUR).packages == []  # nothing is loaded again when it is older
+    assert [request.path for request in runs.sim.requests[before:]] == ["/api/v1/export/list"]
 
 
 # Errors of the destination
