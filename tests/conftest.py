@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from buckets import BucketTarget
 from dlt.common.configuration.container import Container
@@ -30,6 +31,9 @@ from hauser_dlt.settings import RunSettings
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 PATIENCE = 60  # seconds that a command may take
 _READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
