@@ -222,7 +222,7 @@ def _log(verbose: int, options: dict[str, Any]) -> None:
 
 
 def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "datetime | None":
-    from hauser_dlt.settings import moment
+    from hauser_dlt.parsers import moment
 
     try:
         return moment(value or "")
@@ -373,7 +373,7 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
 
 
 def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "timedelta | None":
-    from hauser_dlt.settings import duration
+    from hauser_dlt.parsers import duration
 
     try:
         return duration(value) if value else None

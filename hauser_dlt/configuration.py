@@ -6,14 +6,18 @@ So dlt finds the settings of destinations by the same rules, and in the same ord
 import difflib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+import tomlkit
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider, EnvironProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
+from dlt.common.configuration.providers.toml import SettingsTomlProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.typing import TSecretValue
 
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
@@ -22,7 +26,12 @@ from hauser_dlt.settings import RunSettings, SourceSettings
 
 SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
+_SHARED = ("sources", "destination")
+_PIPELINE = next(each.metadata["default"] for each in fields(RunSettings) if each.name == "pipeline_name")
 _ALSO_KNOWN = {"end_time"}  # an argument of the source that may be configured, too
+
+# tables below [sources.fullstory] that dlt reads for itself
+_INNER = {"fullstory", "bundles", "fs_export", "fs_sync", "fs_individuals", "fs_segments", "schema", "credentials"}
 
 # dlt's own settings without which events would be lost or doubled, whatever the user says.
 _REQUIRED: dict[str, Any] = {
@@ -74,6 +83,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         hauser: what hauser's TOML says, likewise.
         hauser_name: how to call that file in messages.
     """
+    skip_byte_order_marks()
     try:
         context = Container()[PluggableRunContext]
         context.reload()
@@ -98,13 +108,37 @@ def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:
     return CustomLoaderDocProvider(name, lambda: dict(document), locations=[])
 
 
-def find(key: str, *sections: str) -> tuple[Any, str] | None:
-    """Return the strongest value of a key, as spelled, and where it stands."""
+def find(key: str, *sections: str, hide: bool = False) -> tuple[Any, str] | None:
+    """Return the strongest value of a key, as spelled, and where it stands; dlt would find the same one.
+
+    What stands under the pipeline's name is stronger than all that does not, wherever it is found.
+
+    Args:
+        key: its name.
+        sections: its path.
+        hide: a secret, which may lie in a file of Docker's or Kubernetes' own, too.
+    """
+    hint: Any = TSecretValue if hide else str
+    paths = tuple(_paths(sections))
+    pipeline = _value_of("pipeline_name", str, None, RUN) or (_PIPELINE, "")
+    return _value_of(key, hint, str(pipeline[0]), *paths) or _value_of(key, hint, None, *paths)
+
+
+def _paths(sections: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield where dlt looks for a key: a source's may stand one level deeper, and all may share a value."""
+    if sections == SOURCE:
+        yield (*SOURCE, SOURCE[-1])
+    yield sections
+    yield from [sections[:1]] if sections[0] in _SHARED and sections[1:] else []
+
+
+def _value_of(key: str, hint: Any, pipeline: str | None, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
     for provider in Container()[PluggableRunContext].providers.providers:
-        value, place = provider.get_value(key, str, None, *sections)
-        if value is not None:
-            inside = place if isinstance(provider, EnvironProvider) else provider.name
-            return _plain(value), inside
+        for path in paths:
+            value, place = provider.get_value(key, hint, pipeline, *path)
+            other = isinstance(value, Mapping) and path[0] in _SHARED and len(path) == 1  # [sources.segments], say
+            if value is not None and not other:
+                return _plain(value), place if isinstance(provider, EnvironProvider) else provider.name
     return None
 
 
@@ -121,7 +155,8 @@ def read_source(*, keyless: bool = False) -> SourceSettings:
     """
     _refuse_unknown(SourceSettings, SOURCE)
     without: dict[str, tuple[Any, str]] = {"api_token": ("none", "")} if keyless else {}
-    return settings.read(SourceSettings, lambda name: find(name, *SOURCE) or without.get(name))
+    hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
+    return settings.read(SourceSettings, lambda name: find(name, *SOURCE, hide=name in hidden) or without.get(name))
 
 
 def read_run() -> RunSettings:
@@ -140,8 +175,25 @@ def _refuse_unknown(kind: type[SourceSettings] | type[RunSettings], sections: tu
         if isinstance(provider, EnvironProvider):
             continue
         section, _ = provider.get_value(sections[-1], dict, None, *sections[:-1])
+        if section is not None and not isinstance(section, dict):
+            raise ConfigError(f"{'.'.join(sections)} (from {provider.name}) is no table of settings")
         for name, value in (section or {}).items():
-            if name not in known and not isinstance(value, dict):
+            if name not in known and not (isinstance(value, dict) and name in _INNER):
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]}?" if near else "see .dlt/config.toml for all settings"
                 raise ConfigError(f"[{'.'.join(sections)}] {name} (from {provider.name}) is not a setting; {hint}")
+
+
+def skip_byte_order_marks() -> None:
+    """Have dlt read its TOML files as Windows' editors write them, too; it would take the mark for a key's name."""
+    setattr(SettingsTomlProvider, "_read_toml_file", _read_toml)  # noqa: B010 - mypy minds any other way
+
+
+def _read_toml(_provider: SettingsTomlProvider, path: str) -> Any:
+    """Return a file of settings; None if there is none."""
+    if not os.path.isfile(path):  # noqa: PTH113 - no error where a folder may not be searched
+        return None
+    try:
+        return tomlkit.parse(Path(path).read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8: save it as UTF-8") from None

@@ -9,8 +9,9 @@
 * Credentials become `destination.redshift.staging_iam_role`, or keys under `destination.filesystem.credentials`.
 * For files, `hauser.hauser_sync_file` says where hauser's checkpoint may lie, unless UseStartTime says where to start.
 
-An empty text counts as left out. Of sections that the provider does not use, only the keys' names are looked at.
-Secrets may be left out, since dlt has its own places for them.
+An empty text counts as left out, and so does a duration of 0 where hauser has a default. Of sections that the provider
+does not use, only the keys' names are looked at. Secrets may be left out, since dlt has its own places for them; in
+hauser's example they are placeholders in angle brackets, which count as left out, too.
 """
 
 import json
@@ -23,9 +24,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt import settings
+from hauser_dlt import parsers
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.settings import between, flag, name, one_of, text
+from hauser_dlt.parsers import between, flag, name, one_of, text
 
 CHECKPOINT = ".sync.hauser"
 
@@ -72,7 +73,7 @@ def _idle(value: Any) -> Any:
 
 
 def _address(value: Any) -> str:
-    return settings.url(text(value))
+    return parsers.url(text(value))
 
 
 def _path_like(pattern: str, allowed: str) -> Callable[[Any], str]:
@@ -88,7 +89,10 @@ def _path_like(pattern: str, allowed: str) -> Callable[[Any], str]:
 
 def _save_dir(value: Any) -> Path:
     """Read a folder; a relative one lies in the current directory."""
-    return Path(text(value)).absolute()
+    try:
+        return Path(text(value)).expanduser().absolute()
+    except RuntimeError:  # no such user
+        raise ValueError("a folder") from None
 
 
 def _headers(value: Any) -> dict[str, str]:
@@ -96,7 +100,7 @@ def _headers(value: Any) -> dict[str, str]:
     try:
         items = [{key.lower(): inner for key, inner in item.items()} for item in value]
         table = {item.pop("key"): item.pop("value") for item in items}
-        return settings.headers(None if any(items) else table)
+        return parsers.headers(None if any(items) else table)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError("a list of { Key, Value }, without Authorization, Content-Type and Host") from None
 
@@ -124,22 +128,22 @@ KEYS = (
     Key("FilePrefix", _path_like(r"[^?#]*", "a path without .., ? and #")),
     Key("GroupFilesByDay", flag, "hauser.group_by_day"),
     Key("TmpDir", _as_spelled(text), "hauser.working_dir"),
-    Key("FsApiToken", settings.secret, "sources.fullstory.api_token", hide=True),
+    Key("FsApiToken", text, "sources.fullstory.api_token", hide=True),
     Key("ApiURL", _address),
     Key("ExportURL", _address),
     Key("AdditionalHttpHeader", _headers, "sources.fullstory.http_headers", hide=True),
-    Key("Backoff", _as_spelled(settings.duration), "sources.fullstory.backoff"),
+    Key("Backoff", _as_spelled(parsers.duration), "sources.fullstory.backoff"),
     Key("BackoffStepsMax", between(0, 100), "sources.fullstory.max_retries"),
     Key("SegmentId", text, "sources.fullstory.segment_id"),
     Key("IncludeMobileAppsFields", flag, "sources.fullstory.include_mobile_fields"),
-    Key("StartTime", _as_spelled(settings.moment), "sources.fullstory.start_time"),
-    Key("ExportDuration", _as_spelled(settings.export_duration), "sources.fullstory.export_duration"),
-    Key("ExportDelay", _as_spelled(settings.export_delay), "sources.fullstory.export_delay"),
+    Key("StartTime", _as_spelled(parsers.moment), "sources.fullstory.start_time"),
+    Key("ExportDuration", _as_spelled(parsers.export_duration), "sources.fullstory.export_duration"),
+    Key("ExportDelay", _as_spelled(parsers.export_delay), "sources.fullstory.export_delay"),
     Key("CheckInterval", _idle),
     Key("ListExportLimit", _idle),
     Key("[local] SaveDir", _save_dir, need="the folder of the exported files"),
     Key("[local] UseStartTime", flag),
-    Key("[local] StartTime", _as_spelled(settings.moment)),
+    Key("[local] StartTime", _as_spelled(parsers.moment)),
     Key("[s3] Bucket", _bucket, need="the bucket of the exported files"),
     Key("[s3] Region", text, "destination.filesystem.credentials.region_name"),
     Key("[s3] S3Only", flag),
@@ -165,12 +169,16 @@ KEYS = (
     Key("[bigquery] Dataset", name, "hauser.dataset_name", need="the dataset of the tables"),
     Key("[bigquery] ExportTable", name, "sources.fullstory.export_table"),
     Key("[bigquery] SyncTable", name, "sources.fullstory.sync_table"),
-    Key("[bigquery] PartitionExpiration", _as_spelled(settings.duration), "hauser.partition_expiration"),
+    Key("[bigquery] PartitionExpiration", _as_spelled(parsers.duration), "hauser.partition_expiration"),
 )
+_ROLE = "[redshift] Credentials"
+_MAY_BE_PLACEHOLDERS = ("FsApiToken", "StartTime", "[local] StartTime", "[redshift] Password")
+# of hauser's example, which is no TOML before that line is filled in
+_BARE_PLACEHOLDER = re.compile(r"(?m)^([ \t]*\w+[ \t]*=[ \t]*)<[^\"'<>\n\r]*>(?=[ \t]*(?:#.*)?\r?$)")
 _KNOWN = {key.label.lower(): key for key in KEYS}
 _SECTIONS = {key.section for key in KEYS} - {""}
 _SCHEMES = {"s3": "s3", "gcs": "gs"}
-_PROVIDERS = {"redshift": "aws", "bigquery": "gcp", "local": "local"}
+_PROVIDERS: dict[Any, str] = {"redshift": "aws", "bigquery": "gcp", "local": "local"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,23 +202,19 @@ class _File:
         value = json.dumps(self.spelled[label], ensure_ascii=False, default=str)
         return f"{label} = {'(hidden)' if _KNOWN[label.lower()].hide or '@' in value else value}"
 
-    def agreed(self, new: str, old: str, modern: Callable[[Any], Any]) -> Any:
-        """Return the value of a setting that has two keys, or None; `modern` makes the new one's value of the old's."""
-        values = [value for value in (self.value(new), modern(self.value(old))) if value is not None]
-        if len(set(values)) > 1:
-            raise _error(f"{self.shown(new)} and {self.shown(old)} in {self.path} contradict each other: keep one")
-        return values[0] if values else None
-
 
 def read_hauser_toml(path: Path) -> HauserConfig:
     """Return the settings that a hauser's configuration file means.
 
     Raises:
-        ConfigError: names the file, and the first key that is wrong, unknown or missing.
+        ConfigError: names the file, and the first key that is wrong or missing.
     """
-    file = _File(path, _spelled(path, _load(path)))
+    spelled, unknown = _spelled(path, _load(path))
+    file = _File(path, spelled)
     storage, destination = _target(file)
     keys = [key for key in KEYS if key.section in ("", storage, destination)]
+    for key in keys:
+        _refuse_placeholder(file, key)
     values = {key.label: file.value(key.label) for key in keys if key.label in file.spelled}
     if missing := [key for key in keys if key.need and key.label not in values]:
         raise _error(f"{missing[0].label} is missing in {path}: set it to {missing[0].need}")
@@ -218,12 +222,13 @@ def read_hauser_toml(path: Path) -> HauserConfig:
     flat = _defaults(values) | {key.to: values[key.label] for key in keys if key.to and key.label in values}
     flat |= _api(values) | _place(storage, destination, values) | values.get("[redshift] Credentials", {})
     flat |= _start(storage, values) if destination == "filesystem" else {}
-    return HauserConfig(_nested(flat), tuple(_printable(line) for line in _warnings(path, values, flat)))
+    warnings = (*unknown, *_warnings(path, values, flat))
+    return HauserConfig(_nested(flat), tuple(map(_printable, warnings)))
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(_BARE_PLACEHOLDER.sub(r'\1""', path.read_bytes().decode("utf-8-sig")))
     except OSError as exc:
         raise _error(f"cannot read {path}: {exc.strerror}") from None
     except UnicodeDecodeError as exc:
@@ -233,23 +238,45 @@ def _load(path: Path) -> dict[str, Any]:
         raise _error(f"{path} is not TOML: {exc}") from None
 
 
-def _spelled(path: Path, tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the file's values by the labels of `KEYS`, whatever the case of its own."""
+def _spelled(path: Path, tables: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the file's values by the labels of `KEYS`, whatever the case of its own, and a warning of other keys."""
     spelled: dict[str, Any] = {}
+    unknown: list[str] = []
     for found, value in _entries(path, tables):
         if found.lower() not in _KNOWN:
-            raise _error(f"unknown key {found} in {path}: {_nearest(found)}")
+            unknown.append(f"{found} ({_nearest(found)})")
+            continue
         label = _KNOWN[found.lower()].label
         if label in spelled:
             raise _error(f"{label} stands twice in {path}, in different cases: keep one")
         spelled[label] = value
-    return {label: value for label, value in spelled.items() if value != ""}
+    left_out = {label for label, value in spelled.items() if value == "" or _stands_for_default(label, value)}
+    warning = [f"unknown in {path}, and not used: {', '.join(unknown)}"] if unknown else []
+    return {label: value for label, value in spelled.items() if label not in left_out}, warning
+
+
+def _stands_for_default(label: str, value: Any) -> bool:
+    """Tell whether hauser takes its default for a value: a duration of 0, or what others fill in for the example's."""
+    if label in ("ExportDuration", "ExportDelay"):
+        return re.fullmatch(r"0+(\.0*)?[a-z\u00b5\u03bc]*", str(value).strip()) is not None
+    return label in _MAY_BE_PLACEHOLDERS and re.fullmatch(r"\s*<[^<>]*>\s*", str(value)) is not None
+
+
+def _refuse_placeholder(file: _File, key: Key) -> None:
+    """Refuse what the example's author left for users to fill in."""
+    value = file.spelled.get(key.label)
+    if isinstance(value, str) and not (key.hide and key.label != _ROLE) and re.search(r"<[^<>]*>", value):
+        raise _error(f"{key.label} in {file.path} still holds its placeholder: {_fill(key)}")
+
+
+def _fill(key: Key) -> str:
+    return f"set it to {key.need}" if key.need else "fill it in, or remove the line"
 
 
 def _entries(path: Path, tables: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for found, value in tables.items():
         if (section := found.lower()) not in _SECTIONS:
-            yield found, value
+            yield (f"[{section}]" if isinstance(value, dict) and section not in _KNOWN else found), value
         elif isinstance(value, dict):
             yield from ((f"[{section}] {inner}", item) for inner, item in value.items())
         else:
@@ -263,7 +290,7 @@ def _nearest(found: str) -> str:
     for label in sorted(_KNOWN, key=lambda label: label.rpartition(" ")[0] == section):
         names[label.split()[-1]] = _KNOWN[label].label
     close = get_close_matches(bare, names, n=1)
-    return f"the nearest known is {names[close[0]]}" if close else "remove it"
+    return f"the nearest known is {names[close[0]]}" if close else "no key of hauser's"
 
 
 def _printable(line: str) -> str:
@@ -277,13 +304,13 @@ def _error(line: str) -> ConfigError:
 
 def _target(file: _File) -> tuple[str, str]:
     """Return the section of the storage, and dlt's destination."""
-    provider = file.agreed("Provider", "Warehouse", _PROVIDERS.get)
+    provider = file.value("Provider") or _PROVIDERS.get(file.value("Warehouse"))
     if provider is None:
         raise _error(f"Provider is missing in {file.path}: set it to local, aws or gcp")
     if provider == "local":
         return "local", "filesystem"
     storage, warehouse, old = ("s3", "redshift", "S3Only") if provider == "aws" else ("gcs", "bigquery", "GCSOnly")
-    storage_only = file.agreed("StorageOnly", f"[{storage}] {old}", lambda value: value)
+    storage_only = file.value("StorageOnly") or file.value(f"[{storage}] {old}")
     return storage, "filesystem" if storage_only else warehouse
 
 
@@ -329,6 +356,7 @@ def _start(storage: str, values: dict[str, Any]) -> dict[str, Any]:
 def _warnings(path: Path, values: dict[str, Any], flat: dict[str, Any]) -> Iterator[str]:
     idle = [label for label in values if _KNOWN[label.lower()].read is _idle]
     idle += ["ExportURL"] if {"ApiURL", "ExportURL"} <= set(values) else []
+    idle += ["Warehouse"] if {"Provider", "Warehouse"} <= set(values) else []
     idle += ["SaveAsJson"] if values.get("SaveAsJson") and "hauser.staging" in flat else []
     if idle:
         yield f"without meaning any more, in {path}: {', '.join(idle)}"

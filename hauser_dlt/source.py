@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.configuration.specs.base_configuration import BaseConfiguration, configspec
 from dlt.extract import DltResource
 
-from hauser_dlt import decode, replays, settings
+from hauser_dlt import decode, parsers, replays, settings
 from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, Tally, no_rows
+from hauser_dlt.configuration import SOURCE, find, skip_byte_order_marks
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import (
@@ -53,6 +55,7 @@ from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.windows import DAY, END_OF_TIME, Schedule, Window, floor
 
 logger = logging.getLogger(__name__)
+skip_byte_order_marks()
 
 CURSOR = "BundleEndTime"
 _READY = 24
@@ -76,7 +79,17 @@ SYNC_KINDS: dict[str, Kind] = {
 """The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
 
 
-@dlt.source(schema=SCHEMA, section="fullstory")
+def _as_found() -> type[BaseConfiguration]:
+    """Return a specification by which dlt hands over what it finds; by defaults, it would make text of lists.
+
+    None is what dlt finds nowhere, and stands for the default.
+    """
+    names = [*(declared.name for declared in fields(SourceSettings)), "end_time"]
+    body = {"__module__": __name__, "__annotations__": dict.fromkeys(names, Any | None), **dict.fromkeys(names)}
+    return configspec(type("Arguments", (BaseConfiguration,), body))
+
+
+@dlt.source(schema=SCHEMA, section="fullstory", spec=_as_found())
 def fullstory(
     api_token: str = "",
     api: str = "segment_export",
@@ -133,6 +146,8 @@ def fullstory(
     read = settings.read(SourceSettings, partial(_argument, given))
     exports = connect(read, sleep, {})
     stretch_end = _end_of_stretch(end_time)
+    if stretch_end and read.start_time and stretch_end <= read.start_time:
+        raise ConfigError(f"end_time = {end_time!r}: it must lie after start_time, {read.start_time.isoformat()}")
 
     def deliveries(cursor: datetime | None) -> Iterator[Delivery]:
         now = datetime.now(UTC)
@@ -179,14 +194,22 @@ def account(name: str) -> Any:
 
 def _argument(given: dict[str, Any], name: str) -> tuple[Any, str] | None:
     value = given[name]
-    if name == "api_token" and not value:
-        value = os.environ.get("FULLSTORY_API_TOKEN")
+    if name == "api_token":
+        value = _key(value)
     return None if value is None else (value, "argument or dlt's configuration")
+
+
+def _key(given: Any) -> Any:
+    """Return the API key: FULLSTORY_API_TOKEN is stronger than all that stands in files, but not than an argument."""
+    found = find("api_token", *SOURCE, hide=True)
+    if given and (found is None or given != found[0]):
+        return given
+    return os.environ.get("FULLSTORY_API_TOKEN") or given or (found and found[0])
 
 
 def _end_of_stretch(end_time: Any) -> datetime | None:
     try:
-        return settings.moment(end_time)
+        return parsers.moment(end_time)
     except ValueError as exc:
         raise ConfigError(f"end_time = {end_time!r} (from argument or dlt's configuration): allowed is {exc}") from None
 

@@ -38,8 +38,8 @@ from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.fitness import Fitness
 from hauser_dlt.ledger import Ledger, Sent, SyncRow
+from hauser_dlt.parsers import moment
 from hauser_dlt.resources import Reader, text_limit
-from hauser_dlt.settings import moment
 from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_resource, until
 from hauser_dlt.source import (
     CURSOR,

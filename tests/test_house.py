@@ -30,6 +30,7 @@ FLOORS = [
         "fields",
         "denylist",
         "descriptions",
+        "parsers",
         "settings",
         "stopping",
         "streams",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.settings import RunSettings, SourceSettings, duration, export_duration, moment
+from hauser_dlt.parsers import duration, export_duration, moment
+from hauser_dlt.settings import RunSettings, SourceSettings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

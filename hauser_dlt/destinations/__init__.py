@@ -111,7 +111,7 @@ class Target:
 
             hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
             if not tables.export.columns and config.run.partition_expiration:
-                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration // DAY
+                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration / DAY
             source.resources["fs_export"].apply_hints(additional_table_hints=hints)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:

@@ -105,7 +105,7 @@ def read_text(url: str) -> str | None:
     settings = filesystem(bucket_url=bucket_url, destination_name="filesystem").configuration(config)
     files, folder = fsspec_from_config(settings)
     try:
-        return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode(errors="replace")
+        return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
 

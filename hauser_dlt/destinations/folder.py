@@ -82,7 +82,7 @@ def read_text(place: str) -> str | None:
         from hauser_dlt.destinations import bucket
 
         return bucket.read_text(place)
-    return Path(place).read_text(encoding="utf-8", errors="replace") if Path(place).is_file() else None
+    return Path(place).read_text(encoding="utf-8-sig", errors="replace") if Path(place).is_file() else None
 
 
 class Folder(filesystem):

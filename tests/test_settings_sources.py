@@ -1,0 +1,346 @@
+"""Each setting means the same wherever it stands: command line, environment, `.dlt/`, hauser's TOML, an argument."""
+
+import inspect
+import json
+import math
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+
+import pytest
+import tomlkit
+from dlt.common.configuration import resolve_configuration
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+
+from hauser_dlt import cli, parsers, settings, source
+from hauser_dlt.configuration import RUN, SOURCE, configure, read_run, read_source
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
+from hauser_dlt.hauser_toml import KEYS, read_hauser_toml
+from hauser_dlt.settings import RunSettings, SourceSettings
+
+DECLARED = {
+    declared.name: (path, declared)
+    for kind, path in ((SourceSettings, SOURCE), (RunSettings, RUN))
+    for declared in fields(kind)
+}
+HIDDEN = {name for name, (_, declared) in DECLARED.items() if declared.metadata["hide"]}
+KEY = "na1.key"
+TABLES = ("export_table", "sync_table", "individuals_table", "segments_table")
+
+# Values that may be set, as TOML or Python spells them
+
+
+def words(pattern):
+    return st.from_regex(pattern, fullmatch=True)
+
+
+VARIABLES = words(r"(user|evt|page)_[a-z]{1,5}(\.[a-z]{1,5})?_(str|int)")
+DURATIONS = st.sampled_from(["90s", "1h30m", ".5h", "1.5h", "500ms", "2\u00b5s", "2\u03bcs", "0", "720h", "1d", " 1h "])
+GOOD = {
+    parsers.secret: words(r"(na1|eu1)\.[A-Za-z0-9+/]{4,20}={0,2}"),
+    parsers.segment_id: words(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}")
+    | st.sampled_from(["123", "true", "null", "1e5", "0x1"]),
+    parsers.url: st.sampled_from(["", "https://api.eu1.fullstory.com", "HTTPS://x.example/v1/", "http://127.0.0.1:80"]),
+    parsers.field_list: st.sampled_from(["known", "default"])
+    | st.lists(st.sampled_from([*KNOWN, *CUSTOM_TOKENS]) | VARIABLES, max_size=4).map(
+        lambda found: ["EventStart", *found]
+    ),
+    parsers.typed_fields: st.dictionaries(words("Event[A-Z][a-z]{2,6}Xyz"), st.sampled_from(DECLARABLE), max_size=3)
+    | st.lists(words("Page[A-Z][a-z]{2,6}Xyz"), max_size=3, unique_by=str.lower),
+    parsers.custom_columns: st.dictionaries(VARIABLES, st.sampled_from(DECLARABLE), max_size=3).filter(
+        lambda found: len({name.replace(".", "_") for name in found}) == len(found)
+    ),
+    parsers.variable_patterns: st.lists(words(r"secret_[a-z ,.\xe4*?%]{0,8}z"), max_size=3),
+    parsers.field_patterns: st.lists(words(r"Req[A-Za-z*?]{0,6}z"), max_size=3),
+    parsers.headers: st.dictionaries(words("X-[a-z.]{1,8}"), words(r"[a-z\"'%{} ]{0,10}"), max_size=3),
+    parsers.flag: st.booleans() | st.sampled_from(["true", "False", " TRUE "]),
+    parsers.by_day: st.booleans() | st.sampled_from(["auto", "true"]),
+    parsers.moment: st.sampled_from(["", "2026-01-31", "2026-01-31T06:00:00Z", "2026-01-31 06:00:00.000001+05:30"])
+    | st.dates(date(2001, 1, 1), date(2099, 1, 1))
+    | st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.none() | st.just(UTC)),
+    parsers.duration: DURATIONS,
+    parsers.export_delay: st.sampled_from(["1h", "3h30m", "36h", "1d"]),
+    parsers.export_duration: st.sampled_from(["15m", "1h", "1.5h", "0.25h", "24h", "1d"]),
+    parsers.name: words("[a-z_]x[A-Za-z0-9_]{0,20}"),
+    parsers.places: st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), max_size=8).filter(str.strip)
+    | st.lists(words(r"(s3://b/)?[a-z \xe4%]{1,8}z"), max_size=3),
+    parsers.text: st.text(st.characters(categories=["L", "N", "S"], codec="utf-8"), max_size=8),
+}
+
+# ... and what cannot be meant
+ODD = (None, math.nan, 1.5, [[]], "a\x00b", "a\nb", {"a": {"b": 1}})
+BAD = {
+    parsers.secret: (*ODD, "", 5, "two words", "<your key>", "k\u00e9y"),
+    parsers.segment_id: (*ODD, "", 123, True, "two words", "a/b", "../x", "a?b", "a%20b", "a#b"),
+    parsers.url: (*ODD, 5, "api.fullstory.com", "http://api.fullstory.com", "https://me:pw@x.example", "https://x/?q"),
+    parsers.field_list: (
+        *ODD,
+        "",
+        [],
+        ["PageUrl"],
+        ["EventStart", "no name"],
+        ["EventStart", "Pageurl"],
+        "EventStart,,",
+        ["EventStart", "evt_a", "EVT_A"],
+        ["EventStart", "*"],
+        ["EventStart", "user*"],
+        {"EventStart": "text"},
+        '["EventStart"',
+    ),
+    parsers.typed_fields: (
+        *ODD,
+        "EventFoo",
+        {"EventFoo": "varchar"},
+        {"Event Foo": "int"},
+        {"EventFoo": "int", "EVENTFOO": "int"},
+        {"PageUrl": "int"},
+        {"pageurl": "text"},
+        {"CustomVars": "text"},
+        {"_dlt_x": "int"},
+        ["a-b"],
+        '{"EventFoo": "int", "EventFoo": "int"}',
+    ),
+    parsers.custom_columns: (
+        *ODD,
+        ["user_a"],
+        {"user_a": "json"},
+        {"a.b": "int", "a_b": "int"},
+        {"PageUrl": "text"},
+        {"": "int"},
+    ),
+    parsers.variable_patterns: (*ODD, [""], [5], '["user_a"', "['user_a']"),
+    parsers.field_patterns: (*ODD, [""], [5], ["Page Url"], '["PageUrl"', "['PageUrl']"),
+    parsers.headers: (
+        *ODD,
+        ["X"],
+        {"X": 5},
+        {"X y": "z"},
+        {"Host": "z"},
+        {"X": "a\r\nb"},
+        {"X": "1", "x": "2"},
+        {"X": "\u00e9"},
+    ),
+    parsers.flag: (*ODD, "", "yes", "1", 1, 0, "on"),
+    parsers.by_day: (*ODD[1:], "", "yes", 1),
+    parsers.moment: (*ODD, "soon", "2026-13-01", "06:00:00", 20260131, "1999-12-31", "99999-01-01", True, "2026-01"),
+    parsers.duration: (*ODD, "", "1", 30, "-1h", "1h-5m", "1 h", "1y", "\uff11h", "9999999h", True, timedelta(-1)),
+    parsers.name: (*ODD, "", 5, True, "a.b", "a b", "1st", "_dlt_loads", "_hauser_x", "\u00e4", "a" * 64),
+    parsers.places: (*ODD, 5, [5], True),
+    parsers.text: (*ODD, 5, True, ["a"], date(2026, 1, 1)),
+}
+
+
+def inner(declared):
+    return inspect.getclosurevars(declared.metadata["read"]).nonlocals
+
+
+def good(declared):
+    """Return a strategy of values that a setting may have; a new kind of setting needs a line in `GOOD`."""
+    read = declared.metadata["read"]
+    made = {
+        "between.<locals>.whole": lambda least=0, most=0, **_: st.integers(least, most),
+        "one_of.<locals>.choice": lambda choices=(), **_: st.sampled_from(choices),
+        "bounded.<locals>.read": lambda least=timedelta(0), **_: st.sampled_from(["5s", "1h30m", "1.5h"]).filter(
+            lambda text: parsers.duration(text) >= least
+        ),
+    }
+    return GOOD[read] if read in GOOD else made[read.__qualname__](**inner(declared))
+
+
+def bad(declared):
+    read = declared.metadata["read"]
+    made = {
+        "between.<locals>.whole": lambda least=0, most=0, **_: (
+            *ODD,
+            "",
+            least - 1,
+            most + 1,
+            True,
+            "1.0",
+            "\u0663",
+            "1_0",
+        ),
+        "one_of.<locals>.choice": lambda **_: (*ODD, 5, "nothing", True),
+        "bounded.<locals>.read": lambda **_: (
+            *BAD[parsers.duration],
+            "36500d" if declared.name != "export_delay" else "59m",
+        ),
+    }
+    found = BAD[parsers.duration] if read is parsers.export_duration else BAD.get(read)
+    return found or made[read.__qualname__](**inner(declared))
+
+
+def meant(name, value):
+    return DECLARED[name][1].metadata["read"](value)
+
+
+# The sources
+
+
+def spelled(value):
+    """Return how the environment and the command line, which know text only, spell a value."""
+    if isinstance(value, str):
+        return value
+    return value.isoformat() if isinstance(value, date) else json.dumps(value)
+
+
+def document(values):
+    nested = {"sources": {"fullstory": {}}, "hauser": {}}
+    for name, value in values.items():
+        place = nested["sources"]["fullstory"] if DECLARED[name][0] == SOURCE else nested["hauser"]
+        place[name] = value
+    return nested
+
+
+def from_environment(values, folder, monkeypatch):
+    for name, value in values.items():
+        monkeypatch.setenv("__".join((*DECLARED[name][0], name)).upper(), spelled(value))
+    configure({})
+
+
+def from_command_line(values, folder, monkeypatch):
+    options = {}
+    for name, value in values.items():
+        cli._put(options, name, spelled(value))
+    configure(options)
+
+
+def from_config_toml(values, folder, monkeypatch):
+    (folder / ".dlt" / "config.toml").write_text(tomlkit.dumps(document(values)), "utf-8")
+    configure({})
+
+
+def from_secrets_toml_of_windows(values, folder, monkeypatch):
+    text = tomlkit.dumps(document(values)).replace("\n", "\r\n")
+    (folder / ".dlt" / "secrets.toml").write_text(text, "utf-8-sig", newline="")
+    configure({})
+
+
+PLACES = (from_environment, from_command_line, from_config_toml, from_secrets_toml_of_windows)
+MINDFUL = hypothesis(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory):
+    """A folder that examples share, one after another."""
+    folder = tmp_path_factory.mktemp("settings")
+    (folder / ".dlt").mkdir()
+    return folder
+
+
+def read_from(place, values, folder):
+    """Return all settings that can be read while some values stand in a place, and those that dlt hands over."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        for file in (folder / ".dlt").iterdir():
+            file.unlink()
+        if "api_token" not in values or place is from_command_line:
+            monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
+        place({name: value for name, value in values.items() if value is not None}, folder, monkeypatch)
+        handed = resolve_configuration(source.fullstory.ref.SPEC(), sections=(*SOURCE, "fullstory"))
+        return read_source(), read_run(), settings.read(SourceSettings, partial(source._argument, dict(handed)))
+
+
+def everything():
+    """Return a strategy of values for all settings at once that agree with each other."""
+    some = st.fixed_dictionaries({name: good(declared) for name, (_, declared) in DECLARED.items()})
+    return some.map(
+        lambda found: found | {name: f"{name}_{found[name][-9:]}" for name in TABLES} | {"file_format": "csv"}
+    )
+
+
+@pytest.mark.parametrize("place", PLACES)
+@MINDFUL
+@given(values=everything())
+def test_all_settings_mean_the_same_in_all_places(place, values, folder):
+    if place is from_command_line:
+        values = {name: value for name, value in values.items() if name not in HIDDEN}
+
+    read, run, embedded = read_from(place, values, folder)
+
+    expected = {name: meant(name, value) for name, value in values.items()}
+    assert {name: getattr(read if DECLARED[name][0] == SOURCE else run, name) for name in values} == expected
+    assert {name: getattr(embedded, name) for name in values if DECLARED[name][0] == SOURCE} == {
+        name: value for name, value in expected.items() if DECLARED[name][0] == SOURCE
+    }
+
+
+@MINDFUL
+@given(values=everything())
+def test_arguments_mean_the_same_as_settings(values):
+    given = {name: value for name, value in values.items() if DECLARED[name][0] == SOURCE}
+    as_python = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    times = {name: meant(name, value) for name, value in given.items()}
+    as_python |= {name: time for name, time in times.items() if isinstance(time, timedelta | datetime)}
+    read = settings.read(SourceSettings, partial(source._argument, as_python))
+    assert {name: getattr(read, name) for name in given} == {name: meant(name, value) for name, value in given.items()}
+
+
+MAPPED = {
+    key.to.rpartition(".")[2]: key.label
+    for key in KEYS
+    if key.to.startswith(("sources.", "hauser.")) and not key.section
+}
+
+
+@MINDFUL
+@given(values=everything())
+def test_settings_mean_the_same_in_hausers_toml(values, folder):
+    mapped = {name: values[name] for name in MAPPED if name != "group_by_day"} | {"group_by_day": values["segments"]}
+    keys = {MAPPED[name]: value for name, value in mapped.items()}
+    keys["AdditionalHttpHeader"] = [{"Key": key, "Value": value} for key, value in values["http_headers"].items()]
+    (path := folder / "hauser.toml").write_text(tomlkit.dumps({"Provider": "local", **keys, "local": {"SaveDir": "x"}}))
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv("FULLSTORY_API_TOKEN", raising=False)
+        configure({}, read_hauser_toml(path).settings)
+        read, run = read_source(), read_run()
+
+    found = {name: getattr(read if DECLARED[name][0] == SOURCE else run, name) for name in mapped}
+    assert found == {name: meant(name, value) for name, value in mapped.items()}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_what_cannot_be_meant_is_refused(name):
+    for value in bad(DECLARED[name][1]):
+        for one in (value, spelled(value)) if stays_wrong(name, value) else (value,):
+            line = complaint(name, one)
+            assert line.startswith(f"{name} "), (name, one, line)
+            assert line.isprintable()
+
+
+def complaint(name, value):
+    """Return what is said of a wrong value."""
+    given = {"api_token": (KEY, ""), name: (value, "a test")}
+    try:
+        settings.read(SourceSettings if DECLARED[name][0] == SOURCE else RunSettings, given.get)
+    except ConfigError as exc:
+        return str(exc)
+    return f"{name!r} was taken"
+
+
+def stays_wrong(name, value):
+    """Tell whether a wrong value is wrong as text, too: 123 is no text, but "123" is."""
+    return isinstance(value, dict | list) and DECLARED[name][1].metadata["read"] not in (parsers.text, parsers.secret)
+
+
+def anywhere(name, value):
+    """Tell whether a wrong value can stand in all places, and is wrong there."""
+    return "\x00" not in str(value) and (isinstance(value, str) or stays_wrong(name, value))
+
+
+WRONG = [(name, value) for name, (_, each) in DECLARED.items() for value in bad(each) if anywhere(name, value)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@hypothesis(MINDFUL, max_examples=40)
+@given(wrong=st.sampled_from(WRONG))
+def test_a_wrong_value_is_refused_in_all_places_with_its_name(place, wrong, folder):
+    name, value = wrong
+    if place is from_command_line and name in HIDDEN:
+        return  # refused there, whatever it is
+    with pytest.raises(ConfigError, match=rf"^{name} (= |is missing)"):
+        read_from(place, {name: value}, folder)
