@@ -27,6 +27,7 @@ from hauser_dlt.fields import (
     is_field_name,
     todays,
 )
+from hauser_dlt.places import home, place
 
 _MICROSECONDS = {
     "ns": Fraction(1, 1000),
@@ -184,9 +185,17 @@ def places(value: Any) -> tuple[str, ...]:
     """Read a file's path or URL, or a list of them; "" is none."""
     value = parsed(value)
     found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list | tuple) or not all(isinstance(p, str) and not has_controls(p) for p in found):
+    if not isinstance(found, list | tuple) or not all(isinstance(p, str) for p in found):
         raise ValueError("a path or URL, or a list of them")
-    return tuple(place.strip() for place in found if place.strip())
+    for spelled in found:
+        if spelled.strip():
+            place(spelled)  # refuses what is none
+    return tuple(spelled.strip() for spelled in found if spelled.strip())
+
+
+def folder(value: Any) -> str:
+    """Read a folder on this machine, where ~ is a home directory; "" is none."""
+    return home(text(value))
 
 
 def flag(value: Any) -> bool:

@@ -24,6 +24,7 @@ from hauser_dlt.parsers import (
     field_list,
     field_patterns,
     flag,
+    folder,
     headers,
     moment,
     name,
@@ -271,7 +272,9 @@ class RunSettings:
         " the first run starts at the newest.",
     )
     working_dir: str = setting(
-        "", text, 'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.'
+        "",
+        folder,
+        'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.',
     )
 
 

@@ -209,7 +209,7 @@ def _key(given: Any) -> Any:
 
 def _end_of_stretch(end_time: Any) -> datetime | None:
     try:
-        return parsers.moment(end_time)
+        return parsers.moment("" if end_time is None else end_time)
     except ValueError as exc:
         raise ConfigError(f"end_time = {end_time!r} (from argument or dlt's configuration): allowed is {exc}") from None
 

@@ -31,6 +31,7 @@ FLOORS = [
         "denylist",
         "descriptions",
         "parsers",
+        "places",
         "settings",
         "stopping",
         "streams",

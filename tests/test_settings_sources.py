@@ -65,8 +65,8 @@ GOOD = {
     parsers.export_delay: st.sampled_from(["1h", "3h30m", "36h", "1d"]),
     parsers.export_duration: st.sampled_from(["15m", "1h", "1.5h", "0.25h", "24h", "1d"]),
     parsers.name: words("[a-z_]x[A-Za-z0-9_]{0,20}"),
-    parsers.places: st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), max_size=8).filter(str.strip)
-    | st.lists(words(r"(s3://b/)?[a-z \xe4%]{1,8}z"), max_size=3),
+    parsers.places: words(r"[!-#%-9;-\[\]a-z]{1,8}z") | st.lists(words(r"(s3://b/)?[a-z \xe4%]{1,8}z"), max_size=3),
+    parsers.folder: words(r"[a-z \xe4%/.]{0,8}"),
     parsers.text: st.text(st.characters(categories=["L", "N", "S"], codec="utf-8"), max_size=8),
 }
 
@@ -129,6 +129,7 @@ BAD = {
     parsers.duration: (*ODD, "", "1", 30, "-1h", "1h-5m", "1 h", "1y", "\uff11h", "9999999h", True, timedelta(-1)),
     parsers.name: (*ODD, "", 5, True, "a.b", "a b", "1st", "_dlt_loads", "_hauser_x", "\u00e4", "a" * 64),
     parsers.places: (*ODD, 5, [5], True),
+    parsers.folder: (*ODD, 5, True, "~nobody-of-this-name/x"),
     parsers.text: (*ODD, 5, True, ["a"], date(2026, 1, 1)),
 }
 
@@ -324,7 +325,11 @@ def complaint(name, value):
 
 def stays_wrong(name, value):
     """Tell whether a wrong value is wrong as text, too: 123 is no text, but "123" is."""
-    return isinstance(value, dict | list) and DECLARED[name][1].metadata["read"] not in (parsers.text, parsers.secret)
+    return isinstance(value, dict | list) and DECLARED[name][1].metadata["read"] not in (
+        parsers.folder,
+        parsers.secret,
+        parsers.text,
+    )
 
 
 def anywhere(name, value):

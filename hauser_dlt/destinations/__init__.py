@@ -1,12 +1,11 @@
 """Destinations: what dlt is told about each, and how its ledger is read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.destination import Destination
@@ -26,6 +25,7 @@ from hauser_dlt.destinations.sql import SqlLedger, pending_table
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
+from hauser_dlt.places import database_file, place
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.tables import Table, Tables
 from hauser_dlt.windows import DAY
@@ -147,7 +147,7 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     if not has_tables:
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
     if isinstance(destination, dlt.destinations.duckdb):
-        _refuse_ambiguous(run)
+        destination = _duckdb(run)
     refuse_ambiguous(run.destination)
     destination, dataset = _exact(destination, run, read)
     staged = run.staging or isinstance(destination, dlt.destinations.redshift)
@@ -177,39 +177,58 @@ def _exact(destination: Any, run: RunSettings, read: SourceSettings) -> tuple[An
     return destination, run.dataset_name
 
 
-def _refuse_ambiguous(run: RunSettings) -> None:
-    found = find("credentials", "destination", run.destination)
-    file = str(found[0]) if found else f"{run.pipeline_name}.duckdb"
-    if Path(file.removeprefix("duckdb:///")).stem.lower() == run.dataset_name.lower():
+def _duckdb(run: RunSettings) -> Any:
+    """Return DuckDB, with its file as all spellings of it mean it.
+
+    Raises:
+        ConfigError: it is no file, or bears the dataset's name.
+    """
+    section = ("destination", run.destination)
+    found = find("credentials", *section, hide=True)
+    inner = found is None or isinstance(found[0], Mapping)
+    named = find("database", *section, "credentials", hide=True) if inner else found
+    given = _database(*named) if named else ""
+    if Path(given or f"{run.pipeline_name}.duckdb").stem.lower() == run.dataset_name.lower():
         raise ConfigError(
-            f"a DuckDB file must not be named like its dataset: change dataset_name, or the name of {file}"
+            "a DuckDB file must not be named like its dataset: change dataset_name, or the name of"
+            f" {given or f'{run.pipeline_name}.duckdb'}"
         )
+    if not given:
+        return Destination.from_reference(run.destination)
+    credentials: Any = {**(found[0] if found else {}), "database": given} if inner else given
+    return Destination.from_reference(run.destination, credentials=credentials)
+
+
+def _database(spelled: Any, where: str) -> str:
+    try:
+        return database_file(spelled if isinstance(spelled, str) else "")
+    except ValueError as exc:
+        shown = "(hidden)" if "@" in str(spelled) else repr(spelled)
+        raise ConfigError(f"credentials of DuckDB = {shown} (from {where}): allowed is {exc}") from None
 
 
 def _bucket_url() -> str:
-    """Return the folder or bucket of files.
+    """Return the folder or bucket of files, as the one URL that all spellings of it mean.
 
     Raises:
-        ConfigError: it is not set.
+        ConfigError: it is not set, or no place.
     """
     found = find("bucket_url", "destination", "filesystem")
     if found is None or not str(found[0]).strip():
         raise ConfigError(
             "bucket_url is missing: set it under [destination.filesystem] to a folder, or to a bucket such as s3://name/path"
         )
-    if urlsplit(url := str(found[0]).strip()).username is not None:
-        raise ConfigError(
-            "bucket_url is an address without user and password: these stand under [destination.filesystem.credentials]"
-        )
-    return url
+    try:
+        return place(found[0] if isinstance(found[0], str) else "")
+    except ValueError as exc:
+        shown = "(hidden)" if "@" in str(found[0]) else repr(found[0])
+        raise ConfigError(f"bucket_url = {shown} (from {found[1]}): allowed is {exc}") from None
 
 
 def _filesystem(run: RunSettings) -> Target:
     url = _bucket_url()
-    if url.startswith("file:") or "://" not in url:
-        url = Path(url.removeprefix("file://")).resolve().as_uri()
     destination = Folder(
-        bucket_url=url.rstrip("/"),
+        bucket_url=url,
         destination_name="filesystem",
         layout=LAYOUT,
         extra_placeholders={"ext": extension_of(run.file_format)},

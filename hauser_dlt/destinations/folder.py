@@ -1,12 +1,13 @@
 """dlt's filesystem destination, but content with what is there already, and safe from kills."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from fsspec.implementations.local import LocalFileSystem
+
+from hauser_dlt.places import local_path, place
 
 
 class _Disk(LocalFileSystem):  # type: ignore[misc]
@@ -72,17 +73,18 @@ class FolderClient(FilesystemClient):
         self.fs_client.mv(partial, filepath)
 
 
-def read_text(place: str) -> str | None:
-    """Return what a small file holds, which a path or a bucket's URL names; None if it is not there.
+def read_text(spelled: str) -> str | None:
+    """Return what a small file holds, which a path or a URL names; None if it is not there.
 
     Raises:
         HauserError: the bucket cannot be read.
     """
-    if "://" in place:
+    url = place(spelled)
+    if (path := local_path(url)) is None:
         from hauser_dlt.destinations import bucket
 
-        return bucket.read_text(place)
-    return Path(place).read_text(encoding="utf-8-sig", errors="replace") if Path(place).is_file() else None
+        return bucket.read_text(url)
+    return path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else None
 
 
 class Folder(filesystem):
