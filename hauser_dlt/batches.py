@@ -82,6 +82,7 @@ class Columns:
         custom: custom variable -> type, of those that get a column of their own besides.
         replays: whether there is a column of links to sessions.
         drops: whether the value of a record's key is dropped.
+        takes: whether the destination can hold a new column of this name.
 
     Attributes:
         kinds: the columns of fields.
@@ -98,6 +99,7 @@ class Columns:
         custom: Mapping[str, Kind] = {},
         replays: bool = False,
         drops: Callable[[str], bool] = lambda key: False,
+        takes: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
         self.variables = {name: column_of(name) for name in custom}
@@ -109,6 +111,7 @@ class Columns:
         self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
         self._grow = grow
         self._kind_of_new = new
+        self._takes = takes
 
     def name_of(self, key: str) -> str | None:
         """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
@@ -116,7 +119,7 @@ class Columns:
         lower = key.lower()
         if lower in self._known or not self._grow or not is_field_name(key):
             return self._known.get(lower)
-        if self._new.setdefault(lower, key) != key:
+        if not self._takes(key) or self._new.setdefault(lower, key) != key:
             return None
         self.kinds[key] = self._kind_of_new(key)
         return key

@@ -97,7 +97,7 @@ export_delay = bounded(timedelta(hours=1), _LONGEST, "at least 1h: events are no
 
 def moment(value: Any) -> datetime | None:
     """Read a date or an RFC 3339 time (UTC where it names no zone); "" is None."""
-    if value == "" or (isinstance(value, str) and not value.strip()):
+    if isinstance(value, str) and not value.strip():
         return None
     time = value if isinstance(value, datetime) else _spelled_moment(value)
     if not 2000 <= time.year < 9999:
@@ -130,13 +130,13 @@ def has_controls(value: str) -> bool:
 def segment_id(value: Any) -> str:
     """Read a segment's id, which stands in addresses of FullStory's API."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.~:=+-]{0,199}", value.strip()):
-        raise ValueError("a segment's id such as everyone: letters, digits and any of _ . ~ : = + -")
+        raise ValueError("a segment's id (not its name) such as everyone: letters, digits and any of _ . ~ : = + -")
     return value.strip()
 
 
 def secret(value: Any) -> str:
     """Read a key that can stand in an HTTP header; a placeholder in angle brackets is none."""
-    key = value.strip("\ufeff \t\r\n") if isinstance(value, str) else ""
+    key = str(value).strip("\ufeff \t\r\n") if isinstance(value, str) else ""
     if not re.fullmatch(r"[!-;=?-~]+", key):
         raise ValueError("an API key of FullStory, without blanks")
     return key
@@ -144,11 +144,14 @@ def secret(value: Any) -> str:
 
 def name(value: Any) -> str:
     """Read a name that any SQL destination takes as it is, and that is none of dlt's own tables."""
-    if not isinstance(value, str) or not NAME.fullmatch(value.strip()) or value.strip().lower().startswith(_RESERVED):
+    spelled = str(value).strip() if isinstance(value, str) else ""
+    renamed = "__" in spelled or spelled.endswith("_")  # dlt would leave out an underscore, and make another table
+    if not NAME.fullmatch(spelled) or renamed or spelled.lower().startswith(_RESERVED):
         raise ValueError(
-            "letters, digits and _, beginning with a letter or _, and not with _dlt or _hauser; 63 at most"
+            "letters, digits and _, beginning with a letter or _, and not with _dlt or _hauser; 63 at most, and no __"
+            " or _ at the end"
         )
-    return value.strip()
+    return spelled
 
 
 def url(value: Any) -> str:
@@ -313,7 +316,7 @@ def custom_columns(value: Any) -> dict[str, Kind]:
     table = _table(value)
     names = list(table) if isinstance(table, Mapping) else [""]
     columns = [column_of(name).lower() for name in names if isinstance(name, str)]
-    fit = all(NAME.fullmatch(column) and not column.startswith(_RESERVED) for column in columns)
+    fit = all(NAME.fullmatch(column) and _is_free(column) and column not in _CANONICAL for column in columns)
     distinct = len(set(columns)) == len(names) and not any(is_field_name(str(name)) for name in names)
     if not fit or not distinct or not all(kind in DECLARABLE for kind in table.values()):
         raise ValueError(

@@ -20,6 +20,7 @@ from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import EVENT_START
+from hauser_dlt.names import Names
 
 _CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
 _LAYOUTS = {"sort", "cluster", "partition", PARTITION_HINT, CLUSTER_HINT, CLUSTER_COLUMNS_HINT}
@@ -159,3 +160,17 @@ def text_limit() -> int | None:
     destination = active_destination()
     limits = destination.capabilities() if destination else None
     return limits.max_text_data_type_length if limits and limits.is_max_text_data_type_length_in_bytes else None
+
+
+def names_of(destination: Any) -> Names:
+    """Return what names a destination can hold."""
+    if destination is None:
+        return Names()
+    kinds = ("redshift", "postgres", "bigquery")
+    kind = next((kind for kind in kinds if isinstance(destination, getattr(dlt.destinations, kind))), "")
+    limits = destination.capabilities()
+    return Names(
+        kind or destination.destination_type.rpartition(".")[2],
+        limits.max_column_identifier_length or limits.max_identifier_length,
+        limits.max_identifier_length,
+    )

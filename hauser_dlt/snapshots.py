@@ -20,7 +20,7 @@ from hauser_dlt.denylist import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
-from hauser_dlt.resources import Reader, active_destination, arrive_unaltered
+from hauser_dlt.resources import Reader, active_destination, arrive_unaltered, names_of
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 
@@ -52,7 +52,8 @@ class Snapshot:
 
     def columns(self) -> Columns:
         """Return the table's columns."""
-        return Columns(self.kinds, grow=self.grow, drops=self.denylist.drops)
+        takes = names_of(active_destination()).takes
+        return Columns(self.kinds, grow=self.grow, drops=self.denylist.drops, takes=takes)
 
 
 def read_snapshot(

@@ -48,7 +48,15 @@ from hauser_dlt.fields import (
     column_of,
     todays,
 )
-from hauser_dlt.resources import Loaded, Reader, suit_destination, text_limit, windowed
+from hauser_dlt.resources import (
+    Loaded,
+    Reader,
+    active_destination,
+    names_of,
+    suit_destination,
+    text_limit,
+    windowed,
+)
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.snapshots import Snapshot, fetched, package_id, read_snapshot, snapshot_resource
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
@@ -420,11 +428,13 @@ def export_kinds(read: SourceSettings) -> dict[str, Kind]:
 def table_columns(read: SourceSettings, table: Table) -> Columns:
     """Return the export table's columns: declared ones, and those that earlier runs have found."""
     kinds = declared_kinds(read)
+    names = names_of(active_destination())
+    names.refuse(read)
     declared = {name.lower() for name in export_kinds(read)}
     earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
     for name in earlier:
         # with an underscore, it was the column of a custom variable
-        if todays(name).lower() not in declared and "_" not in name:
+        if todays(name).lower() not in declared and "_" not in name and names.takes(name):
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
     there = {name: table.kind(name, kind) for name, kind in kinds.items()}
     custom: dict[str, Kind] = {
@@ -438,6 +448,7 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
         custom=custom,
         replays=read.session_replay_url,
         drops=read.denylist(declared_kinds(read)).drops,
+        takes=names.takes,
     )
 
 

@@ -49,6 +49,7 @@ FLOORS = [
         "cutting",
         "tables",
         "hauser_toml",
+        "names",
         "exports",
         "downloads",
         "ledger",

@@ -318,7 +318,7 @@ def test_check_tells_of_segment_links_and_columns(shell):
     assert "would get the columns user_plan_str, SessionReplayUrl" in shown
 
 
-@pytest.mark.parametrize("wanted", ["nobody", "On Phones", "a/b", "../me", "ü"])
+@pytest.mark.parametrize("wanted", ["nobody", "on:phones", "a+b"])
 def test_a_segment_that_is_not_there_is_named_and_none_is_listed_for_it(sim, wanted):
     read = settings_of(base_url=sim.url, api_token=sim.token, segment_id=wanted)
     with pytest.raises(ConfigError, match=r"FullStory knows no such segment .*its id stands in the segment's address"):

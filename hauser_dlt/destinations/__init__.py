@@ -26,6 +26,7 @@ from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.places import database_file, place
+from hauser_dlt.resources import names_of
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.tables import Table, Tables
 from hauser_dlt.windows import DAY
@@ -149,6 +150,7 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     if isinstance(destination, dlt.destinations.duckdb):
         destination = _duckdb(run)
     refuse_ambiguous(run.destination)
+    names_of(destination).refuse(read, run.dataset_name)
     destination, dataset = _exact(destination, run, read)
     staged = run.staging or isinstance(destination, dlt.destinations.redshift)
     staging = Staging(_bucket_url()) if staged else None
