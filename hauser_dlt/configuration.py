@@ -26,7 +26,7 @@ from hauser_dlt.settings import RunSettings, SourceSettings
 
 SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
-_SHARED = ("sources", "destination")
+_SHARED = (("sources",), ("destination",))
 _PIPELINE = next(each.metadata["default"] for each in fields(RunSettings) if each.name == "pipeline_name")
 _ALSO_KNOWN = {"end_time"}  # an argument of the source that may be configured, too
 
@@ -129,14 +129,14 @@ def _paths(sections: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if sections == SOURCE:
         yield (*SOURCE, SOURCE[-1])
     yield sections
-    yield from [sections[:1]] if sections[0] in _SHARED and sections[1:] else []
+    yield from [sections[:1]] if sections[:1] in _SHARED and sections[1:] else []
 
 
 def _value_of(key: str, hint: Any, pipeline: str | None, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
     for provider in Container()[PluggableRunContext].providers.providers:
         for path in paths:
             value, place = provider.get_value(key, hint, pipeline, *path)
-            other = isinstance(value, Mapping) and path[0] in _SHARED and len(path) == 1  # [sources.segments], say
+            other = isinstance(value, Mapping) and path in _SHARED  # [sources.segments], say
             if value is not None and not other:
                 return _plain(value), place if isinstance(provider, EnvironProvider) else provider.name
     return None
