@@ -23,11 +23,11 @@ NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], codec="utf-
 
 @pytest.fixture(name="here")
 def _here(tmp_path, monkeypatch):
-    """The current folder; the user's home is its sub-folder `home`."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "home")
+    """The current folder; the user's home is its sub-folder `own`."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "own"))
     return tmp_path
 
 
@@ -44,9 +44,9 @@ def test_all_spellings_of_a_folder_mean_one_place(here, spelled):
     assert place(spelled.replace("HERE", str(here))) == (here / "out" / "x").as_uri()
 
 
-@pytest.mark.parametrize("spelled", ["~/x", "home/x", "link/x", "file:~/x", "file:link/x", "link/../home/x"])
+@pytest.mark.parametrize("spelled", ["~/x", "own/x", "link/x", "file:~/x", "file:link/x", "link/../own/x"])
 def test_a_home_and_a_link_are_the_folders_they_stand_for(here, spelled):
-    assert local_path(place(spelled)) == here / "home" / "x"
+    assert local_path(place(spelled)) == here / "own" / "x"
 
 
 @hypothesis(suppress_health_check=list(HealthCheck), deadline=None)
@@ -121,7 +121,7 @@ def test_what_is_no_place_is_refused(here, spelled):
     ],
 )
 def test_a_database_is_found_under_all_spellings(here, spelled, file):
-    assert database_file(spelled) == file.replace("HOME", str(here / "home"))
+    assert database_file(spelled) == file.replace("HOME", str(here / "own"))
 
 
 @pytest.mark.parametrize(
@@ -141,20 +141,20 @@ def targeted(monkeypatch, destination, **given):
     return target(read_run(), read_source())
 
 
-@pytest.mark.parametrize("spelled", ["~/x", "file:home/x", "link//x/"])
+@pytest.mark.parametrize("spelled", ["~/x", "file:own/x", "link//x/"])
 def test_files_and_storage_only_lie_in_the_same_place(here, monkeypatch, spelled):
     for destination, more in (("filesystem", {}), ("bigquery", {"HAUSER__STORAGE_ONLY": "true"})):
         for name, value in more.items():
             monkeypatch.setenv(name, value)
         found = targeted(monkeypatch, destination, filesystem={"bucket_url": spelled})
-        assert found.place == (here / "home" / "x").as_uri()
+        assert found.place == (here / "own" / "x").as_uri()
 
 
 @pytest.mark.parametrize("given", ["~/e.duckdb", {"database": "~/e.duckdb"}, "duckdb:///~/e.duckdb"])
 def test_the_database_of_the_settings_is_the_one_that_dlt_opens(here, monkeypatch, given):
     found = targeted(monkeypatch, "duckdb", duckdb={"credentials": given})
     opened = found.destination.configuration(found.destination.spec()._bind_dataset_name("fs"), accept_partial=True)
-    assert opened.credentials.database == str(here / "home" / "e.duckdb")
+    assert opened.credentials.database == str(here / "own" / "e.duckdb")
 
 
 @pytest.mark.parametrize(
@@ -185,9 +185,9 @@ def test_what_is_no_place_is_named_with_where_it_stands(here, monkeypatch, desti
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spelled", ["~/.sync.hauser", "file:home/.sync.hauser", "link//.sync.hauser"])
+@pytest.mark.parametrize("spelled", ["~/.sync.hauser", "file:own/.sync.hauser", "link//.sync.hauser"])
 def test_a_checkpoint_is_found_under_all_spellings(here, spelled):
-    (here / "home" / ".sync.hauser").write_text("2026-01-31T00:00:00Z\r\n", "utf-8-sig")
+    (here / "own" / ".sync.hauser").write_text("2026-01-31T00:00:00Z\r\n", "utf-8-sig")
     assert read_text(spelled) == "2026-01-31T00:00:00Z\n"
 
 
