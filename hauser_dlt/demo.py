@@ -25,8 +25,10 @@ ANSWERS = {
                count(*) AS events, count(DISTINCT "IndvId") AS users
         FROM {events} GROUP BY day ORDER BY day""",
     "The most frustrating pages: series of rage clicks, dead and error clicks": """
-        SELECT split_part("PageUrl", '?', 1) AS page, count_if("EventModFrustrated" = 1) AS rage,
-               count_if("EventModDead" > 0) AS dead, count_if("EventModError" > 0) AS error
+        SELECT split_part("PageUrl", '?', 1) AS page,
+               count(*) FILTER ("EventModFrustrated" = 1) AS rage,
+               count(*) FILTER ("EventModDead" > 0) AS dead,
+               count(*) FILTER ("EventModError" > 0) AS error
         FROM {events} WHERE "EventType" = 'click' GROUP BY page HAVING rage + dead + error > 0
         ORDER BY rage + dead + error DESC, page LIMIT 5""",
     "A custom variable: users by plan": """
@@ -47,7 +49,7 @@ def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
         source = {"api_token": fullstory.token, "base_url": fullstory.url, "start_time": until - days * DAY}
         yield f"A FullStory of our own answers at {fullstory.url}."
         for destination in ("filesystem", "duckdb"):
-            yield f"\nLoading {days} days into {destination}:"
+            yield f"\nLoading {days} {'day' if days == 1 else 'days'} into {destination}:"
             _load(folder, source, destination, until)
     database, files = folder / "events.duckdb", folder / "files"
     with duckdb.connect(str(database), read_only=True) as connection:

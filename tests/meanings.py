@@ -80,6 +80,7 @@ FIRST_DAY: list[tuple[tuple[int, int, int], str, Event]] = [
     *(((11, 1, 1), "click", NOTHING | {"EventTargetSelector": "#calm"}) for _ in range(80)),
     ((11, 1, 1), "navigate", {"EventSubType": "reload", "PageMaxScrollDepthPercent": 10}),
     ((11, 1, 2), "navigate", {"EventSubType": "navigate"}),
+    ((11, 1, 1), "cumulative_layout_shift", {"EventCumulativeLayoutShift": 0.1}),  # the last score that is good
     ((11, 1, 1), "request", {"ReqMethod": "GET", "ReqUrl": f"{SHOP}/api/tea?id=2", "ReqStatus": 500}),
     ((11, 1, 1), "pageview", {}),
 ]

@@ -79,7 +79,7 @@ from {{ ref('stg_fullstory__events') }} as events
 where event_custom_name = 'Odd' and event_type = 'custom'
 """
 READ = {"total": "12.5", "ids": [1, 22], "empty": "", "gift": "false", "odd": "odd"}
-HALF, NEWER = "8888888888.5", "9999999999.5"
+HALF, NEWER = "8888888888.5", "8888888889.5"
 
 
 @dataclass
@@ -521,6 +521,7 @@ def test_a_window_belongs_to_the_newest_load_unless_that_leaves_a_part_of_it(pro
         ("5.5", 48, 54), ("6.5", 48, 51),  # the second half is left
         ("11.5", 96, 102), ("12.5", 99, 102),  # the first half is left
         ("7.5", 72, 78), ("8.5", 72, 78), ("9.5", 72, 78),
+        ("1795806791.1", 120, 126), ("1795806791.2", 120, 126),  # within a second of each other
     ]  # fmt: skip
     for load, start, end in rows:
         target.query(
@@ -531,7 +532,7 @@ def test_a_window_belongs_to_the_newest_load_unless_that_leaves_a_part_of_it(pro
 
     owned = project.rows("stg_fullstory__windows")
     loads = {row["load_id"] for row in owned if row["window_start"].year == 2000}
-    assert loads == {"1.5", "2.5", "10.5", "4.5", "5.5", "6.5", "8.5", "11.5", "12.5"}
+    assert loads == {"1.5", "2.5", "10.5", "4.5", "5.5", "6.5", "8.5", "11.5", "12.5", "1795806791.2"}
 
 
 def test_lost_events_and_old_windows_are_noticed(project):

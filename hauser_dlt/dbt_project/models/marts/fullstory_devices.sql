@@ -8,7 +8,7 @@ with seen as (
         user_app_key,
         event_start,
         -- a load's id is the time of its beginning; the Go hauser's events have none, and are older
-        coalesce(cast(load_id as {{ dbt.type_float() }}), 0) as exported
+        coalesce(cast(load_id as {{ double() }}), 0) as exported
     from {{ ref('stg_fullstory__events') }}
     where user_id is not null and indv_id is not null
 

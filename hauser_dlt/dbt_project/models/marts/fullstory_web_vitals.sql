@@ -13,7 +13,7 @@ with measured as (
         page_url_bare,
         page_device,
         '{{ vital }}' as vital,
-        cast({{ column }} as {{ dbt.type_float() }}) as measure,
+        cast({{ column }} as {{ double() }}) as measure,
         {{ good }} as good_until,
         {{ poor }} as poor_above
     from {{ ref('fullstory_page_views') }}

@@ -11,7 +11,7 @@ loaded as (
 
     select
         synced.$sync_load as load_id,
-        cast(synced.$sync_load as {{ dbt.type_float() }}) as began,  -- a load's id is the time of its beginning
+        cast(synced.$sync_load as {{ double() }}) as began,  -- a load's id is the time of its beginning
         $sync_start as window_start,
         $sync_end as window_end,
         synced.$sync_count as event_count,
