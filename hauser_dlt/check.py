@@ -13,7 +13,7 @@ import dlt
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
 from hauser_dlt.errors import AccessError, ExportError, LoadError
-from hauser_dlt.exports import roles
+from hauser_dlt.exports import DataExports, roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import Kind
@@ -62,11 +62,8 @@ def _schedule(read: SourceSettings) -> str:
 
 def _account(read: SourceSettings, stopping: Stopping) -> str:
     if read.api == "data_export":
-        since = int(datetime.now(UTC).timestamp())
-        with roles.naming_role(api_client(read, stopping.pause)):
-            client(read, stopping.pause).request(
-                "GET", "/export/list", promised="exports", or_none=True, params={"start": since}
-            )
+        today = api_client(read, stopping.pause)
+        DataExports(client(read, stopping.pause), read, today).page(datetime.now(UTC))
         return "the key can list data exports"
     account = client(read, stopping.pause).me()
     roles.refuse_too_low(account)

@@ -18,6 +18,7 @@ from hauser_dlt.batches import BATCH_ROWS, Batcher, Columns, Tally, no_rows
 from hauser_dlt.decode import Record
 from hauser_dlt.denylist import Denylist
 from hauser_dlt.downloads import Delivery
+from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
 from hauser_dlt.resources import Reader, active_destination, arrive_unaltered, names_of
@@ -70,6 +71,10 @@ def read_snapshot(
             batcher.tally.rows -= batch.num_rows - kept.num_rows
             batcher.tally.outside += batch.num_rows - kept.num_rows
             yield _keyed(fit(kept, batcher.tally), snapshot.key)
+    if batcher.tally.outside and not batcher.tally.rows:
+        raise CorruptBundleError(
+            f"none of the bundle's rows has {snapshot.key}; it is something else than was asked for"
+        )
     if not batcher.tally.rows:
         yield _keyed(fit(no_rows(columns, {LOAD_ID: "text"}), batcher.tally), snapshot.key)
     return batcher.tally

@@ -194,6 +194,14 @@ def test_check_goes_from_key_to_tables(shell):
     assert "table fs_export: column PageNumErrors is of type text, and bigint is needed" in shell.err
 
 
+def test_check_warns_of_a_role_that_fullstory_does_not_explain(shell):
+    shell.sim.role = "UMBRELLA_MANAGER"
+
+    assert "key of role UMBRELLA_MANAGER; whether a key of role UMBRELLA_MANAGER can export is not known" in shell(
+        "check"
+    )
+
+
 def test_check_refuses_a_key_of_too_low_a_role(shell):
     shell.sim.role = "USER"
     shell("check", code=2)

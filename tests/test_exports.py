@@ -34,7 +34,7 @@ from hauser_dlt.errors import (
     TransientError,
     UnfinishedError,
 )
-from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts
+from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts, roles
 from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
 from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.exports.people import segment, write_segments
@@ -607,6 +607,21 @@ def test_a_key_that_the_legacy_api_refuses_is_told_with_its_role(sim, pauses, pa
         with pytest.raises(AccessError, match="its role is VIEW_ONLY") as caught:
             call(sim, pauses, path, on)
         assert (hit.hits, caught.value.exit_code) == (1, 2)
+
+
+@pytest.mark.parametrize("role", ["USER", "VIEW_ONLY", "view_only"])
+def test_roles_that_cannot_export_are_refused(role):
+    with pytest.raises(
+        AccessError, match=f"the key's role is {role}; exports need a key of the Architect role or above"
+    ):
+        roles.refuse_too_low({"role": role})
+
+
+@pytest.mark.parametrize("role", ["UMBRELLA_MANAGER", "UNKNOWN", "SOMETHING_NEW", "", None, 5])
+def test_other_roles_are_doubted(role):
+    roles.refuse_too_low({"role": role})
+    assert "can export is not known" in roles.doubt({"role": role})
+    assert not any(roles.doubt({"role": good}) for good in ("ARCHITECT", "ADMIN", "architect"))
 
 
 def test_a_role_that_cannot_be_learned_hides_no_refusal(sim, pauses, path):

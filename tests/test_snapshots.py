@@ -11,7 +11,7 @@ from killing import Errand, Moment, die
 from targets import HOUR, MIDNIGHT, as_rows, as_written, bare
 
 from hauser_dlt import fullstory
-from hauser_dlt.errors import ExportFailedError, TransientError
+from hauser_dlt.errors import CorruptBundleError, ExportFailedError, TransientError
 from hauser_dlt.fields import INDIVIDUALS, LOAD_ID, SEGMENTS, USER_VARS
 from hauser_dlt.simulator import Account, Fault
 from hauser_dlt.simulator.encoding import encode
@@ -120,6 +120,17 @@ def test_who_is_not_in_the_newest_export_stays_and_who_has_no_id_is_left_out(run
 
     assert loaded_people(runs.target).keys() == before.keys()
     assert (told.tables[0].tally.rows, told.tables[0].tally.outside) == (1, 1)
+
+
+def test_people_who_all_have_no_id_are_something_else_and_no_empty_table(runs):
+    runs.load(NOW, individuals=True)
+    before = loaded_people(runs.target)
+    runs.sim.events = lambda start, end: ()
+    runs.sim.account.people[:] = [Fixed({"Uid": "nobody"})]
+    with pytest.raises(CorruptBundleError, match="fs_individuals: none of the bundle's rows has IndvId"):
+        runs.load(NOW + DAY, individuals=True)
+
+    assert loaded_people(runs.target) == before
 
 
 def test_they_are_loaded_anew_once_a_day_and_not_by_back_fills(runs):

@@ -24,7 +24,7 @@ def access(client: Any, tables: Collection[str]) -> Access:
     name, execute = client.sql_client.dataset_name, client.sql_client.execute_sql
     ((exists,),) = execute(_SCHEMA, name)
     spelled = {table.lower(): table for table in tables}
-    names = ", ".join(["%s"] * len(spelled))
+    names = ", ".join(["%s"] * len(spelled)) or "NULL"  # which no name is
     found = execute(_TABLES.replace("{names}", names), name, *spelled) if exists else ()
     return Access(
         name,

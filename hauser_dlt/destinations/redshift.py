@@ -107,7 +107,7 @@ class ExactRedshiftClient(RedshiftClient):
         name, execute = self.sql_client.dataset_name.lower(), self.sql_client.execute_sql
         spelled = {table.lower(): table for table in tables}
         ((superuser, makes, exists, uses, creates),) = execute(_DATASET, name) or ()
-        found = execute(_TABLES, name, tuple(spelled)) if exists and uses else ()
+        found = execute(_TABLES, name, tuple(spelled)) if exists and uses and spelled else ()
         needing = execute(_NEEDING, name, tuple(spelled)) if found else ()
         relations = {
             spelled[table]: Relation(

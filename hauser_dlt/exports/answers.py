@@ -57,7 +57,7 @@ def parsed(body: bytes, promised: str, *, or_none: bool = False) -> dict[str, An
     """Return the object that the body of an answer is.
 
     Args:
-        promised: a key that it must have, in whatever case and with whatever value; "" takes any object.
+        promised: keys, of which it must have one, in whatever case and with whatever value; "" takes any object.
         or_none: whether an object without any key is good, too: JSON made of protocol buffers leaves out empty lists.
     """
     text = _text(body)
@@ -71,7 +71,8 @@ def parsed(body: bytes, promised: str, *, or_none: bool = False) -> dict[str, An
         return Instead(Kind.OTHER)
     if not isinstance(value, dict):
         return Instead(Kind.OTHER)
-    kept = not promised or promised.lower() in map(str.lower, value) or (or_none and not value)
+    wanted = set(promised.lower().split())
+    kept = not wanted or wanted.intersection(map(str.lower, value)) or (or_none and not value)
     if value.get("error") or not kept:
         said = _wording(value)
         return _refusal(said) if said else Instead(Kind.OTHER)

@@ -160,7 +160,7 @@ class Client:
 
     def me(self, *, retry: bool = True) -> dict[str, Any]:
         """Return the key's account: `orgId`, `email`, `role`."""
-        return self.request("GET", "/me", promised="orgId", retry=retry)
+        return self.request("GET", "/me", promised="orgId role", retry=retry)
 
     def compare_clocks(self, path: str) -> None:
         """Ask FullStory for something, to learn what time it is there, unless that has just been learned.
@@ -183,7 +183,7 @@ class Client:
         """Return the object that FullStory answers.
 
         Args:
-            promised: a key that it must have; "" takes any object.
+            promised: keys, of which it must have one; "" takes any object.
             or_none: whether an object without any key is good, too.
 
         Raises:

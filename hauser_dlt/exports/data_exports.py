@@ -81,14 +81,19 @@ class DataExports:
     def _listed(self, since: datetime, until: datetime) -> Iterator[Bundle]:
         """Yield the bundles that end after `since`, page by page (of 20), as long as the pages move on."""
         while since < until:
-            page = self._page(since)
+            page = self.page(since)
             yield from page
             latest = max((bundle.window.end for bundle in page), default=since)
             if latest <= since:
                 return
             since = latest
 
-    def _page(self, since: datetime) -> list[Bundle]:
+    def page(self, since: datetime) -> list[Bundle]:
+        """Return the first bundles that end after `since`, oldest first.
+
+        Raises:
+            ExportError: the account has no data exports, or FullStory's answer is no list of them.
+        """
         query = {"start": int(since.timestamp())}
         try:
             with naming_role(self._account):

@@ -13,7 +13,7 @@ from hauser_dlt.exports.client import Client, ForbiddenError
 
 EXPORTING = ("ARCHITECT", "ADMIN")
 _TOO_LOW = ("USER", "VIEW_ONLY")
-_NEEDED = "exports need a key of the role ARCHITECT or ADMIN"
+_NEEDED = "exports need a key of the Architect role or above"
 
 
 def role_of(account: dict[str, Any]) -> str:
