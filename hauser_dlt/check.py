@@ -1,18 +1,14 @@
 """Before the first run: is the key good, can the destination be written, do existing tables fit?"""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import dlt
 
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
-from hauser_dlt.errors import AccessError, ExportError, LoadError
+from hauser_dlt.errors import AccessError, ExportError
 from hauser_dlt.exports import DataExports, roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
@@ -40,7 +36,7 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
         yield from _segment(config.source, stopping)
         if begin := replays_begin(config.source, stopping.pause):
             yield "replays", f"{begin}..."
-        with Sync.open(config, stopping.pause) as sync:
+        with Sync.open(config, stopping.pause, reading=True) as sync:
             fitness = _fitness(sync)
             yield "destination", _writable(sync.pipeline, sync.target, fitness)
             if staging := sync.target.staging:
@@ -95,9 +91,7 @@ def _fitness(sync: Sync) -> Fitness | None:
 
 def _writable(pipeline: dlt.Pipeline, target: Target, fitness: Fitness | None) -> str:
     with translated(), pipeline.destination_client() as destination:
-        made, local = destination.is_storage_initialized(), target.place.startswith("file:")
-        if local:
-            _refuse_read_only(Path(url2pathname(urlsplit(target.place).path)))
+        made, local = destination.is_storage_initialized(), target.refuse_unwritable(destination)
         if not made and (local or not target.into_files):
             return f"{target.place}: reachable; would be created"
         if target.into_files and not local:
@@ -112,12 +106,6 @@ def _probe_files(destination: Any) -> None:
     probe = destination.pathlib.join(destination.dataset_path, _PROBE)
     destination.fs_client.pipe_file(probe, b"")
     destination.fs_client.rm_file(probe)
-
-
-def _refuse_read_only(folder: Path) -> None:
-    present = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not os.access(present, os.W_OK):
-        raise LoadError(f"{present} cannot be written to; choose another bucket_url or change its permissions")
 
 
 def _tables(sync: Sync, read: SourceSettings, fitness: Fitness) -> Iterator[tuple[str, str]]:

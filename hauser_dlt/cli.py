@@ -264,7 +264,7 @@ def run(
     config = configured(**settings)
     start, end = _on_the_grid(start, end, config.source.export_duration)
     progress = Progress(as_json=as_json)
-    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
         plans = sync.plans(datetime.now(UTC), start, end)
         if dry_run:
             _show_plan(next(plans), as_json=as_json)
@@ -362,7 +362,7 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
     config = configured(**settings)
     begin, until = _on_the_grid(start, end, config.source.export_duration)
     progress = Progress(as_json=as_json)
-    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
         plan = sync.plan_reload(datetime.now(UTC), Window(begin or start, until or end))
         if dry_run:
             _show_plan(plan, as_json=as_json)
@@ -424,7 +424,7 @@ def status(
     from hauser_dlt.sync import Sync
 
     config = configured(**settings, keyless=True)
-    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
         found = statuses.status(sync, datetime.now(UTC), config.source.export_duration, days)
     if page:
         write_page(found, page)
@@ -499,7 +499,7 @@ def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
     from hauser_dlt.written_files import refresh
 
     config = configured(**settings, keyless=True)
-    with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
         files = projects.project(sync, config, folder)
     done = refresh(folder, files, force=force)
     for path in done.written:

@@ -13,14 +13,21 @@ from typing import Any
 
 import tomlkit
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.providers import CustomLoaderDocProvider, EnvironProvider
+from dlt.common.configuration.providers import (
+    ConfigTomlProvider,
+    CustomLoaderDocProvider,
+    EnvironProvider,
+    SecretsTomlProvider,
+)
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.providers.toml import SettingsTomlProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.common.typing import TSecretValue
 
 from hauser_dlt import settings
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.machine import is_shared
 from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings
 
@@ -90,6 +97,9 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     except Exception as exc:  # noqa: BLE001 - of whatever kind: dlt, tomlkit, the file system
         raise ConfigError(f".dlt/ cannot be read: {' '.join(str(exc).split())}") from None
     from_files = [p for p in context.providers.providers if not isinstance(p, EnvironProvider)]
+    if is_shared(Path(context.context.global_dir)):  # where another user may have put settings for us
+        own = context.context.settings_dir
+        from_files = [SecretsTomlProvider(own), ConfigTomlProvider(own)]
     token = os.environ.get("FULLSTORY_API_TOKEN")
     context.providers.providers = [
         _provider("hauser-dlt", _REQUIRED),
@@ -101,7 +111,8 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         _provider("defaults", _DEFAULTS),
     ]
     redact(logging.getLogger("dlt"))
-    context.initialize_runtime()  # dlt's log and telemetry have been set up without our defaults
+    stop_telemetry()  # what has been started without our defaults would go on
+    context.initialize_runtime()
 
 
 def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:

@@ -11,6 +11,7 @@ import duckdb
 from hauser_dlt import configuration
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.machine import unusable
 from hauser_dlt.progress import Progress
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.stopping import Stopping
@@ -65,13 +66,20 @@ def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
 
 
 def _prepare(folder: Path) -> None:
-    """Empty the folder, if it is one of ours."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / _MARK).exists():
-            raise ConfigError(f"{folder} is not empty, and not from an earlier demo; choose another --folder")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARK).touch()
+    """Empty the folder, if it is one of ours.
+
+    Raises:
+        HauserError: it is not, or cannot be written to.
+    """
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / _MARK).exists():
+                raise ConfigError(f"{folder} is not empty, and not from an earlier demo; choose another --folder")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _MARK).touch()
+    except OSError as exc:
+        raise unusable(exc.filename or folder, exc, "choose another --folder") from None
 
 
 def _load(folder: Path, source: dict[str, Any], destination: str, until: datetime) -> None:

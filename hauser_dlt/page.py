@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-import os
+import secrets
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
 from hauser_dlt.calendar import MEANINGS, SIGNS, share, told
 from hauser_dlt.days import Day, State
-from hauser_dlt.errors import ConfigError
+from hauser_dlt.machine import unusable
 from hauser_dlt.status import Status
 
 _STYLE = """
@@ -120,12 +120,24 @@ def write_page(found: Status, path: Path) -> None:
     """Write the page, so that whoever reads the file meanwhile has the old page or the new one.
 
     Raises:
-        ConfigError: it cannot be written there.
+        HauserError: it cannot be written there.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_text(as_page(found), encoding="utf-8")
-        fresh.replace(path)
+        if path.exists() and not path.is_file():  # /dev/stdout, say, which must not be replaced
+            path.write_text(as_page(found), encoding="utf-8")
+        else:
+            _replace(path.resolve(), as_page(found))
     except OSError as exc:
+        raise unusable(f"--html {path}", exc, "name a file that can be written") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole. A name that nobody can guess keeps others from putting a link in its way."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with fresh.open("x", encoding="utf-8") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError:
         fresh.unlink(missing_ok=True)
-        raise ConfigError(f"--html {path}: {exc.strerror}; name a file that can be written") from None
+        raise

@@ -10,6 +10,7 @@ from typing import Any
 import tomlkit
 
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.machine import unusable
 from hauser_dlt.settings import RunSettings, SourceSettings
 
 _DESTINATION = """
@@ -79,18 +80,36 @@ def write(folder: Path, values: Document) -> list[Path]:
     """Write both files below `folder`, the secrets for the owner's eyes only; return their paths.
 
     Raises:
-        ConfigError: one of them is there already; none is written then.
+        HauserError: one of them is there already, or cannot be written; none is there then.
     """
     files = {folder / "config.toml": config_text(values), folder / "secrets.toml": secrets_text(values)}
-    for path in files:
-        if path.exists():
-            raise ConfigError(f"{path} is there already; move it away first")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in files.items():
-        mode = 0o600 if path.name == "secrets.toml" else 0o644
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; move it away first")
+    try:
+        for path in files:
+            if os.path.lexists(path):
+                raise ConfigError(f"{path} is there already; move it away first")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_all(files)
+    except OSError as exc:
+        raise unusable(exc.filename or folder, exc, "start the command in a folder that you can write to") from None
     return list(files)
+
+
+def _write_all(files: Mapping[Path, str]) -> None:
+    """Write all files or none."""
+    made: list[Path] = []
+    try:
+        for path, text in files.items():
+            mode = 0o600 if path.name == "secrets.toml" else 0o644
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(path)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _declared(kind: type[SourceSettings] | type[RunSettings], values: Document) -> Iterator[str]:

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import dlt
 import pyarrow.compute as pc
-from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from hauser_dlt import load_ids, runners
 from hauser_dlt.batches import Columns, Tally
@@ -38,6 +37,7 @@ from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.fitness import Fitness
 from hauser_dlt.ledger import Ledger, Sent, SyncRow
+from hauser_dlt.machine import notes_of_dlt, root_folder
 from hauser_dlt.parsers import moment
 from hauser_dlt.resources import Reader, text_limit
 from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_resource, until
@@ -170,14 +170,21 @@ class Sync:
 
     @classmethod
     @contextmanager
-    def open(cls, config: Configuration, pause: Callable[[float], None]) -> Iterator["Sync"]:
-        """Provide a Sync whose state is the destination's: nothing that lies on this machine is relied on."""
+    def open(cls, config: Configuration, pause: Callable[[float], None], *, reading: bool = False) -> Iterator["Sync"]:
+        """Provide a Sync whose state is the destination's: nothing that lies on this machine is relied on.
+
+        Args:
+            reading: nothing is changed, neither there nor here.
+        """
         with translated():
-            to = target(config.run, config.source)
-        root = Path(config.run.working_dir or Path(get_dlt_pipelines_dir()) / "hauser-dlt") / config.run.pipeline_name
-        operations = Operations(root / "operations")
-        exports = connect(config.source, pause, operations)
-        with private_folder(root) as folder:
+            to = target(config.run, config.source, reading=reading)
+        with (
+            root_folder(config.run.working_dir, config.run.pipeline_name, reading=reading) as root,
+            private_folder(root) as folder,
+            notes_of_dlt(folder),
+        ):
+            operations = Operations(root / "operations")
+            exports = connect(config.source, pause, operations)
             pipeline = dlt.pipeline(
                 config.run.pipeline_name,
                 pipelines_dir=str(folder / "dlt"),

@@ -4,11 +4,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import filelock
+
+from hauser_dlt.machine import working
 
 _RESULTS_LIVE = 6 * 86400.0  # seconds; FullStory keeps the results of an export for about a week
 
@@ -18,16 +20,22 @@ def private_folder(root: Path) -> Iterator[Path]:
     """Provide an empty folder below `root` that no other process uses; what killed ones left there is removed.
 
     Several runs may go on side by side on one machine: each takes the first folder that nobody has locked.
+
+    Raises:
+        HauserError: it cannot be made.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    for number in count():
-        folder = root / str(number)
-        with _locked(folder) as free:
-            if free:
-                _clear_up(root)
-                folder.mkdir(mode=0o700)  # events are nobody else's business
-                yield folder
-                return
+    with ExitStack() as held:
+        with working():
+            root.mkdir(parents=True, exist_ok=True)
+            folder = _first_free(root, held)
+        yield folder
+
+
+def _first_free(root: Path, held: ExitStack) -> Path:
+    folder = next(root / str(number) for number in count() if held.enter_context(_locked(root / str(number))))
+    _clear_up(root)
+    folder.mkdir(mode=0o700)  # events are nobody else's business
+    return folder
 
 
 def _clear_up(root: Path) -> None:
@@ -58,11 +66,12 @@ class Operations(MutableMapping[str, str]):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.iterdir():
-            with suppress(FileNotFoundError):  # another process is done with it
-                if time.time() - file.stat().st_mtime > _RESULTS_LIVE:
-                    file.unlink()
+        with working():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for file in folder.iterdir():
+                with suppress(FileNotFoundError):  # another process is done with it
+                    if time.time() - file.stat().st_mtime > _RESULTS_LIVE:
+                        file.unlink()
 
     def __getitem__(self, name: str) -> str:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.machine import unusable
 
 _LIST = ".hauser-dlt.json"
 
@@ -50,7 +51,9 @@ def refresh(folder: Path, files: Mapping[str, str], *, force: bool) -> Refreshed
         after = {name: _digest(text) for name, text in files.items() if folder / name not in done.kept}
         after |= {name: digest for name, digest in before.items() if name in files and name not in after}
         ours.write_text(json.dumps(after, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    except (OSError, ValueError) as exc:
+    except OSError as exc:
+        raise unusable(exc.filename or folder, exc, "choose another folder") from None
+    except ValueError as exc:
         raise ConfigError(f"{folder} cannot be written to: {exc}") from None
     return done
 

@@ -35,6 +35,7 @@ FLOORS = [
         "settings",
         "stopping",
         "streams",
+        "machine",
         "workdir",
         "access",
         "redaction",

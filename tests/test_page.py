@@ -110,7 +110,9 @@ def test_the_page_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tm
 
 
 def test_where_it_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"nowhere/status.html: No such file or directory; name a file"):
+    with pytest.raises(
+        ConfigError, match=r"nowhere/status.html cannot be used \(No such file or directory\): name a file"
+    ):
         write_page(STATUS, tmp_path / "nowhere" / "status.html")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HAUSER__WORKING_DIR", str(tmp_path / "work"))

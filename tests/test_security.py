@@ -20,6 +20,7 @@ import trustme
 from click.testing import CliRunner
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.common.runtime import anon_tracker, telemetry
 from hypothesis import example, given
 from hypothesis import strategies as st
 from servers import redshift
@@ -258,11 +259,14 @@ def _children(process):
 def test_dlts_telemetry_is_off_unless_it_is_asked_for(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RUNTIME__DLTHUB_TELEMETRY")
+    telemetry.stop_telemetry()  # as in a process that has just begun
     configure({})
+    assert anon_tracker._ANON_TRACKER_ENDPOINT is None
     assert find("dlthub_telemetry", "runtime") == (False, "defaults")
     assert not resolve_configuration(RuntimeConfiguration()).dlthub_telemetry
     configure({"runtime": {"dlthub_telemetry": True}})
     assert find("dlthub_telemetry", "runtime") == (True, "command line")
+    telemetry.stop_telemetry()
     assert "dlthub_telemetry = false" in config_text({})
 
 

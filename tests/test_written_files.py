@@ -56,7 +56,7 @@ def test_a_folder_of_somebody_elses_and_one_that_cannot_be_written_to_are_refuse
     (tmp_path / "notes.txt").touch()
     with pytest.raises(ConfigError, match="is not empty, and nothing of ours"):
         write(tmp_path, a="1")
-    with pytest.raises(ConfigError, match=r"notes\.txt cannot be written to"):
+    with pytest.raises(ConfigError, match=r"notes\.txt cannot be used"):
         write(tmp_path / "notes.txt", a="1")
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / ".hauser-dlt.json").write_text("{")

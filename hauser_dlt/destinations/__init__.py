@@ -19,13 +19,14 @@ from hauser_dlt.destinations import duckdb
 from hauser_dlt.destinations.address import refuse_ambiguous
 from hauser_dlt.destinations.file_ledger import FilesLedger
 from hauser_dlt.destinations.files import LAYOUT, extension_of
-from hauser_dlt.destinations.folder import Folder
+from hauser_dlt.destinations.folder import UNWRITABLE, Folder
 from hauser_dlt.destinations.guarded import Arrivals, guard
 from hauser_dlt.destinations.sql import SqlLedger, pending_table
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
-from hauser_dlt.places import database_file, place
+from hauser_dlt.machine import refuse_unwritable
+from hauser_dlt.places import database_file, local_path, place
 from hauser_dlt.resources import names_of
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.tables import Table, Tables
@@ -100,6 +101,20 @@ class Target:
         """Keep DuckDB's file open, which takes longer than a small load; others may lose a connection by waiting."""
         return ledger.connected() if isinstance(self.destination, dlt.destinations.duckdb) else nullcontext()
 
+    def refuse_unwritable(self, client: Any) -> bool:
+        """Make sure that files of this machine can be written to; return whether the destination is on it at all.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        if folder := local_path(self.place):
+            refuse_unwritable(folder, UNWRITABLE)
+            return True
+        if isinstance(self.destination, dlt.destinations.duckdb):
+            client.refuse_unwritable()
+            return True
+        return False
+
     def adapt(self, source: Any, config: Configuration, tables: Tables) -> None:
         """Tell a dlt source what this destination needs to know of its tables."""
         if self.into_files:
@@ -123,14 +138,17 @@ class Target:
                 storage.expire(config.source.export_table, config.run.partition_expiration)
 
 
-def target(run: RunSettings, read: SourceSettings) -> Target:
+def target(run: RunSettings, read: SourceSettings, *, reading: bool = False) -> Target:
     """Return the destination that the settings name.
+
+    Args:
+        reading: it will not be changed; what is not there is not made, and taken for empty.
 
     Raises:
         ConfigError: dlt knows no such destination, or it lacks a setting.
     """
     if run.destination == "filesystem" or run.storage_only:
-        return _filesystem(run)
+        return _filesystem(run, reading=reading)
     try:
         destination: Any = Destination.from_reference(run.destination)
         has_tables = issubclass(destination.client_class, WithSqlClient)
@@ -148,7 +166,7 @@ def target(run: RunSettings, read: SourceSettings) -> Target:
     if not has_tables:
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
     if isinstance(destination, dlt.destinations.duckdb):
-        destination = _duckdb(run)
+        destination = _duckdb(run, reading=reading)
     refuse_ambiguous(run.destination)
     names_of(destination).refuse(read, run.dataset_name)
     destination, dataset = _exact(destination, run, read)
@@ -179,12 +197,14 @@ def _exact(destination: Any, run: RunSettings, read: SourceSettings) -> tuple[An
     return destination, run.dataset_name
 
 
-def _duckdb(run: RunSettings) -> Any:
+def _duckdb(run: RunSettings, *, reading: bool) -> Any:
     """Return DuckDB, with its file as all spellings of it mean it.
 
     Raises:
         ConfigError: it is no file, or bears the dataset's name.
     """
+    from hauser_dlt.destinations.duckdb_file import see_to_file  # needs a driver, as those above
+
     section = ("destination", run.destination)
     found = find("credentials", *section, hide=True)
     inner = found is None or isinstance(found[0], Mapping)
@@ -195,10 +215,12 @@ def _duckdb(run: RunSettings) -> Any:
             "a DuckDB file must not be named like its dataset: change dataset_name, or the name of"
             f" {given or f'{run.pipeline_name}.duckdb'}"
         )
-    if not given:
-        return Destination.from_reference(run.destination)
-    credentials: Any = {**(found[0] if found else {}), "database": given} if inner else given
-    return Destination.from_reference(run.destination, credentials=credentials)
+    credentials: Any = None
+    if given:
+        credentials = {**(found[0] if found else {}), "database": given} if inner else given
+    destination: Any = Destination.from_reference(run.destination, credentials=credentials)
+    see_to_file(destination, reading=reading)
+    return destination
 
 
 def _database(spelled: Any, where: str) -> str:
@@ -227,8 +249,11 @@ def _bucket_url() -> str:
         raise ConfigError(f"bucket_url = {shown} (from {found[1]}): allowed is {exc}") from None
 
 
-def _filesystem(run: RunSettings) -> Target:
+def _filesystem(run: RunSettings, *, reading: bool) -> Target:
     url = _bucket_url()
+    folder = local_path(url)
+    if folder and not reading:
+        refuse_unwritable(folder, UNWRITABLE)
     destination = Folder(
         bucket_url=url,
         destination_name="filesystem",

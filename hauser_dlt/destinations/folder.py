@@ -9,6 +9,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from hauser_dlt.places import local_path, place
 
+UNWRITABLE = "choose another bucket_url under [destination.filesystem], or change its permissions"
+
 
 class _Disk(LocalFileSystem):  # type: ignore[misc]
     """A disk where files come into being whole, as they do in buckets.
