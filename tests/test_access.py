@@ -181,3 +181,33 @@ def everything(target):
     if target.into_files:
         return sorted((path, path.stat().st_mtime_ns) for path in target.out.rglob("*"))
     return target.query("SELECT table_schema, table_name FROM information_schema.tables ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize("target", ["redshift"], indirect=True)
+def test_redshift_is_judged_by_its_own_catalog(runs):
+    server, dataset = runs.target.server, runs.target.dataset
+    runs.load(EARLY)
+    runs.target.query(f"CREATE USER {LIMITED}2 PASSWORD 'Abcdefg1'")
+    limited = {
+        f"destination.redshift.credentials.{name}": value
+        for name, value in (("username", f"{LIMITED}2"), ("password", "Abcdefg1"))
+    }
+    try:
+        runs.target.query(f"GRANT USAGE ON SCHEMA {dataset} TO {LIMITED}2")
+        for table in ("fs_export", "fs_sync", "fs_sync_pending", "_dlt_loads", "_dlt_version", "_dlt_pipeline_state"):
+            runs.target.query(f"GRANT SELECT, INSERT, DELETE ON {table} TO {LIMITED}2")
+        runs.load(EARLY + 6 * HOUR, **limited)
+        assert told(runs, **limited).count("fits") == 2
+        runs.target.query(f"REVOKE DELETE ON fs_export FROM {LIMITED}2")
+        assert "table fs_export: the loader's user needs DELETE" in refused(runs, EARLY + 12 * HOUR, **limited)
+        runs.target.query(f"GRANT DELETE ON fs_export TO {LIMITED}2")
+        wanted = limited | {"custom_columns": {"user_plan_str": "text"}}
+        assert "the columns user_plan_str must be added" in refused(runs, EARLY + 12 * HOUR, **wanted)
+    finally:
+        runs.target.query(f"REVOKE ALL ON ALL TABLES IN SCHEMA {dataset} FROM {LIMITED}2")
+        runs.target.query(f"REVOKE ALL ON SCHEMA {dataset} FROM {LIMITED}2")
+        runs.target.query(f"DROP USER {LIMITED}2")
+    assert [sql for sql in server.statements if "_hauser_dlt_check" in sql] == []
+    runs.target.query("ALTER TABLE fs_export RENAME TO other")
+    runs.target.query("CREATE VIEW fs_export AS SELECT * FROM other")
+    assert "table fs_export: it is a view" in refused(runs, EARLY + 12 * HOUR)
