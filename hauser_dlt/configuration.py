@@ -6,6 +6,7 @@ So dlt finds the settings of destinations by the same rules, and in the same ord
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,6 +31,8 @@ from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
 from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings
+
+_CHARACTER = re.compile(r"(?<=character): '.+?'(?= at line)")  # of what may be a password without its quotes
 
 SOURCE = ("sources", "fullstory")
 RUN = ("hauser",)
@@ -95,7 +98,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         context = Container()[PluggableRunContext]
         context.reload()
     except Exception as exc:  # noqa: BLE001 - of whatever kind: dlt, tomlkit, the file system
-        raise ConfigError(f".dlt/ cannot be read: {' '.join(str(exc).split())}") from None
+        raise ConfigError(f".dlt/ cannot be read: {_CHARACTER.sub('', ' '.join(str(exc).split()))}") from None
     from_files = [p for p in context.providers.providers if not isinstance(p, EnvironProvider)]
     if is_shared(Path(context.context.global_dir)):  # where another user may have put settings for us
         own = context.context.settings_dir

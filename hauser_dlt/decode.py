@@ -175,7 +175,9 @@ def _refuse_endless(held: int) -> None:
 
 
 def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
-    raise CorruptBundleError(f"the bundle is not JSON at record {number + 1} ({raw[:40]!r}...): {reason}")
+    """Raise what is wrong with a record; of it, which users have filled, no more is told than how it begins."""
+    begins = f" (it begins with {raw[:1]!r})" if raw else ""
+    raise CorruptBundleError(f"the bundle is not JSON at record {number + 1}{begins}: {reason}")
 
 
 def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:

@@ -544,6 +544,7 @@ class Sync:
             try:
                 with translated():
                     self.look()
+                    self.fitness().refuse()
                     self._newest_load = self.ledger.newest_load(snapshot.stretch)
                 with self._at_hand:
                     loaded = self._load_snapshot(snapshot)

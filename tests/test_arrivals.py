@@ -1,6 +1,9 @@
 """What arrives is what was sent, or the load says so; and what a database says of a row is not passed on."""
 
+import logging
 import re
+import traceback
+from types import SimpleNamespace
 
 import pytest
 from targets import HOUR, MIDNIGHT
@@ -46,6 +49,11 @@ SPOILERS = {
         "SELECT 1",
         "DROP RULE nosy ON fs_sync",
     ),
+    "loads are not noted": (
+        "CREATE RULE nosy AS ON INSERT TO _dlt_loads DO INSTEAD NOTHING",
+        "SELECT 1",
+        "DROP RULE nosy ON _dlt_loads",
+    ),
     "sync rows tell of another window": (
         FUNCTION.format("""NEW."BundleEndTime" := now(); RETURN NEW;"""),
         EACH_ROW.format("BEFORE").replace("fs_export", "fs_sync"),
@@ -58,7 +66,7 @@ SPOILERS = {
 def test_a_load_whose_rows_are_altered_on_the_way_fails_and_the_next_one_makes_it_good(runs):
     runs.load(EARLY)
     for number, (spoil, too, undo) in enumerate(SPOILERS.values()):
-        table = "fs_sync" if "fs_sync" in spoil + too else "fs_export"
+        table = next(name for name in ("fs_sync", "_dlt_loads", "fs_export") if name in spoil + too)
         runs.target.query(spoil)
         runs.target.query(too)
         with pytest.raises(LoadError, match=rf"^table {table}: .* \(load [0-9.]+\); a trigger") as refused:
@@ -69,6 +77,41 @@ def test_a_load_whose_rows_are_altered_on_the_way_fails_and_the_next_one_makes_i
         runs.target.query(undo)
         runs.load(EARLY + 6 * (number + 1) * HOUR)
     runs.expect(MIDNIGHT, EARLY + 6 * len(SPOILERS) * HOUR - 24 * HOUR)
+
+
+REFUSALS = {
+    "function nosy": (
+        FUNCTION.format("""RAISE EXCEPTION 'no %', NEW."UserEmail" USING DETAIL = NEW."UserEmail";"""),
+        EACH_ROW.format("BEFORE"),
+        UNDO,
+    ),
+    "constraint nosy": (
+        """ALTER TABLE fs_export ADD CONSTRAINT nosy CHECK ("UserEmail" NOT LIKE 'jane%') NOT VALID""",
+        "SELECT 1",
+        "ALTER TABLE fs_export DROP CONSTRAINT nosy",
+    ),
+}
+
+
+@in_postgres
+def test_what_a_database_says_of_a_row_is_in_no_message_log_or_file(runs, monkeypatch, caplog, capfd):
+    """What lies in the working folder while it is at work stays there for this test, files of events apart."""
+    runs.sim.events = lambda start, end: [{"EventStart": start.isoformat(), "UserEmail": JANE}]
+    runs.load(EARLY)
+    monkeypatch.setattr("hauser_dlt.workdir.shutil", SimpleNamespace(rmtree=lambda path, **_: None))
+    for number, (says, (spoil, too, undo)) in enumerate(REFUSALS.items()):
+        runs.working_dir = runs.working_dir.with_name(f"work{number}")
+        runs.target.query(spoil)
+        runs.target.query(too)
+        with caplog.at_level(logging.INFO), pytest.raises(LoadError, match=says) as refused:
+            runs.load(EARLY + 6 * HOUR, **{"runtime.log_level": "INFO"})
+        runs.target.query(undo)
+        out = capfd.readouterr()
+        texts = ["".join(traceback.format_exception(refused.value)), caplog.text, out.out, out.err]
+        files = [file for file in runs.working_dir.rglob("*") if file.is_file() and file.suffix not in (".csv", "")]
+        assert len(files) > 3
+        texts += [file.read_bytes().decode(errors="replace") for file in files]
+        assert not [text for text in texts if "jane" in text]
 
 
 @in_postgres

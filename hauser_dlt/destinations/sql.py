@@ -215,6 +215,8 @@ class SqlLedger:
         if load_id and load_id not in announced:
             self.remove([load_id])
             raise TransientError(f"another run has taken load {load_id} for dead; run again")
+        if load_id and not announced[load_id].complete:
+            raise _differing("_dlt_loads", load_id, 1, 0)
         for done in [announced[load_id]] if load_id else [row for row in announced.values() if row.complete]:
             self._supersede(done.span)
             self._query("DELETE FROM {pending} WHERE {load_id} = %s", done.load_id)
