@@ -302,6 +302,36 @@ def test_each_column_is_described_and_no_secret_written(project):
     assert project.runs.sim.token not in written
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("EventModFrustrated EventModDead EventModError EventModSuspicious", ["0 or NULL"]),
+        ("EventModFrustrated", ["greater than 0", "where it is 1"]),
+        ("EventModSuspicious", ["1: SQL injection", "2: cross-site scripting"]),
+        ("EventModError", ["2: an error on the console", "3: an uncaught exception"]),
+        ("SessionId PageId", ["UserId", "together"]),
+        ("PageNumInfos PageNumWarnings PageNumErrors", ["running total", "maximum per page"]),
+        ("PageDuration PageActiveDuration", ["milliseconds", "once per page"]),
+        (
+            "EventDuration EventSecondaryDuration EventPageOffset EventSessionOffset EventFirstInputDelay",
+            ["illiseconds"],
+        ),
+        ("EventDuration", ["rendered"]),
+        ("EventSecondaryDuration", ["visible"]),
+        ("EventType", ["pageview marks the end"]),
+        ("EventSubType", ["reload", "back_forward", "rendered", "visible", "exception: uncaught"]),
+        ("PageName", ["not a Defined Page"]),
+        ("PageMaxScrollDepthPercent", ["Only on events of type navigate"]),
+        ("LoadDomContentTime LoadEventTime LoadFirstPaintTime LoadLargestPaintTime", ["Only on events of type load"]),
+        ("ReqUrl ReqMethod ReqStatus", ["Only on events of type request"]),
+    ],
+)
+def test_descriptions_tell_what_people_count_wrong(fields, words):
+    for name in fields.split():
+        for word in words:
+            assert word in descriptions.EVENTS[name]
+
+
 def test_staged_windows_are_those_that_loads_own(project):
     staged = sorted((row["window_start"], row["window_end"]) for row in project.rows("stg_fullstory__windows"))
 
