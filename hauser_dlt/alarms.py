@@ -7,10 +7,14 @@ import os
 from collections.abc import Iterator
 from html import escape
 from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from hauser_dlt.configuration import find
+from hauser_dlt.errors import HauserError
+from hauser_dlt.network import Session, is_this_machine, proxy_to, tls_problem
 from hauser_dlt.redaction import error_line, hidden
 
 _PATIENCE = 10.0  # seconds
@@ -25,8 +29,10 @@ def restrain_sentry() -> None:
     if dsn := _setting("sentry_dsn", "runtime"):
         import sentry_sdk  # noqa: PLC0415 - only there if somebody uses it
 
+        here: Any = {"http_proxy": "", "https_proxy": ""} if is_this_machine(_host(dsn)) else {}
         sentry_sdk.init(
             dsn,
+            **here,
             release=f"hauser-dlt@{version('hauser-dlt')}",
             default_integrations=False,
             include_local_variables=False,
@@ -45,6 +51,13 @@ def tell(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
         yield f"Sentry could not be told of it: {problem}"
     if (hook := _setting("slack_incoming_hook", "runtime")) and (problem := _to_slack(hook, line)):
         yield f"Slack could not be told of it: {problem}"
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _setting(name: str, section: str) -> str:
@@ -71,7 +84,16 @@ def _to_slack(hook: str, line: str) -> str:
     """Post a line; return what went wrong, if anything. dlt's own function would wait for an answer for ever."""
     text = escape(line, quote=False)  # < > & are Slack's marks for links and for calling people
     try:
-        answer = requests.post(hook, json={"text": text}, timeout=_PATIENCE, allow_redirects=False)
+        with Session() as session:
+            answer = session.post(hook, json={"text": text}, timeout=_PATIENCE, allow_redirects=False)
+    except HauserError as exc:
+        return str(exc)
     except (requests.RequestException, ValueError) as exc:
-        return type(exc).__name__  # no more than that: the address is a secret
+        return _of_network(hook, exc) or type(exc).__name__  # no more than that: the address is a secret
     return "" if answer.status_code == 200 else f"it answered with status {answer.status_code}"
+
+
+def _of_network(hook: str, exc: Exception) -> str:
+    host, proxy = _host(hook), proxy_to(hook)
+    problem = (proxy and proxy.problem(exc, host)) or tls_problem(exc, host, "REQUESTS_CA_BUNDLE")
+    return str(problem or "")

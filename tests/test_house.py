@@ -36,6 +36,7 @@ FLOORS = [
         "stopping",
         "streams",
         "machine",
+        "network",
         "workdir",
         "access",
         "redaction",

@@ -5,9 +5,11 @@ not there gets made. A ledger that is read that way loads everything again.
 """
 
 import errno
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import requests
@@ -19,6 +21,7 @@ from dlt.destinations.impl.filesystem.configuration import FilesystemDestination
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
+from hauser_dlt.network import proxy_to, refuse_certificates, tls_problem
 
 _WRITING = ("pipe_file", "put_file", "write_text")
 _KEYS = "look at the keys, under [destination.filesystem.credentials] or in the environment"
@@ -34,6 +37,38 @@ _PASSES = (
     BotoConnectionError,
     TransportError,
 )
+
+
+_CERTIFICATES = {
+    "s3": ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),  # botocore reads the second where the first is not set
+    "gs": ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),  # of google-auth, and of aiohttp by itself
+}
+_S3 = "https://s3.amazonaws.com"
+
+
+def open_bucket(config: Any) -> tuple[Any, str]:
+    """Return fsspec's file system of a bucket, and the path in it.
+
+    Raises:
+        ConfigError: the environment names a proxy, or certificates, that cannot be used.
+    """
+    prepare(config)
+    files, path = fsspec_from_config(config)
+    return files, str(path)
+
+
+def prepare(config: Any) -> None:
+    """Look at what lies between us and a bucket, since fsspec takes a failure to look for a missing bucket.
+
+    Raises:
+        ConfigError: the environment names a proxy, or certificates, that cannot be used.
+    """
+    kind = {"gcs": "gs", "s3a": "s3"}.get(config.protocol, config.protocol)
+    names = _CERTIFICATES.get(kind, ())
+    refuse_certificates(*(names[:1] if kind == "s3" and os.environ.get(names[0]) else names))
+    if kind == "s3" and not proxy_to(str(config.credentials.endpoint_url or _S3)):
+        of_s3fs = config.kwargs or {}
+        config.kwargs = {**of_s3fs, "config_kwargs": {**of_s3fs.get("config_kwargs", {}), "proxies": {}}}
 
 
 class Bucket:
@@ -93,7 +128,7 @@ class Bucket:
                     raise ConfigError(f"there is no bucket {self._name}: make it, or {_PLACE}") from exc
                 raise
             except Exception as exc:
-                raise _said(exc, self._name) from exc
+                raise _said(exc, self._name, getattr(self._files, "endpoint_url", None) or _S3) from exc
 
         return speaking
 
@@ -103,15 +138,17 @@ def read_text(url: str) -> str | None:
     bucket_url, _, name = url.rpartition("/")
     config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
     settings = filesystem(bucket_url=bucket_url, destination_name="filesystem").configuration(config)
-    files, folder = fsspec_from_config(settings)
+    files, folder = open_bucket(settings)
     try:
         return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
 
 
-def _said(exc: Exception, bucket: str) -> HauserError:
+def _said(exc: Exception, bucket: str, endpoint: str) -> HauserError:
     status, text = _status(exc), _line(exc)
+    if problem := _in_between(exc, bucket, endpoint):
+        return problem
     if isinstance(exc, _PASSES) or status in ("408", "429") or status[:1] == "5" or _is_busy(exc):
         return TransientError(f"bucket {bucket} cannot be used at present: {text}; run again later")
     if status in ("403", "AccessDenied", "AllAccessDisabled"):
@@ -121,6 +158,14 @@ def _said(exc: Exception, bucket: str) -> HauserError:
     if isinstance(exc, (PermissionError, BotoCoreError, GoogleAuthError)) or status == "401":
         return ConfigError(f"bucket {bucket} does not take these keys: {text}; {_KEYS}")
     return ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {_SETTINGS}")
+
+
+def _in_between(exc: Exception, bucket: str, endpoint: str) -> HauserError | None:
+    """Return what to tell of a proxy, or of TLS."""
+    host, proxy = str(urlsplit(endpoint).hostname), proxy_to(endpoint)
+    if proxy and (problem := proxy.refusal(407, host) if _status(exc) == "407" else proxy.problem(exc, host)):
+        return problem
+    return tls_problem(exc, f"bucket {bucket}", "AWS_CA_BUNDLE or SSL_CERT_FILE")
 
 
 def _line(exc: Exception) -> str:

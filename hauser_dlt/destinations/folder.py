@@ -30,11 +30,15 @@ class FolderClient(FilesystemClient):
     """The tables are folders right below `bucket_url`, in a folder or bucket that may hold other files, too."""
 
     def __init__(self, schema: Any, config: Any, capabilities: Any) -> None:
+        if not config.is_local_filesystem:
+            from hauser_dlt.destinations.bucket import prepare  # needs what local files do without
+
+            prepare(config)
         super().__init__(schema, config, capabilities)
         if self.is_local_filesystem:
             self.fs_client = _Disk()
         else:
-            from hauser_dlt.destinations.bucket import Bucket  # needs what local files do without
+            from hauser_dlt.destinations.bucket import Bucket
 
             self.fs_client = Bucket(self.fs_client, self.bucket_path)
 

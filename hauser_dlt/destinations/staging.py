@@ -5,10 +5,13 @@ dlt empties its staging folder at each load, which must not happen to what anoth
 
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit
 
-from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
+
+from hauser_dlt.configuration import find
+from hauser_dlt.network import is_this_machine
 
 _FOLDER = "hauser_dlt_staging"
 _PROBE = "check"
@@ -26,7 +29,11 @@ class Staging:
 
     def destination(self, load_id: str = "next") -> Any:
         """Return dlt's staging destination for one load package."""
-        return filesystem(bucket_url=f"{self.url}/{load_id}", destination_name="filesystem")
+        endpoint = find("endpoint_url", "destination", "filesystem", "credentials")
+        past: Any = {}
+        if endpoint and is_this_machine(urlsplit(str(endpoint[0])).hostname):
+            past = {"kwargs": {"config_kwargs": {"proxies": {}}}}
+        return filesystem(bucket_url=f"{self.url}/{load_id}", destination_name="filesystem", **past)
 
     def check(self) -> None:
         """Make sure that files can be written and removed there.
@@ -63,9 +70,9 @@ class Staging:
 
     def _folder(self) -> tuple[Any, str]:
         """Return the bucket, without what fsspec remembers of it, and our folder in it."""
-        from hauser_dlt.destinations.bucket import Bucket  # needs what local files do without
+        from hauser_dlt.destinations.bucket import Bucket, open_bucket  # need what local files do without
 
         config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
-        files, path = fsspec_from_config(self.destination().configuration(config))
+        files, path = open_bucket(self.destination().configuration(config))
         files.invalidate_cache()
         return Bucket(files, path), path.rpartition("/")[0]

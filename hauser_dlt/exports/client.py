@@ -5,7 +5,6 @@ Statuses and limits: https://developer.fullstory.com/server/getting-started/ (au
 
 import logging
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from hauser_dlt.errors import (
 )
 from hauser_dlt.exports import answers
 from hauser_dlt.exports.answers import Instead, Kind
+from hauser_dlt.network import Session, proxy_to, tls_problem
 from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class _Key(AuthBase):
         return request
 
 
-class _Session(requests.Session):
+class _Session(Session):
     """Connections that send the key they were given, or none, whatever stands in ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
@@ -408,22 +408,16 @@ def _unsendable(exc: ValueError, *, by_api: bool) -> HauserError:
 
 
 def _unreachable(url: str, exc: Exception) -> HauserError:
-    if refused := _untrusted(exc):
-        return ConfigError(
-            f"{urlsplit(url).hostname} shows a certificate that is not trusted ({refused.verify_message}); where a"
-            " proxy of your own stands in between, REQUESTS_CA_BUNDLE names the file with its authority's certificate"
-        )
+    host, proxy = str(urlsplit(url).hostname), proxy_to(url)
+    if proxy and (problem := proxy.problem(exc, host)):
+        return BusyError(str(problem)) if isinstance(problem, TransientError) else problem
+    if refused := tls_problem(exc, host, "REQUESTS_CA_BUNDLE"):
+        return refused
+    by = f" by way of {proxy}" if proxy else ""
     if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return BusyError(f"{urlsplit(url).hostname} does not answer in time")
+        return BusyError(f"{host} does not answer in time{by}")
     cause = getattr(exc.args[0], "reason", None) if exc.args else None  # what lies under "too many retries"
-    return BusyError(f"{urlsplit(url).hostname} cannot be reached, or breaks off ({type(cause or exc).__name__})")
-
-
-def _untrusted(exc: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """Return the error of a certificate, if that is what lies under an error of requests."""
-    while exc is not None and not isinstance(exc, ssl.SSLCertVerificationError):
-        exc = exc.__context__
-    return exc
+    return BusyError(f"{host} cannot be reached{by}, or breaks off ({type(cause or exc).__name__})")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
