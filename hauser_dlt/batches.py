@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hauser_dlt.answers import Proof
 from hauser_dlt.decode import Record, is_flat, member, members
 from hauser_dlt.fields import (
     CUSTOM_VARS,
@@ -142,6 +143,7 @@ class Batcher:
         columns: grows while records are read.
         window: rows whose `EventStart` lies outside are left out; None keeps all rows.
         marks: columns with one value for all rows (`_dlt_load_id`, say), appended to each batch.
+        needed: the field of which each row of FullStory's has a value; without any, they are refused.
         floats: False if no value of a record is a float, since they were read `as_written`.
         replays: what each link to a session begins with; "" leaves links NULL.
     """
@@ -152,10 +154,12 @@ class Batcher:
         window: Window | None,
         marks: Mapping[str, pa.Scalar],
         *,
+        needed: str | None = None,
         floats: bool = True,
         replays: str = "",
     ) -> None:
         self.columns = columns
+        self._proof = Proof(needed) if needed else None
         self._replays = replays
         self.tally = Tally()
         self._window = window
@@ -164,16 +168,23 @@ class Batcher:
         self._first = len(columns.kinds)
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
         self._apart: dict[str, None] = {}  # names of those columns, and of what is dropped
+        self._quoted: set[str] = set()  # columns of integers that came in quotes last
         self._settled: set[str] = set()  # names of custom variables
 
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches of up to `size` rows: columns known at first, CustomVars, those on request, marks, new ones."""
+        """Yield batches of up to `size` rows: columns known at first, CustomVars, those on request, marks, new ones.
+
+        Raises:
+            CorruptBundleError: no row is what was asked for, or one is an answer of FullStory's.
+        """
         stream = iter(records)
         while (rows := _joined(self._slices(stream, size))) is not None:
             batch = self._inside(self._ordered(rows))
             self.tally.rows += batch.num_rows
             if batch.num_rows:
                 yield batch
+        if self._proof:
+            self._proof.end()
 
     def _slices(self, records: Iterator[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield the next batch in slices; fewer rows where records are of some MB each."""
@@ -211,7 +222,10 @@ class Batcher:
         arrays: dict[str, pa.Array] = {}
         for name in self._in_use:
             values = easy[name] if name in easy else [row.get(name) for row in rows]
-            arrays[name], misfits = _column(self.columns.kinds[name], values, lambda i: written(i, name))  # noqa: B023
+            kind = self.columns.kinds[name]
+            if kind in _INTEGERS and name not in easy:
+                self._note_quoted(name, values)
+            arrays[name], misfits = _column(kind, values, lambda i: written(i, name))  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
@@ -219,19 +233,37 @@ class Batcher:
             values = [row.get(name) for row in rows]
             arrays[column], misfits = _column(self.columns.extra[column], values, lambda i: written(i, name))  # noqa: B023
             self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
+        if self._proof:
+            self._prove(self._proof, arrays, rows, raws)
         for index, names in odd.items():
             custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
         return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
 
+    def _prove(
+        self, proof: Proof, arrays: Mapping[str, pa.Array], rows: list[dict[str, Any]], raws: list[bytes]
+    ) -> None:
+        if proof.needed in arrays and not arrays[proof.needed].null_count:
+            proof.passed(len(rows))
+            return
+        for row, raw in zip(rows, raws, strict=True):
+            proof.see(row, raw)
+
     def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
         """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
         natural = {name: _NATURAL[self.columns.kinds[name]] for name in self._in_use}
+        natural |= dict.fromkeys(self._quoted & natural.keys(), _TEXT)
         easy = [(name, kind) for name, kind in natural.items() if kind in self._at_once]
         try:
             struct = pa.array(rows, pa.struct(easy))
         except (pa.ArrowException, OverflowError):
             return {}
         return dict(zip((name for name, _ in easy), struct.flatten(), strict=True))
+
+    def _note_quoted(self, name: str, values: Iterable[Any]) -> None:
+        if str in {*map(type, values)}:
+            self._quoted.add(name)
+        else:
+            self._quoted.discard(name)
 
     def _variables(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the custom variables of a row, and put its fields under the names of their columns."""
@@ -335,6 +367,8 @@ def _custom_vars(
 _write = msgspec.json.Encoder().encode
 
 _TEXT, _INTEGER = pa.string(), pa.int64()
+_INTEGERS = ("int", "int32")
+_CANONICAL = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
 _NATURAL: dict[Kind, pa.DataType] = {
     "text": _TEXT,
     "any": _TEXT,
@@ -373,12 +407,12 @@ def _array(kind: Kind, values: pa.Array | list[Any]) -> pa.Array:
         return _doubles(values)
     # told the type, Arrow would take 1.0 for an integer
     array = values if isinstance(values, pa.Array) else pa.array(values)
+    if kind in _INTEGERS and array.type == _TEXT:
+        array = _unquoted(array)
     if array.type not in (_NATURAL[kind], pa.null()):
         raise pa.ArrowInvalid(f"{array.type} in a column of {kind}")
     if kind == "timestamp":
         return _times(array)
-    if array.type == _TEXT and _has_nul(array):
-        raise pa.ArrowInvalid("NUL in text")
     return array if array.type == ARROW_TYPES[kind] else array.cast(ARROW_TYPES[kind])
 
 
@@ -391,9 +425,11 @@ def _doubles(values: list[Any]) -> pa.Array:
     return array
 
 
-def _has_nul(array: pa.Array) -> bool:
-    content = array.buffers()[2]
-    return content is not None and b"\0" in content.to_pybytes()
+def _unquoted(texts: pa.Array) -> pa.Array:
+    """Return integers that stand in quotes: FullStory's SDK declares ids as strings, its samples have numbers."""
+    if not pc.all(pc.match_substring_regex(texts, _CANONICAL)).as_py():  # None, if all are NULL
+        raise pa.ArrowInvalid("not integers alone, each in its one form")
+    return texts.cast(_INTEGER)
 
 
 _TOO_FINE = re.compile(r"(\.[0-9]{6})[0-9]+")
@@ -420,7 +456,7 @@ def _fit(kind: Kind, value: Any, written: Callable[[], bytes]) -> Any:
     if kind == "any" and not isinstance(value, str):
         return written().decode()
     if isinstance(value, str) and kind in ("text", "any"):
-        return value.replace("\0", "")  # no warehouse takes NUL in text
+        return value
     if kind == "float" and type(value) in (int, float, msgspec.Raw):
         return _double(float(bytes(value)) if type(value) is msgspec.Raw else value, written)
     return _array(kind, [value])[0].as_py()

@@ -1,13 +1,17 @@
 """Bundles to records: bytes -> gunzip -> records. Pure generators in bounded memory; no I/O.
 
-A bundle is an array of JSON objects in any layout, or one object a line; gzipped or not. Whatever is cut
-short, not closed or not JSON raises CorruptBundleError, so that a window is never taken for whole by mistake.
+A bundle is an array of JSON objects in any layout, or one object a line; gzipped or not. A byte-order mark of UTF-8
+is skipped. NUL, which JSON has as an escape, is left out: no warehouse takes it in text, nor do their JSON functions
+(https://www.postgresql.org/docs/current/datatype-json.html). Whatever is cut short, not closed or not JSON raises
+CorruptBundleError, so that a window is never taken for whole by mistake.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, count
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import msgspec
@@ -20,13 +24,16 @@ Record = tuple[bytes, dict[str, Any]]
 _Parser = Callable[[bytes], Any]
 
 
-class _Object(msgspec.Struct):
-    """Any JSON object, whose members are read and forgotten."""
+class Skimmed(msgspec.Struct):
+    """A JSON object of which no more is kept than what each row of FullStory's has."""
+
+    EventStart: Any = None
+    IndvId: Any = None
 
 
 _parse_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
-_skim = msgspec.json.Decoder(_Object).decode
-_OBJECTS = ({dict}, {_Object})
+_skim = msgspec.json.Decoder(Skimmed).decode
+_OBJECTS = ({dict}, {Skimmed})
 _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
 LONGEST_RECORD = 1 << 26
@@ -35,6 +42,10 @@ LONGEST_RECORD = 1 << 26
 _PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
 _SLICE = 1 << 16  # compressed bytes at a time: isal copies what it has not used at every call
 _WHITE = re.compile(rb"[ \t\r\n]*")
+_MARK = codecs.BOM_UTF8
+
+
+_GZIP = b"\x1f\x8b"
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -47,7 +58,7 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     head = b""
     while len(head) < 2 and (chunk := next(stream, None)) is not None:
         head += chunk
-    if head[:2] != b"\x1f\x8b":
+    if head[:2] != _GZIP:
         yield head
         yield from stream
         return
@@ -56,14 +67,17 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     inflate = isal_zlib.decompressobj(wbits=31)
+    follows = b""  # the first byte, perhaps, of one more member
     try:
         for piece in _sliced(chain((head,), rest)):
-            data = piece
+            data = follows + piece
             while data:
                 if inflate.eof:
                     data = data.lstrip(b"\0")  # gzip may be padded with zeros between and after its members
-                    if not data:
+                    if data in (b"", follows := data[:1]):
                         break
+                    _refuse_no_member(data)
+                    follows = b""
                     inflate = isal_zlib.decompressobj(wbits=31)
                 yield inflate.decompress(data, _PIECE)
                 data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
@@ -71,6 +85,13 @@ def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         raise CorruptBundleError(f"the bundle's gzip is damaged: {exc}") from exc
     if not inflate.eof:
         raise CorruptBundleError("the bundle's gzip stream ends early")
+    if follows:
+        _refuse_no_member(follows)
+
+
+def _refuse_no_member(data: bytes) -> None:
+    if not data.startswith(_GZIP):
+        raise CorruptBundleError(f"bytes follow the end of the bundle's gzip that are no gzip ({data[:20]!r}...)")
 
 
 def _sliced(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -104,6 +125,19 @@ class _Stream:
             self.buffer += chunk
         return len(self.buffer) > held
 
+    def skip_mark(self) -> None:
+        """Skip a byte-order mark at the beginning.
+
+        Raises:
+            CorruptBundleError: it is that of another encoding.
+        """
+        while len(self.buffer) < len(_MARK) and self.more():
+            pass
+        if self.buffer.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise CorruptBundleError("the bundle is text in UTF-16 or UTF-32, by its byte-order mark, and not in UTF-8")
+        if self.buffer.startswith(_MARK):
+            self.start = len(_MARK)
+
     def peek(self) -> bytes:
         """Skip white space; return the next byte, or b"" at the end."""
         while (begin := _end(_WHITE, self.buffer, self.start)) == len(self.buffer):
@@ -131,35 +165,39 @@ class _Stream:
         yield from self._chunks
 
 
-def records(chunks: Iterable[bytes], *, as_written: bool = False) -> Iterator[Record]:
+def records(chunks: Iterable[bytes], *, as_written: bool = False, in_array: bool = False) -> Iterator[Record]:
     """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
 
-    The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold.
+    The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold, and that NUL
+    is left out, in names, too: of two that are equal then, the one that had it gets U+FFFD in its place.
 
     Args:
+        in_array: an array is promised, so nothing at all is no bundle.
         as_written: numbers with a point or an exponent are no floats but `msgspec.Raw`, text that is written as it
             was read. Only inside lists and objects of records with an oddity may floats be left.
 
     Raises:
         CorruptBundleError: the bundle is not JSON, or ends before it is closed.
     """
-    return _records(chunks, _parse_as_written if as_written else orjson.loads)
+    return _records(chunks, _parse_as_written if as_written else orjson.loads, in_array)
 
 
-def count(chunks: Iterable[bytes]) -> int:
-    """Return the number of records, having read them as JSON and made nothing of it.
+def skimmed(chunks: Iterable[bytes], *, in_array: bool = False) -> Iterator[tuple[bytes, Skimmed | dict[str, Any]]]:
+    """Yield each record's text and, unless it has an oddity, no more than what each row of FullStory's has.
 
     Raises:
         CorruptBundleError: as for `records`.
     """
-    return sum(1 for _ in _records(chunks, _skim))
+    return _records(chunks, _skim, in_array)
 
 
-def _records(chunks: Iterable[bytes], parse: _Parser) -> Iterator[Record]:
+def _records(chunks: Iterable[bytes], parse: _Parser, in_array: bool) -> Iterator[tuple[bytes, Any]]:
     stream = _Stream(chunks)
+    stream.skip_mark()
     match stream.peek():
         case b"":
-            return
+            if in_array:
+                raise CorruptBundleError("the bundle holds nothing at all, where an array was promised")
         case b"[":
             stream.start += 1
             yield from _array(stream, parse)
@@ -183,12 +221,12 @@ def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
 def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of a bundle with one object a line."""
     number = 0
-    for lines in _whole_lines(stream.rest()):
+    for lines, plain in _whole_lines(stream.rest()):
         raws = list(filter(None, (line.strip(b" \t\r") for line in lines)))
         lines.clear()
         number += len(raws)
         try:
-            rows = list(map(parse, raws))
+            rows = list(map(parse, raws)) if plain else []
         except _REFUSED:
             rows = []
         if {*map(type, rows)} in _OBJECTS:
@@ -197,11 +235,13 @@ def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
             while raws:  # nothing is held on to that its reader is done with: there may be a record of 50 MB
                 yield raws.pop(), rows.pop()
         else:
-            yield from (_record(raw, index, parse) for index, raw in enumerate(raws, number - len(raws)))
+            for index, raw in enumerate(raws, number - len(raws)):
+                if text := raw.removeprefix(_MARK):  # bundles may have been put one behind the other
+                    yield _record(text, index, parse)
 
 
-def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines that each chunk completes; they are as many as the caches of a processor can hold."""
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:
+    """Yield the lines that each chunk completes, as many as a processor's caches can hold; and if no NUL is in them."""
     begun: list[bytes] = []
     held = 0
     for chunk in chain(chunks, (b"\n",)):  # the last line may have no end
@@ -212,10 +252,12 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
             _refuse_endless(held)
         else:
             begun.append(chunk[:end])
-            lines = b"".join(begun).split(b"\n")
+            text = b"".join(begun)
+            lines, plain = text.split(b"\n"), _NUL not in text
             begun = [chunk[end + 1 :]]
             held = 0
-            yield lines
+            del text  # which may be of 50 MB
+            yield lines, plain
 
 
 def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:
@@ -253,7 +295,7 @@ def _next_record(stream: _Stream, number: int, parse: _Parser) -> Record:
             pass
         else:
             stream.start = cut.start() + 1
-            return raw, row
+            return _record(raw, number, parse) if _NUL in raw else (raw, row)
     while (end := _record_end(stream.buffer, stream.start)) is None:
         # as much again: a record of any size is scanned a bounded number of times
         if not stream.more(max(len(stream.buffer) - stream.start, _PIECE)):
@@ -286,10 +328,39 @@ def _record(raw: bytes, number: int, parse: _Parser) -> Record:
         row = _parse_oddity(raw, number, exc)
     if not isinstance(row, dict):
         _refuse(number, raw, "a record is an object")
+    if _NUL in raw and any(map(itemgetter(1), _BACKSLASHED.finditer(raw))):
+        return _record(_without_nul(raw), number, parse)
     if parse is _parse_as_written and (floats := [key for key, value in row.items() if type(value) is float]):
         texts = members(raw)
         row |= {key: msgspec.Raw(texts[key]) for key in floats}
     return raw, row
+
+
+_NUL = rb"\u0000"
+_BACKSLASHED = re.compile(rb"\\(?:(u0000)|.)", re.DOTALL)
+
+
+def _without_nul(text: bytes, levels: int = 2) -> bytes:
+    """Return a JSON value's text without NUL.
+
+    Args:
+        levels: how deep in objects the names stay different that are equal but for NUL.
+    """
+    if not levels or not text.startswith(b"{"):
+        return _BACKSLASHED.sub(lambda match: b"" if match[1] else match[0], text)
+    values = members(text)
+    taken = {name for name in values if "\0" not in name}
+    parts = []
+    for name, value in values.items():
+        if "\0" in name:
+            taken.add(name := _unlike(taken, name))
+        parts.append(orjson.dumps(name) + b":" + _without_nul(value, levels - 1))
+    return b"{%b}" % b",".join(parts)
+
+
+def _unlike(taken: set[str], name: str) -> str:
+    others = (name.replace("\0", "\ufffd" * length) for length in count())
+    return next(other for other in others if other not in taken)
 
 
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)

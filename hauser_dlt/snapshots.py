@@ -64,7 +64,8 @@ def read_snapshot(
 
     A row without the key is left out, and counted as being outside.
     """
-    batcher = Batcher(columns, None, {LOAD_ID: pa.scalar(load_id, pa.string())}, floats=False)
+    marks = {LOAD_ID: pa.scalar(load_id, pa.string())}
+    batcher = Batcher(columns, None, marks, needed=snapshot.key, floats=False)
     with closing(delivery.pieces()) as pieces:
         for batch in batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
             kept = batch.filter(batch.column(snapshot.key).is_valid()) if snapshot.key else batch

@@ -36,6 +36,7 @@ from hauser_dlt.exports.people import write_segments
 from hauser_dlt.exports.segment_exports import requested
 from hauser_dlt.fields import (
     CUSTOM_VARS,
+    EVENT_START,
     INDIVIDUAL,
     INDIVIDUALS,
     LOAD_ID,
@@ -389,15 +390,21 @@ def read_batches(
     """
     window = delivery.bundle.window
     strict = window if keeps_to_windows(read) else None
-    batcher = Batcher(columns, strict, _marks(load_id, window.start), floats=False, replays=replays)
+    marks = _marks(load_id, window.start)
+    batcher = Batcher(columns, strict, marks, needed=EVENT_START, floats=False, replays=replays)
     with closing(delivery.pieces()) as pieces:
-        records = decode.records(pieces, as_written=True)
+        records = decode.records(pieces, as_written=True, in_array=comes_in_array(read))
         for batch in batcher.batches(records, BATCH_ROWS):
             yield fit(batch, batcher.tally)
     if not batcher.tally.rows:
         # the table has all its columns after the first run, events or not
         yield fit(empty_batch(columns), batcher.tally)
     return batcher.tally
+
+
+def comes_in_array(read: SourceSettings) -> bool:
+    """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
+    return read.api == "data_export" or read.export_format == "json"
 
 
 def keeps_to_windows(read: SourceSettings) -> bool:

@@ -46,6 +46,7 @@ from hauser_dlt.source import (
     SCHEMA,
     ahead,
     as_table_has,
+    comes_in_array,
     connect,
     cursor_in,
     export_resources,
@@ -484,7 +485,8 @@ class Sync:
 
     def _files(self, group: Group) -> WindowFiles:
         to = self._config.run
-        return WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas)
+        in_array = comes_in_array(self._config.source)
+        return WindowFiles(self._folder, to.file_format, to.compress, group, to.csv_escape_formulas, in_array=in_array)
 
     def _fitting(self, table: Table) -> Fitting:
         limit = text_limit()
@@ -559,6 +561,8 @@ class Sync:
 
     def _load_snapshot(self, snapshot: Snapshot) -> LoadedSnapshot:
         files = self._files(Group((snapshot.stretch,), whole=False))
+        files.needed = snapshot.key or next(iter(snapshot.kinds))
+        files.in_array = False
         read = partial(read_snapshot, snapshot, self._fitting(Table()))
         total = Tally()
 

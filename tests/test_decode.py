@@ -10,10 +10,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from reference import Number, write
+from reference import Number, without_nul, write
 
 from hauser_dlt import decode
-from hauser_dlt.decode import count, gunzip, is_flat, member, members, records
+from hauser_dlt.decode import gunzip, is_flat, member, members, records, skimmed
 from hauser_dlt.errors import CorruptBundleError
 
 WHITE = " \t\r\n"
@@ -40,12 +40,17 @@ def unicode(value):
 
 
 def reference(text):
-    """One JSON value by the standard library: slow, and it wants all the text at once."""
+    """Records, or one, by the standard library: slow, and it wants all the text at once."""
 
     def refuse(name):
         raise ValueError(name)
 
-    return unicode(json.loads(text, parse_int=number, parse_constant=refuse))
+    value = unicode(json.loads(text, parse_int=number, parse_constant=refuse))
+    return [without_nul(row) for row in value] if isinstance(value, list) else without_nul(value)
+
+
+def count(chunks):
+    return sum(1 for _ in skimmed(chunks))
 
 
 def rows(data):
@@ -207,7 +212,7 @@ def test_a_record_comes_with_its_own_text(values, layout):
     assert [reference(raw) for raw in found] == reference(write(values))
     assert all(raw[:1] == b"{" and raw[-1:] == b"}" for raw in found)
     if layout in ("NDJSON", "compact"):
-        assert found == [write(value).encode() for value in values]
+        assert found == [write(without_nul(value)).encode() for value in values]
 
 
 @pytest.mark.parametrize(
@@ -219,16 +224,58 @@ def test_a_quiet_hour_has_no_records(data):
     assert rows([b"", *pieces(data, [1]), b""]) == []
 
 
-def test_a_byte_order_mark_is_not_json():
-    for data in (
-        b"\xef\xbb\xbf[]",
-        b'\xef\xbb\xbf{"a":1}',
-        '[{"a":1}]'.encode("utf-16"),
-        '{"a":1}'.encode("utf-16-le"),
-        '{"a":1}'.encode("utf-32-le"),
-    ):
-        with pytest.raises(CorruptBundleError):
-            rows(data)
+@few
+@given(bundles, layouts, cuts, st.booleans())
+def test_a_byte_order_mark_at_the_beginning_is_skipped(values, layout, sizes, packed):
+    plain = b"\xef\xbb\xbf" + bundle(values, layout)
+    assert rows(pieces(gzip.compress(plain) if packed else plain, sizes)) == reference(write(values))
+    assert count(pieces(plain, sizes)) == len(values)
+
+
+def test_bundles_put_one_behind_the_other_may_have_a_mark_each():
+    part = b"\xef\xbb\xbf" + bundle(EVENTS, "NDJSON")
+    assert rows(part * 3 + b"\xef\xbb\xbf\n") == rows(part) * 3
+    assert rows(gzip.compress(part) * 3) == rows(part) * 3
+    assert rows(b"\xef\xbb\xbf") == rows(gzip.compress(b"\xef\xbb\xbf")) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-16-le", "utf-32-le"])
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+def test_other_encodings_are_refused(encoding, mark):
+    data = (mark + '[{"a":1}]').encode(encoding)
+    with pytest.raises(CorruptBundleError, match="UTF-16" if data[:1] in (b"\xff", b"\xfe") else None):
+        rows(pieces(data, [1]))
+
+
+@pytest.mark.parametrize("text", ["\ufeff\ufeff[]", "[\ufeff]", "[]\ufeff", '{"a":1}\ufeff', " \ufeff[]"])
+def test_a_mark_anywhere_else_is_no_json(text):
+    with pytest.raises(CorruptBundleError):
+        rows(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (r'{"a\u0000b":"x\u0000y"}', {"ab": "xy"}),
+        (r'{"a":"\\u0000","b":"\\\u0000"}', {"a": "\\u0000", "b": "\\"}),
+        (r'{"a":["\u0000",{"b\u0000":"\u0000"}],"c":{"\u0000":null}}', {"a": ["", {"b": ""}], "c": {"": None}}),
+        (r'{"a\u0000":1,"a":2,"\u0000a":3}', {"a\ufffd": 1, "a": 2, "\ufffda": 3}),
+        (r'{"o":{"a":1,"a\u0000":2}}', {"o": {"a": 1, "a\ufffd": 2}}),
+        (r'{"a\ufffd":0,"a\u0000":1,"a":2}', {"a\ufffd": 0, "a\ufffd\ufffd": 1, "a": 2}),
+        (r'{"a":"\u0000\ud800","b":1e400}', {"a": "\ufffd", "b": float("inf")}),
+    ],
+)
+def test_nul_is_left_out_and_no_name_takes_the_place_of_another(raw, expected):
+    for text in (raw, f"[{raw}]", f"{{}}\n{raw}\n{{}}", f"[{{}},{raw},{{}}]"):
+        (found,) = [row for row in rows(text.encode()) if row]
+        assert found == expected
+
+
+@pytest.mark.parametrize("data", [b"", b" \n", b"\xef\xbb\xbf", gzip.compress(b"")])
+def test_nothing_is_no_bundle_where_an_array_is_promised(data):
+    with pytest.raises(CorruptBundleError, match="nothing at all, where an array"):
+        list(records(gunzip([data]), in_array=True))
+    assert list(records([b"[]"], in_array=True)) == []
 
 
 @pytest.mark.parametrize("layout", ["NDJSON", "compact", 2])
@@ -295,8 +342,9 @@ def test_damaged_gzip_fails_or_changes_nothing(layout):
 @pytest.mark.parametrize("layout", ["NDJSON", "compact"])
 def test_what_follows_gzip_is_gzip_or_zeros(rest, layout):
     packed = gzip.compress(bundle(EVENTS, layout))
+    said = "bytes follow the end of the bundle's gzip" if rest.strip(b"\0")[:2] != b"\x1f\x8b" else None
     for sizes in ([len(packed)], [1], [1000]):
-        with pytest.raises(CorruptBundleError):
+        with pytest.raises(CorruptBundleError, match=said):
             rows(pieces(packed + rest, sizes))
 
 

@@ -45,6 +45,7 @@ FLOORS = [
         "load_ids",
     },
     {
+        "answers",
         "decode",
         "replays",
         "batches",

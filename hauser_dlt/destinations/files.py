@@ -23,9 +23,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from hauser_dlt import decode
+from hauser_dlt.answers import Proof
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
-from hauser_dlt.fields import CUSTOM_VARS
+from hauser_dlt.fields import CUSTOM_VARS, EVENT_START
 from hauser_dlt.resources import Reader
 from hauser_dlt.source import empty_batch
 from hauser_dlt.windows import Group, Window
@@ -166,6 +167,8 @@ class WindowFiles:
 
     Attributes:
         tame: CSV holds nothing that a spreadsheet would run.
+        needed: the field that FullStory's own rows have.
+        in_array: FullStory promises an array.
         made: each file -> the stretch that it covers.
     """
 
@@ -174,6 +177,8 @@ class WindowFiles:
     compress: bool
     group: Group
     tame: bool = False
+    needed: str = EVENT_START
+    in_array: bool = False
     made: dict[Path, Window] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
     _part: _Part | None = None
@@ -227,11 +232,22 @@ class WindowFiles:
                     file.write(piece)
                     yield piece
 
-            tally = Tally(rows=decode.count(written()))
+            tally = Tally(rows=self._proven(written()))
         if tally.rows:
             schema = empty_batch(columns).schema
             yield dlt.mark.with_file_import(str(path), _OPAQUE, tally.rows, hints=schema.empty_table())
         return tally
+
+    def _proven(self, pieces: Iterator[bytes]) -> int:
+        """Read records; return how many there are."""
+        proof = Proof(self.needed)
+        for raw, row in decode.skimmed(pieces, in_array=self.in_array):
+            if getattr(row, proof.needed, None) is None:
+                proof.see(_in_any_case(raw, proof.needed), raw)
+            else:
+                proof.passed(1)
+        proof.end()
+        return proof.rows
 
     def _new_path(self, span: Window) -> Path:
         path = self.folder / f"file{next(self._numbers)}"
@@ -251,6 +267,13 @@ class WindowFiles:
             number = next(parts.setdefault(info.table_name + stamp(span), count(1)))
             file_id = stamp(span) if number == 1 else f"{stamp(span)}-{number}"
             path.rename(path.with_name(f"{info.table_name}.{file_id}.{info.retry_count}.{info.full_extension()}"))
+
+
+def _in_any_case(raw: bytes, name: str) -> dict[str, Any]:
+    """Return a record with a field of whatever case under its own name."""
+    ((_, row),) = decode.records([raw])
+    found = [value for key, value in row.items() if key.lower() == name.lower() and value is not None]
+    return row | ({name: found[0]} if found else {})
 
 
 def _take(made: dict[Path, Window], theirs: Path) -> Window | None:

@@ -1,0 +1,58 @@
+"""What FullStory answers instead of rows never becomes any: an error object, or nothing where rows were promised."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from hauser_dlt.errors import CorruptBundleError
+
+_SAYS = {"error", "errors", "message", "code"}
+_SHOWN = 200  # bytes
+
+
+class Proof:
+    """Sees to it that a bundle's rows are what was asked for.
+
+    Args:
+        needed: the field that is in each row of FullStory's, and must be in one at the least.
+
+    Attributes:
+        rows: how many have been seen.
+    """
+
+    def __init__(self, needed: str) -> None:
+        self.needed = needed
+        self.rows = 0
+        self._found = False
+        self._first = b""
+
+    def passed(self, rows: int) -> None:
+        """Count rows that have the field."""
+        self.rows += rows
+        self._found = True
+
+    def see(self, row: Mapping[str, Any], raw: bytes) -> None:
+        """Look at a row that may lack the field.
+
+        Raises:
+            CorruptBundleError: it is an answer.
+        """
+        self.rows += 1
+        if row.get(self.needed) is not None:
+            self._found = True
+            return
+        self._first = self._first or raw[:_SHOWN]
+        if not _SAYS.isdisjoint(map(str.lower, row)):
+            self._refuse(f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's", raw)
+
+    def end(self) -> None:
+        """Refuse rows of which none has the field.
+
+        Raises:
+            CorruptBundleError: they are not what was asked for.
+        """
+        if self.rows and not self._found:
+            self._refuse(f"none of the bundle's {self.rows:,} rows has {self.needed}, which was asked for", self._first)
+
+    def _refuse(self, what: str, raw: bytes) -> NoReturn:
+        shown = " ".join(raw[:_SHOWN].decode(errors="replace").split())
+        raise CorruptBundleError(f"{what}: {shown}")
