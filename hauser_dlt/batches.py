@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from itertools import islice
 from types import NoneType
@@ -84,6 +85,7 @@ class Columns:
         replays: whether there is a column of links to sessions.
         drops: whether the value of a record's key is dropped.
         takes: whether the destination can hold a new column of this name.
+        numbers: (a column, its type) -> what its numbers must be to fit the table, where that is something else.
 
     Attributes:
         kinds: the columns of fields.
@@ -101,18 +103,25 @@ class Columns:
         replays: bool = False,
         drops: Callable[[str], bool] = lambda key: False,
         takes: Callable[[str], bool] = lambda name: True,
+        numbers: Callable[[str, Kind], pa.DataType | None] = lambda name, kind: None,
     ) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
         self.variables = {name: column_of(name) for name in custom}
         self.extra: dict[str, Kind] = {self.variables[name]: kind for name, kind in custom.items()}
         self.extra |= {SESSION_REPLAY_URL: "text"} if replays else {}
         self.drops = drops
+        self._numbers = numbers
         self._known = {name.lower(): name for name in kinds}
         # warehouses fold case, so of two spellings one becomes a column
         self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
         self._grow = grow
         self._kind_of_new = new
         self._takes = takes
+
+    def type_of(self, name: str) -> pa.DataType:
+        """Return what a column of fields or custom variables holds."""
+        kind = self.kinds.get(name) or self.extra[name]
+        return self._numbers(name, kind) or ARROW_TYPES[kind]
 
     def name_of(self, key: str) -> str | None:
         """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
@@ -132,8 +141,10 @@ BATCH_ROWS = 10_000
 
 def no_rows(columns: Columns, marks: Mapping[str, Kind]) -> pa.RecordBatch:
     """Return a batch without rows, with the columns that a `Batcher` gives its batches."""
-    kinds: dict[str, Kind] = {**columns.kinds, CUSTOM_VARS: "text", **columns.extra, **marks}
-    return pa.RecordBatch.from_pydict({name: pa.array([], ARROW_TYPES[kind]) for name, kind in kinds.items()})
+    types = {name: columns.type_of(name) for name in columns.kinds} | {CUSTOM_VARS: _TEXT}
+    types |= {name: columns.type_of(name) for name in columns.extra}
+    types |= {name: ARROW_TYPES[kind] for name, kind in marks.items()}
+    return pa.RecordBatch.from_pydict({name: pa.array([], kind) for name, kind in types.items()})
 
 
 class Batcher:
@@ -225,13 +236,15 @@ class Batcher:
             kind = self.columns.kinds[name]
             if kind in _INTEGERS and name not in easy:
                 self._note_quoted(name, values)
-            arrays[name], misfits = _column(kind, values, lambda i: written(i, name))  # noqa: B023
+            into = self.columns.type_of(name)
+            arrays[name], misfits = _column(kind, into, values, lambda i: written(i, name))  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
         for name, column in self.columns.variables.items():
             values = [row.get(name) for row in rows]
-            arrays[column], misfits = _column(self.columns.extra[column], values, lambda i: written(i, name))  # noqa: B023
+            kind, into = self.columns.extra[column], self.columns.type_of(column)
+            arrays[column], misfits = _column(kind, into, values, lambda i: written(i, name))  # noqa: B023
             self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
         if self._proof:
             self._prove(self._proof, arrays, rows, raws)
@@ -308,8 +321,7 @@ class Batcher:
         found = dict(zip(rows.schema.names, rows.columns, strict=True))
         kinds = self.columns.kinds
         arrays = {
-            name: found[name] if name in found else pa.nulls(len(rows), ARROW_TYPES[kind])
-            for name, kind in kinds.items()
+            name: found[name] if name in found else pa.nulls(len(rows), self.columns.type_of(name)) for name in kinds
         }
         custom = {CUSTOM_VARS: found[CUSTOM_VARS]}
         extra = {column: found[column] for column in self.columns.variables.values()}
@@ -381,10 +393,12 @@ _NATURAL: dict[Kind, pa.DataType] = {
 """What Arrow makes of a column's values by itself if all of them are of the right JSON type."""
 
 
-def _column(kind: Kind, values: pa.Array | list[Any], written: Callable[[int], bytes]) -> tuple[pa.Array, list[int]]:
+def _column(
+    kind: Kind, into: pa.DataType, values: pa.Array | list[Any], written: Callable[[int], bytes]
+) -> tuple[pa.Array, list[int]]:
     """Return the values as one array, and the rows whose value does not fit (NULL stands there)."""
     try:
-        return _array(kind, values), []
+        return _fitting(_array(kind, values), into), []
     except (pa.ArrowException, OverflowError):
         pass
     misfits = []
@@ -392,10 +406,28 @@ def _column(kind: Kind, values: pa.Array | list[Any], written: Callable[[int], b
     for index, value in enumerate(values.to_pylist() if isinstance(values, pa.Array) else values):
         if value is not None:
             try:
-                fitted[index] = _fit(kind, value, lambda: written(index))  # noqa: B023
+                fit = _fit(kind, value, lambda: written(index))  # noqa: B023
+                same = into == ARROW_TYPES[kind]
+                fitted[index] = fit if same else _fitting(pa.array([fit], ARROW_TYPES[kind]), into)[0].as_py()
             except (ValueError, OverflowError, pa.ArrowException):
                 misfits.append(index)
-    return pa.array(fitted, ARROW_TYPES[kind]), misfits
+    return pa.array(fitted, into), misfits
+
+
+def _fitting(array: pa.Array, into: pa.DataType) -> pa.Array:
+    """Return numbers as the table's column holds them.
+
+    Raises:
+        ArrowException: one of them cannot be held there as it is.
+    """
+    if array.type == into:
+        return array
+    if pa.types.is_decimal(into):  # cast, a float would be rounded
+        return pa.array([None if value is None else Decimal(str(value)) for value in array.to_pylist()], into)
+    found = array.cast(into)
+    if into == pa.float32() and pc.all(pc.equal(found.cast(_TEXT).cast(pa.float64()), array)).as_py() is False:
+        raise pa.ArrowInvalid("more digits than a float of 32 bits keeps")
+    return found
 
 
 _INTEGERS_END = 2.0**63  # beyond it, orjson reads integers as floats, too
@@ -427,7 +459,7 @@ def _doubles(values: list[Any]) -> pa.Array:
 
 def _unquoted(texts: pa.Array) -> pa.Array:
     """Return integers that stand in quotes: FullStory's SDK declares ids as strings, its samples have numbers."""
-    if not pc.all(pc.match_substring_regex(texts, _CANONICAL)).as_py():  # None, if all are NULL
+    if not pc.all(pc.match_substring_regex(texts, _CANONICAL)).as_py():
         raise pa.ArrowInvalid("not integers alone, each in its one form")
     return texts.cast(_INTEGER)
 

@@ -443,19 +443,16 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
         # with an underscore, it was the column of a custom variable
         if todays(name).lower() not in declared and "_" not in name and names.takes(name):
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
-    there = {name: table.kind(name, kind) for name, kind in kinds.items()}
-    custom: dict[str, Kind] = {
-        name: "any" if kind == "text" else table.kind(column_of(name), kind)
-        for name, kind in read.custom_columns.items()
-    }
+    custom: dict[str, Kind] = {name: "any" if kind == "text" else kind for name, kind in read.custom_columns.items()}
     return Columns(
-        there,
+        kinds,
         grow=read.new_fields == "columns",
         new=table.kind_of_new,
         custom=custom,
         replays=read.session_replay_url,
         drops=read.denylist(declared_kinds(read)).drops,
         takes=names.takes,
+        numbers=table.numbers,
     )
 
 

@@ -26,6 +26,9 @@ DLT_TYPES: dict[Kind, str] = {
 _OURS = {*KNOWN, *MOBILE, CUSTOM_VARS, LOAD_ID, ROW_WINDOW, SESSION_REPLAY_URL}
 _USUAL_VARCHAR = 65535  # what Redshift calls VARCHAR(MAX)
 _KINDS: dict[str, Kind] = {"bigint": "int", "double": "float", "bool": "bool", "timestamp": "timestamp"}
+_KINDS |= {"decimal": "float", "wei": "float"}
+_NUMBERS = ("bigint", "double", "decimal", "wei")
+_INTEGERS = {8: pa.int8(), 16: pa.int16(), 32: pa.int32()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,35 @@ class Table:
             return str(column["name"])
         return name if name.lower() in self.columns else FORMER[name]
 
-    def kind(self, name: str, kind: Kind) -> Kind:
-        """Return the type that our values of a column must have to fit the table's."""
+    def numbers(self, name: str, kind: Kind) -> pa.DataType | None:
+        """Return what the numbers of a column must be to fit the table's; None where it has no numbers, or no column.
+
+        hauser has an integer where FullStory sends a fraction (`EventFirstInputDelay` in its warehouse/schema.go).
+        """
         column = self.column(name) or {}
-        return "int32" if kind == "int" and (column.get("precision") or 64) <= 32 else kind
+        if DLT_TYPES[kind] not in _NUMBERS or column.get("data_type") not in _NUMBERS:
+            return None
+        precision, scale = column.get("precision"), column.get("scale")
+        if column["data_type"] == "bigint":
+            return next((of for bits, of in _INTEGERS.items() if (precision or 64) <= bits), pa.int64())
+        if column["data_type"] == "double":
+            return pa.float32() if (precision or 53) <= 24 else pa.float64()
+        if precision is None:  # BigQuery's own
+            return pa.decimal128(38, 9) if column["data_type"] == "decimal" else pa.decimal256(76, 38)
+        return (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale or 0)
 
     def kind_of_new(self, name: str) -> Kind:
         """Return the type of a field that we do not know: that of the table's column, should there be one."""
         column = self.column(name) or {}
-        return self.kind(name, _KINDS.get(str(column.get("data_type")), "any"))
+        return _KINDS.get(str(column.get("data_type")), "any")
 
     def narrower(self, name: str) -> dict[str, Any]:
         """Return dlt's hints for a column of whole numbers or times that takes less than ours would."""
         column = self.column(name) or {}
-        integer = {"precision": 32} if self.kind(name, "int") == "int32" else {}
-        return {"timezone": False} if column.get("timezone") is False else integer
+        if column.get("timezone") is False:
+            return {"timezone": False}
+        kept = ("data_type", "precision", "scale") if column.get("data_type") in _NUMBERS else ()
+        return {key: column[key] for key in kept if key in column}
 
     def conflicts(self, kinds: Mapping[str, Kind]) -> Iterator[str]:
         """Yield what is wrong with each column that cannot take our values."""
@@ -108,8 +125,8 @@ class Table:
 
 
 def _takes(column: Mapping[str, Any], kind: Kind) -> bool:
-    enough = column.get("data_type") != "bigint" or (column.get("precision") or 64) >= 32
-    return column.get("data_type") == DLT_TYPES[kind] and enough
+    found, needed = column.get("data_type"), DLT_TYPES[kind]
+    return found == needed or (found in _NUMBERS and needed in _NUMBERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import duckdb
 import pytest
 from targets import HOUR, MIDNIGHT
 
+from hauser_dlt.errors import CorruptBundleError
+
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
 TOKENS = ".no%2Djs div .home%2Dfeatures"
 
@@ -74,3 +76,66 @@ def test_selectors_in_tokens_of_legacy_bundles_are_a_field_like_any_that_comes_u
     else:
         assert sorted(selectors(runs), key=str) == [("div.home-features", None), (None, None)]
         assert kept == [f'{{"EventTargetSelectorTok":"{TOKENS}"}}', '{"EventTargetSelectorTok":"a"}']
+
+
+# The Go hauser's columns with its types, as its warehouse/schema.go has them: int64 but for those that are named.
+_TEXT = """
+    UserAppKey UserDisplayName UserEmail EventType EventSubType EventCustomName EventTargetText EventTargetSelector
+    EventVarErrorKind EventVarFields EventWebSourceFileUrl PageName PageUrl PageRefererUrl PageIp PageLatLong
+    PageUserAgent PageBrowser PageBrowserVersion PageDevice PagePlatform PageOperatingSystem ReqUrl ReqMethod CustomVars
+"""
+_INT64 = """
+    IndvId UserId SessionId PageId EventPageOffset EventSessionOffset EventModFrustrated EventModDead EventModError
+    EventModSuspicious EventFirstInputDelay PageDuration PageActiveDuration PageScreenWidth PageScreenHeight
+    PageViewportWidth PageViewportHeight PageNumInfos PageNumWarnings PageNumErrors PageClusterId
+    PageMaxScrollDepthPercent LoadDomContentTime LoadEventTime LoadFirstPaintTime LoadLargestPaintTime ReqStatus
+"""
+HAUSERS = {
+    **dict.fromkeys(_INT64.split(), "BIGINT"),
+    **dict.fromkeys(_TEXT.split(), "TEXT"),
+    **dict.fromkeys(["UserCreated", "EventStart", "SessionStart", "PageStart"], "TIMESTAMP"),
+    "EventCumulativeLayoutShift": "DOUBLE PRECISION",
+    **dict.fromkeys(["PageNumEvents", "PageNumDerivedEvents"], "INTEGER"),
+}
+
+
+def test_a_table_with_hausers_own_types_is_continued_and_keeps_its_types(runs):
+    target = runs.target
+    columns = ", ".join(f"{name.lower()} {kind}" for name, kind in HAUSERS.items())
+    sync = "id BIGINT, processed TIMESTAMP, bundleendtime TIMESTAMP"
+    make(target, f"CREATE TABLE fs_export ({columns}, mine SMALLINT)", f"CREATE TABLE fs_sync ({sync})")
+    delays = [12, 12.0, 12.5, "7", 0]
+    runs.sim.events = lambda start, end: [
+        click(start, EventFirstInputDelay=delay, EventCumulativeLayoutShift=0.1, PageNumEvents=3) for delay in delays
+    ]
+
+    told = runs.load(NOW, fields="known")
+
+    rows = sorted(target.query("SELECT * FROM fs_export"), key=str)
+    assert sorted(row.get("eventfirstinputdelay", -1) for row in rows) == [-1, -1, 0, 12, 12]
+    kept = sorted(row["customvars"] for row in rows)
+    assert kept == ['{"EventFirstInputDelay":"7"}', '{"EventFirstInputDelay":12.5}', "{}", "{}", "{}"]
+    assert {row["eventcumulativelayoutshift"] for row in rows} == {0.1}
+    assert [tally.misfits for tally in told.tallies.values()] == [{"EventFirstInputDelay": 2}]
+    types = target.query("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'fs_export'")
+    found = {row["column_name"]: row["data_type"] for row in types}
+    spelled = {"TEXT": "VARCHAR", "DOUBLE PRECISION": "DOUBLE"}
+    assert {name: found[name.lower()] for name in HAUSERS} == {n: spelled.get(k, k) for n, k in HAUSERS.items()}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"error":"internal"}', b'{"code":5,"message":"gone"}', b"{}", b'{"UserId":1}', b'{"EventStart":null}'],
+)
+@pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
+def test_what_fullstory_says_instead_of_events_becomes_no_rows_and_no_window(runs, answer):
+    for body in (answer + b"\n", b"[" + answer + b"]"):
+        runs.sim.bodies[MIDNIGHT.isoformat()] = body
+        with pytest.raises(CorruptBundleError, match=r"which was asked for|an answer of FullStory"):
+            runs.load(NOW)
+    runs.sim.bodies[MIDNIGHT.isoformat()] = b'{"EventStart":"2024-05-01T00:00:00Z"}\n{"error":"half way"}\n'
+    with pytest.raises(CorruptBundleError, match="row 2 of the bundle is no event"):
+        runs.load(NOW)
+    runs.sim.bodies[MIDNIGHT.isoformat()] = b""
+    with pytest.raises(CorruptBundleError, match="where an array was promised"):
+        runs.load(NOW, export_format="json")

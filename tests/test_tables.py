@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 
-from hauser_dlt.batches import Tally
+from hauser_dlt.batches import Batcher, Columns, Tally
+from hauser_dlt.decode import records
 from hauser_dlt.tables import Fitting, Table
 
 
@@ -30,13 +32,53 @@ def test_where_a_table_has_both_names_todays_is_used():
     assert table(PageAgent=TEXT, PageUserAgent=TEXT).spelled("PageUserAgent") == "PageUserAgent"
 
 
-def test_a_narrower_integer_is_taken_into_account_and_a_too_narrow_one_is_a_conflict():
-    narrow = table(ReqStatus={**BIGINT, "precision": 32}, PageDuration={**BIGINT, "precision": 16})
+NUMBERS = {
+    "bigint": pa.int64(), "bigint 8": pa.int8(), "bigint 16": pa.int16(), "bigint 32": pa.int32(),
+    "bigint 64": pa.int64(), "bigint 128": pa.int64(), "double": pa.float64(), "double 53": pa.float64(),
+    "double 24": pa.float32(), "decimal": pa.decimal128(38, 9), "decimal 10 2": pa.decimal128(10, 2),
+    "decimal 50 2": pa.decimal256(50, 2), "wei": pa.decimal256(76, 38),
+}  # fmt: skip
 
-    assert narrow.kind("ReqStatus", "int") == "int32"
-    assert list(narrow.conflicts({"ReqStatus": "int", "PageDuration": "int"})) == [
-        "PageDuration is of type bigint (16), and bigint is needed"
-    ]
+
+@pytest.mark.parametrize(("written", "expected"), NUMBERS.items())
+def test_a_column_of_any_numbers_takes_numbers(written, expected):
+    kind, *sizes = written.split()
+    column = {"data_type": kind} | dict(zip(("precision", "scale"), map(int, sizes), strict=False))
+    there = table(ReqStatus=column, PageUrl=column)
+
+    for ours in ("int", "int32", "float"):
+        assert there.numbers("ReqStatus", ours) == expected
+        assert list(there.conflicts({"ReqStatus": ours})) == []
+    assert there.numbers("PageUrl", "text") is None
+    assert len(list(there.conflicts({"PageUrl": "text"}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "into", "fits", "not_there"),
+    [
+        ("float", pa.int64(), ["12", "12.0", "-0.0", "null"], ["12.5", "1e300", '"12"', "1e-9"]),
+        ("float", pa.int16(), ["12", "32767"], ["32768", "40000.0", "0.1"]),
+        ("int", pa.int16(), ["-32768", '"32767"'], ["40000", '"40000"', "1.0", "true"]),
+        ("int", pa.float64(), ["9007199254740992", "-5"], ["9007199254740993"]),
+        ("int", pa.decimal128(10, 2), ["12345678"], ["123456789"]),
+        ("float", pa.decimal128(10, 2), ["0.25", "1.5", "7"], ["0.125", "1e20"]),
+        ("float", pa.float32(), ["0.1", "12", "1.5"], ["0.123456789012", "1e300"]),
+    ],
+)
+def test_numbers_that_the_tables_column_cannot_hold_are_misfits(kind, into, fits, not_there):
+    columns = Columns({"ReqStatus": kind}, numbers=lambda name, kind: into)
+    batcher = Batcher(columns, None, {}, floats=False)
+    sent = "\n".join(f'{{"ReqStatus":{text}}}' for text in [*fits, *not_there])
+    (batch,) = batcher.batches(records([sent.encode()], as_written=True), 100)
+
+    assert batch.schema.field("ReqStatus").type == into
+    expected = [None if text == "null" else float(text.strip('"')) for text in fits]
+    found = batch.column("ReqStatus").to_pylist()
+    assert [value if value is None else pytest.approx(float(value)) for value in found[: len(fits)]] == expected
+    assert found[len(fits) :] == [None] * len(not_there)
+    custom = ["{}"] * len(fits) + [f'{{"ReqStatus":{text}}}' for text in not_there]
+    assert batch.column("CustomVars").to_pylist() == custom
+    assert batcher.tally.misfits == {"ReqStatus": len(not_there)}
 
 
 def test_conflicts_name_column_type_and_what_is_needed():

@@ -34,6 +34,7 @@ from hauser_dlt.windows import DAY
 
 __all__ = ["Target", "target"]
 
+_ALSO: dict[str, Any] = {"real": "double", "FLOAT": "double"}  # of Postgres and Redshift; of DuckDB
 _EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
 
 
@@ -61,6 +62,8 @@ class Target:
             return Tables()
         with pipeline.destination_client() as client:
             storage: Any = client
+            # dlt takes what it does not know for text
+            storage.type_mapper.dbt_to_sct = _ALSO | storage.type_mapper.dbt_to_sct
             found = dict(storage.get_storage_tables([read.export_table, read.sync_table]))
             present = found.get(read.export_table, {})
             bigquery = isinstance(self.destination, dlt.destinations.bigquery)
