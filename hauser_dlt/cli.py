@@ -174,33 +174,46 @@ def _hauser_settings(file: Path) -> dict[str, Any]:
 
 
 def _put(options: dict[str, Any], name: str, value: str) -> None:
-    """Put a setting where dlt looks for it; a name without a path is one of ours."""
+    """Put a setting where dlt looks for it; a name without a path is one of ours.
+
+    Raises:
+        ConfigError: it is a secret, or no setting.
+    """
     from dataclasses import fields
 
     from hauser_dlt.redaction import shows_secret
-    from hauser_dlt.settings import RunSettings, SourceSettings
+    from hauser_dlt.settings import SourceSettings
 
     hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
     hidden.add("slack_incoming_hook")
-    if name.rpartition(".")[2] in hidden or shows_secret(f"{name}={value}"):
+    if hidden.intersection(name.split(".")) or shows_secret(f"{name}={value}"):
         raise ConfigError(
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
             " or into .dlt/secrets.toml"
         )
-    if "." not in name:
-        if name in {declared.name for declared in fields(SourceSettings)}:
-            name = f"sources.fullstory.{name}"
-        elif name in {declared.name for declared in fields(RunSettings)}:
-            name = f"hauser.{name}"
-        else:
-            raise ConfigError(
-                f"--set {name}: there is no such setting; `{PROGRAM} init` writes a file with all of them"
-            )
-    *sections, key = name.split(".")
+    *sections, key = _path(name)
     place = options
     for section in sections:
         place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {name}: {section} has got a value already, so nothing can stand below it")
     place[key] = value
+
+
+def _path(name: str) -> list[str]:
+    """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
+    from dataclasses import fields
+
+    from hauser_dlt.settings import RunSettings, SourceSettings
+
+    first, dot, inner = name.partition(".")
+    if first in {declared.name for declared in fields(SourceSettings)}:
+        return ["sources", "fullstory", first, *([inner] if dot else [])]
+    if dot and all(name.split(".")):
+        return name.split(".")
+    if first in {declared.name for declared in fields(RunSettings)}:
+        return ["hauser", first]
+    raise ConfigError(f"--set {name}: there is no such setting; `{PROGRAM} init` writes a file with all of them")
 
 
 def _log(verbose: int, options: dict[str, Any]) -> None:

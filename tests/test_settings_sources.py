@@ -349,3 +349,37 @@ def test_a_wrong_value_is_refused_in_all_places_with_its_name(place, wrong, fold
         return  # refused there, whatever it is
     with pytest.raises(ConfigError, match=rf"^{name} (= |is missing)"):
         read_from(place, {name: value}, folder)
+
+
+def test_names_in_a_table_may_be_set_one_by_one(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
+    options = {}
+    cli._put(options, "custom_columns.evt_order.id_str", "text")
+    cli._put(options, "sources.fullstory.custom_columns.user_plan_str", "text")
+    configure(options)
+    assert read_source().custom_columns == {"evt_order.id_str": "text", "user_plan_str": "text"}
+
+
+@pytest.mark.parametrize(
+    "name", ["http_headers.X", "sources.fullstory.http_headers.X", "x", "a..b", ".x", "segment_id."]
+)
+def test_what_cannot_be_set_on_the_command_line_is_refused(name, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
+    with pytest.raises(ConfigError, match=r"^(--set |segment_id = )"):
+        put_and_read(name)
+
+
+def put_and_read(name):
+    options = {}
+    cli._put(options, name, "x")
+    configure(options)
+    read_source()
+
+
+def test_a_setting_cannot_have_a_value_and_settings_below_it():
+    options = {}
+    cli._put(options, "custom_columns", "{}")
+    with pytest.raises(ConfigError, match=r"^--set custom_columns.x: custom_columns has got a value already"):
+        cli._put(options, "custom_columns.x", "text")
