@@ -102,7 +102,12 @@ def test_what_the_settings_name_is_refused_by_name(destination, given, line):
 
 
 def test_in_a_project_of_ones_own_they_are_refused_before_anything_is_loaded(sim, tmp_path, server):
-    pipeline = dlt.pipeline("mine", str(tmp_path), dlt.destinations.postgres(server.dsn()), dataset_name="fs_names")
+    pipeline = dlt.pipeline(
+        "mine",
+        pipelines_dir=str(tmp_path),
+        destination=dlt.destinations.postgres(server.dsn()),
+        dataset_name="fs_names",
+    )
     source = fullstory(sim.token, base_url=sim.url, extra_fields={"xmin": "int"}, start_time=MIDNIGHT)
     with pytest.raises(Exception, match="extra_fields names xmin, of which postgres can have no column"):
         pipeline.run(source)
