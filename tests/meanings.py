@@ -129,8 +129,9 @@ def _of_day(midnight: datetime, happened: list[tuple[tuple[int, int, int], str, 
             "PageNumInfos": infos[key],
             "PageNumErrors": infos[key] // 2,
             "PageNumWarnings": 0,
-            "user_plan_str": "may",
-            "user_interests_strs": ["tea", f"cup {user}"],
+            "user_plan_str": "m\0ay",  # with NULs, which no database takes in text
+            "user_interests_strs": ["t\0ea", f"cup {user}"],
+            "user_\0note_str": "a\0b \\u0000",
             **PAGES[key],
             **fields,
         }

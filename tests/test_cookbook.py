@@ -109,9 +109,17 @@ def plain(rows):
 
 
 def expected(name, events):
-    """Return what slow counting answers."""
+    """Return what slow counting answers; NULs are not loaded."""
     (count,) = [count for begin, count in counting.ANSWERS.items() if name.startswith(begin)]
-    return Counter(plain(count(events)))
+    return Counter(plain(count([without_nul(event) for event in events])))
+
+
+def without_nul(value):
+    if isinstance(value, dict):
+        return {without_nul(name): without_nul(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return list(map(without_nul, value))
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 @counting.answers("How far are we?")
