@@ -1,6 +1,9 @@
 """Tables that the Go hauser has made, of either generation, and the fields that only some of them have."""
 
+from contextlib import closing
+
 import duckdb
+import psycopg2
 import pytest
 from targets import HOUR, MIDNIGHT
 
@@ -139,3 +142,27 @@ def test_what_fullstory_says_instead_of_events_becomes_no_rows_and_no_window(run
     runs.sim.bodies[MIDNIGHT.isoformat()] = b""
     with pytest.raises(CorruptBundleError, match="where an array was promised"):
         runs.load(NOW, export_format="json")
+
+
+@pytest.mark.parametrize("target", ["postgres"], indirect=True)
+def test_postgres_reads_its_numbers_and_all_json_back(runs):
+    target = runs.target
+    with closing(psycopg2.connect(target.dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f'CREATE SCHEMA "{target.dataset}"')
+    target.query(
+        'CREATE TABLE "fs_export" ("EventFirstInputDelay" BIGINT, "EventCumulativeLayoutShift" REAL,'
+        ' "ReqStatus" SMALLINT, "PageDuration" NUMERIC(10,2), "UserId" NUMERIC(20,0), "PageNumEvents" FLOAT8)'
+    )
+    numbers = {"EventFirstInputDelay": 12.5, "EventCumulativeLayoutShift": 0.1, "ReqStatus": 40000, "PageDuration": 5}
+    texts = {"evt_\0a_str": ["x\0", {"b\0": "\0"}], "evt_b_str": "\\u0000", "EventNew": ["\0"], "PageUrl": "a\0b"}
+    more = {"UserId": str(2**53 + 1), "PageNumEvents": 3}
+    runs.sim.events = lambda start, end: [{"EventStart": start.isoformat(), **numbers, **texts, **more}]
+
+    runs.load(NOW)
+
+    (row,) = target.query('SELECT *, "CustomVars"::jsonb AS read, "EventNew"::jsonb AS new FROM "fs_export"')
+    misfits = {"EventFirstInputDelay": 12.5, "ReqStatus": 40000}
+    assert row["read"] == {"evt_a_str": ["x", {"b": ""}], "evt_b_str": "\\u0000", **misfits}
+    assert (row["new"], row["PageUrl"], row["UserId"], row["PageNumEvents"]) == ([""], "ab", 2**53 + 1, 3)
+    assert (row["EventCumulativeLayoutShift"], row["PageDuration"]) == (0.1, 5)
+    assert not misfits.keys() & row.keys()
