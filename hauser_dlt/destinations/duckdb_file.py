@@ -45,7 +45,8 @@ class ReadingDuckDbClient(ExactDuckDbClient):
         if self._file.exists() and self._file.stat().st_size:
             credentials.read_only = True
         else:
-            credentials.database = ":memory:"
+            # `database` stays as it is, for what names the file
+            credentials._conn_str = lambda: ":memory:"  # noqa: SLF001
 
 
 def see_to_file(destination: Any, *, reading: bool) -> None:
