@@ -103,6 +103,8 @@ def told(found: Status) -> Iterator[tuple[str, str]]:
         yield "twice", f"{_stretches(found.twice)}; hauser-dlt reload --start ... --end ... puts it right"
     if found.half:
         yield "incomplete", f"{found.half} rows of loads that did not finish; the next run removes them"
+    for problem in found.problems:
+        yield "problem", problem
     for load in found.loads:
         text = f"{load['load_id']}: {load['start'][:16]} to {load['end'][:16]}, {load['events']:,} events"
         yield "load", text.replace("T", " ")
@@ -134,5 +136,7 @@ def wrong(found: Status, max_lag: timedelta | None, *, exact: bool) -> Iterator[
         yield f"the sync point is {hours(found.lag)} ago, and {hours(max_lag)} are allowed"
     if exact and found.missing:
         yield f"missing: {_windows(found.missing)}"
+    if exact:
+        yield from found.problems
     if exact and found.twice:
         yield f"loaded twice: {_stretches(found.twice)}"

@@ -8,7 +8,7 @@ import dlt
 
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
-from hauser_dlt.errors import AccessError, ExportError
+from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import DataExports, roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
@@ -46,6 +46,10 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
             if fitness:
                 yield from _tables(sync, config.source, fitness)
             plan = sync.plan(datetime.now(UTC))
+            if plan.lost:
+                raise LoadError(plan.lost)
+            for warning in plan.warnings:
+                yield "sync rows", warning
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
 
 

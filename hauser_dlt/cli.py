@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauser_dlt.errors import ConfigError, HauserError, StatusError, StoppedError, TransientError
+from hauser_dlt.errors import ConfigError, HauserError, LoadError, StatusError, StoppedError, TransientError
 from hauser_dlt.streams import guard, lost, say
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hauser_dlt.configuration import Configuration
     from hauser_dlt.progress import Progress
     from hauser_dlt.stopping import Stopping
-    from hauser_dlt.sync import Sync
+    from hauser_dlt.sync import Plan, Sync
 
 PROGRAM = "hauser-dlt"
 _TRY_AGAIN = 60.0  # seconds
@@ -285,7 +285,8 @@ def run(
         for plan in plans:
             sync.run(plan, progress)
             if not plan.again:
-                say(_summary(progress.packages, progress.events, plan.stretch.end), err=True)
+                say(_summary(progress.packages, progress.events, plan), err=True)
+                _tell_unready(plan, asked=start)
         if not (start or end):
             sync.load_snapshots(datetime.now(UTC), progress)
         while follow:
@@ -298,7 +299,8 @@ def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
 
     wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
     coming = "FullStory is asked for new bundles again" if sync.waits_for_list else "the next window is ready"
-    say(f"up to date; {coming} in {max(wait, 0) / 60:.0f} min", err=True)
+    state = "up to date" if progress.reached else "nothing is loaded yet"
+    say(f"{state}; {coming} in {max(wait, 0) / 60:.0f} min", err=True)
     stopping.pause(max(wait, 1))
     while True:
         try:
@@ -324,17 +326,41 @@ def _on_the_grid(
     return start and floor(start, step), end - past + step if end and past else end
 
 
-def _summary(packages: int, events: int, until: "datetime") -> str:
+def _summary(packages: int, events: int, plan: "Plan") -> str:
+    """Return what has been done; a backfill says nothing of what lies before or after it."""
     done = f"{events:,} events in {packages} load package{'s' * (packages != 1)}" if packages else "nothing new to load"
-    return f"{done}; loaded up to {until:%Y-%m-%d %H:%M} UTC"
+    if plan.reached is None:
+        return f"{done}; nothing is loaded yet" if plan.moves_cursor else done
+    since = "" if plan.moves_cursor else f" from {plan.stretch.start:%Y-%m-%d %H:%M}"
+    return f"{done}; loaded{since} up to {plan.reached:%Y-%m-%d %H:%M} UTC"
 
 
-def _show_plan(plan: Any, *, as_json: bool) -> None:
+def _tell_unready(plan: "Plan", *, asked: Any = None) -> None:
+    """Say what is not ready, and when it will be.
+
+    Args:
+        asked: where a stretch begins that was asked for; if nothing of it is ready, that is an error.
+
+    Raises:
+        TransientError: nothing is.
+    """
+    if plan.unready and asked and asked >= plan.settled:
+        raise TransientError(str(plan.unready))
+    if plan.unready:
+        say(str(plan.unready), err=True)
+
+
+def _show_plan(plan: "Plan", *, as_json: bool) -> None:
+    for warning in plan.warnings:
+        say(f"Warning: {warning}", err=True)
+    if plan.lost:
+        raise LoadError(plan.lost)
     for bundle in plan.bundles:
         window = bundle.window
         document = json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat()})
         say(document if as_json else f"would load {window}")
     say(f"{len(plan.bundles)} windows would be loaded", err=True)
+    _tell_unready(plan)
     _refuse_loss()
 
 
@@ -382,7 +408,9 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
             return
         sync.run(plan, progress)
         windows = "1 window" if len(plan.bundles) == 1 else f"{len(plan.bundles):,} windows"
-        say(f"loaded again {progress.events:,} events of {windows}", err=True)
+        if plan.bundles:
+            say(f"loaded again {progress.events:,} events of {windows}", err=True)
+        _tell_unready(plan, asked=begin or start)
 
 
 def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "timedelta | None":
@@ -411,7 +439,11 @@ def _length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     metavar="DURATION",
     help="End with exit code 1 if the sync point is longer ago (26h).",
 )
-@click.option("--exact", is_flag=True, help="End with exit code 1 if windows are missing or loaded twice.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="End with exit code 1 if windows are missing or loaded twice, or sync rows are spoiled.",
+)
 def status(
     *, days: int, as_json: bool, page: Path | None, max_lag: "timedelta | None", exact: bool, **settings: Any
 ) -> None:

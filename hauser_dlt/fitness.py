@@ -1,6 +1,6 @@
 """Whether the destination, as it is found, can take what a run loads: `run` and `check` judge by this alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import dlt
@@ -9,6 +9,7 @@ from hauser_dlt import access
 from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.destinations import Target
 from hauser_dlt.destinations.sql import pending_table
+from hauser_dlt.fields import Kind
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import SYNC_KINDS, export_kinds
 from hauser_dlt.tables import Table, Tables
@@ -84,6 +85,15 @@ def _need(table: Table, names: list[str], *, grows: bool) -> Need:
     present = (table.column(name) for name in names)
     ours = frozenset(str(column["name"]) for column in present if column)
     return Need(_KEPT, tuple(table.lacks(dict.fromkeys(names))), ours, grows)
+
+
+def refuse_conflicts(name: str, kinds: Mapping[str, Kind], table: Table) -> None:
+    """Make sure that the columns of a table have the types that ours need.
+
+    Raises:
+        LoadError: names those that have not.
+    """
+    access.refuse(tuple(_conflicts(name, table.conflicts(kinds))))
 
 
 def _conflicts(table: str, found: Iterator[str]) -> Iterator[str]:

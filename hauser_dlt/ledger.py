@@ -1,9 +1,9 @@
 """What the destination says about itself: which windows are loaded, and by which load."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
@@ -19,6 +19,7 @@ class SyncRow:
         start: None in rows that the Go hauser wrote.
         load_id: None likewise.
         complete: dlt has noted that the whole load arrived. Only then does the load own the window.
+        ahead: it tells of the future (`is_ahead`), so that nothing owns the window.
     """
 
     start: datetime | None
@@ -27,6 +28,12 @@ class SyncRow:
     complete: bool
     events: int | None = None
     processed: datetime | None = None
+    ahead: bool = False
+
+    @property
+    def owns(self) -> bool:
+        """Whether its load owns the window."""
+        return self.complete and not self.ahead
 
     @property
     def window(self) -> Window:
@@ -83,6 +90,58 @@ class Sent:
             self.reach = Window(min(self.reach.start, first), max(self.reach.end, last + MOMENT))
 
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""By how much the clocks of machines that load may differ, without one of them being refused."""
+FIRST_YEAR = datetime(2000, 1, 1, tzinfo=UTC)  # before there was any FullStory
+LAST_YEAR = datetime(9000, 1, 1, tzinfo=UTC)  # what drivers can still read
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with the sync table and what stands beside it.
+
+    Attributes:
+        spoiled: how many rows no load can have written.
+        future: how many rows end in the future, or were written by a clock that was ahead.
+        until: the end of the last of these.
+        lost: how many events complete loads have brought, where the export table has none at all.
+    """
+
+    spoiled: int = 0
+    future: int = 0
+    until: datetime | None = None
+    lost: int = 0
+
+    def warnings(self, table: str) -> Iterator[str]:
+        """Yield what to tell, and what to do about it."""
+        if self.spoiled:
+            yield (
+                f"{table} has {_rows(self.spoiled)} that no load can have written (without times, twice the same,"
+                " ending before it starts, or before 2000); they count for nothing, delete them"
+            )
+        if self.future:
+            until = f", the last of them at {self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""
+            yield (
+                f"{table} has {_rows(self.future)} of the future{until}: somebody wrote them, or a run whose clock was"
+                " ahead; their windows count as not loaded and are loaded when it is time, delete the rows"
+            )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def is_well_formed(row: SyncRow) -> bool:
+    """Tell whether a load can have written a row at any time. The Go hauser's rows tell less of themselves."""
+    return FIRST_YEAR <= (row.start or FIRST_YEAR) < row.end
+
+
+def is_ahead(row: SyncRow, now: datetime) -> bool:
+    """Tell whether a row ends in the future, or was written by a clock that was ahead."""
+    written = row.processed if row.load_id else None
+    return row.end > now + CLOCKS_DIFFER or (written is not None and written > datetime.now(UTC) + CLOCKS_DIFFER)
+
+
 def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:
     """Return the rows whose windows have been loaded again since: the newest load owns a window.
 
@@ -108,6 +167,12 @@ class Ledger(Protocol):
 
     def connected(self) -> AbstractContextManager[None]:
         """Keep one connection for all that is asked inside."""
+
+    def findings(self) -> Findings:
+        """Return what is wrong."""
+
+    def first(self) -> datetime | None:
+        """Return where the oldest window begins that a load owns."""
 
     def last(self, until: datetime) -> datetime | None:
         """Return the end of the newest window that a complete load owns and that ends by `until`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import dlt.extract.storage
 
-_LOAD_ID = re.compile(r"[0-9]{10}\.[0-9]+")
+_LOAD_ID = re.compile(r"[0-9]{1,10}\.[0-9]+")
 _dlt: Any = dlt.extract.storage
 _by_clock = _dlt.create_load_id
 _floor = ContextVar("_floor", default=0.0)

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from datetime import datetime
 from typing import Any
 
 import click
@@ -25,12 +26,16 @@ class Progress:
         self._bar: Any = None
         self._began = time.monotonic()
         self._events = 0
+        self.reached: datetime | None = None
         self.packages = 0
         self.events = 0
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
         self._began, self._events = time.monotonic(), 0
+        self.reached = plan.reached or self.reached
+        for warning in plan.warnings:
+            self._say(f"Warning: {warning}", err=True)
         if plan.bundles and sys.stderr.isatty():
             self._bar = click.progressbar(
                 length=len(plan.bundles),

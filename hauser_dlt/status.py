@@ -1,7 +1,7 @@
 """What is loaded, what is missing: the sync table, read and summed up."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any
@@ -19,7 +19,7 @@ class Status:
     """The state of one destination.
 
     Attributes:
-        sync_point: up to where events are loaded without interruption; None if nothing is loaded.
+        sync_point: where the next run goes on, `missing` tells of gaps before it; None if no run has loaded anything.
         lag: how long ago that is.
         next_ready: when the next window will have settled; None where FullStory alone knows.
         windows: loaded windows, of which `empty` had no events.
@@ -29,6 +29,7 @@ class Status:
         half: rows of loads that did not become complete; the next run sees to them.
         loads: the newest loads, newest first.
         days: the last days, oldest first.
+        problems: what is wrong with the sync table, and what to do about it.
     """
 
     now: datetime
@@ -45,6 +46,7 @@ class Status:
     half: int
     loads: list[dict[str, Any]]
     days: list[Day]
+    problems: list[str] = field(default_factory=list)
 
 
 def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status:
@@ -56,8 +58,8 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     """
     plan = sync.plan(now)
     rows = sync.ledger.rows()
-    whole = [row for row in rows if row.complete]
-    sync_point = plan.stretch.start if whole else None
+    whole = [row for row in rows if row.owns]
+    sync_point = plan.stretch.start if plan.begun else None
     windows = list(_windows(whole))
     loaded = [window for row, window in zip(whole, windows, strict=True) if row.start is not None]
     begin = min((window.start for window in loaded), default=plan.stretch.start)
@@ -81,9 +83,10 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
         missing=missing,
         waiting=[bundle.window for bundle in plan.bundles],
         twice=twice,
-        half=len(rows) - len(whole),
+        half=sum(1 for row in rows if not row.complete),
         loads=list(_last_loads(whole)),
         days=calendar(found, now, days),
+        problems=[*plan.warnings, *([plan.lost] if plan.lost else [])],
     )
 
 
@@ -146,6 +149,7 @@ def as_document(found: Status) -> dict[str, Any]:
         "waiting": _stretches(found.waiting),
         "twice": _stretches(found.twice),
         "incomplete_rows": found.half,
+        "problems": found.problems,
         "last_loads": found.loads,
         "days": [
             {

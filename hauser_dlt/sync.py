@@ -29,14 +29,15 @@ from hauser_dlt.errors import (
     ExportFailedError,
     HauserError,
     LinkError,
+    LoadError,
     StoppedError,
     TransientError,
     UnfinishedError,
 )
 from hauser_dlt.exports import Bundle, Exports
 from hauser_dlt.fields import EVENT_START
-from hauser_dlt.fitness import Fitness
-from hauser_dlt.ledger import Ledger, Sent, SyncRow
+from hauser_dlt.fitness import Fitness, refuse_conflicts
+from hauser_dlt.ledger import CLOCKS_DIFFER, Findings, Ledger, Sent, SyncRow
 from hauser_dlt.machine import notes_of_dlt, root_folder
 from hauser_dlt.parsers import moment
 from hauser_dlt.resources import Reader, text_limit
@@ -44,6 +45,7 @@ from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_reso
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
+    SYNC_KINDS,
     ahead,
     as_table_has,
     comes_in_array,
@@ -93,6 +95,20 @@ class LoadedSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Unready:
+    """What was asked for and is not ready: when its first window will be, and all of it."""
+
+    interval: Window
+    first: datetime
+    last: datetime
+
+    def __str__(self) -> str:
+        first, last = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (self.first, self.last))
+        when = f"at {first}" if first == last else f"from {first} to {last}, window by window"
+        return f"{self.interval} is not ready yet; it will be {when}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do.
 
@@ -103,6 +119,11 @@ class Plan:
         rewound: the sync table ends before dlt's cursor, because users took rows away.
         inherits: a Go hauser has loaded what lies before the stretch.
         again: windows that are loaded already are to be loaded once more.
+        warnings: what is wrong with the sync table, without standing in the way.
+        lost: why nothing may be loaded: events are gone that the sync table tells of.
+        begun: runs, or a Go hauser's, have loaded what lies before the stretch.
+        reached: up to where events are loaded once the plan is carried out; None if there are none before the bundles.
+        unready: what was asked for and is not ready.
     """
 
     stretch: Window
@@ -112,6 +133,11 @@ class Plan:
     rewound: bool = False
     inherits: bool = False
     again: bool = False
+    warnings: tuple[str, ...] = ()
+    lost: str = ""
+    begun: bool = False
+    reached: datetime | None = None
+    unready: Unready | None = None
 
 
 class Report(Protocol):
@@ -205,17 +231,54 @@ class Sync:
             end: where to stop at the latest.
         """
         with translated():
-            self.look()
+            self._look_at_rows(now)
             settled = self._exports.settled(now)
             if self._config.run.group_by_day and start is None and not self._exports.final:
                 settled = floor(settled, DAY)  # whole days only
             with self.ledger.connected():
-                begin, rewound, inherits = (start, False, False) if start else self._sync_point(now)
+                begin, begun, rewound, inherits = (start, False, False, False) if start else self._sync_point(now)
                 stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
                 owned = self.ledger.owned(stretch)
-            bundles = list(self._exports.bundles(stretch, owned, now))
+                findings = self.ledger.findings()
+            bundles = [b for b in self._exports.bundles(stretch, owned, now) if b.window.end <= now + CLOCKS_DIFFER]
             stretch = self._exports.covered(stretch, (*owned, *(bundle.window for bundle in bundles)))
-        return Plan(stretch, bundles, settled, start is None, rewound, inherits)
+        ends = [window.end for window in (*owned, *(bundle.window for bundle in bundles)) if window.end <= stretch.end]
+        plan = Plan(
+            stretch,
+            bundles,
+            settled,
+            start is None,
+            rewound,
+            inherits,
+            begun=begun,
+            reached=max([*ends, *([stretch.start] if begun else [])], default=None),
+            unready=self._unready(begin, end, settled, begun=begun),
+        )
+        return self._with_findings(plan, findings)
+
+    def _unready(self, begin: datetime, end: datetime | None, settled: datetime, *, begun: bool) -> Unready | None:
+        """Return what is not ready of a stretch that was asked for; without an end, of its first window."""
+        step = self._config.source.export_duration
+        if end is None and not begun and begin >= settled:
+            end = begin + step
+        interval = Window(max(begin, settled), end or settled)
+        if interval.start >= interval.end:
+            return None
+        first = min(floor(interval.start, step) + step, interval.end)
+        return Unready(interval, self._exports.ready_at(first), self._exports.ready_at(interval.end))
+
+    def _with_findings(self, plan: Plan, findings: Findings) -> Plan:
+        source = self._config.source
+        expired = self.tables.export.columns and self._config.run.partition_expiration
+        lost = ""
+        if findings.lost and not expired:
+            gone = "has no rows" if self.tables.export.columns or self.target.into_files else "is not there"
+            lost = (
+                f"{source.export_table} {gone}, while {source.sync_table} tells of {findings.lost:,} events that are"
+                f" loaded; delete the rows of {source.sync_table} to have them loaded again, or set their EventCount"
+                " to 0 if the events are gone on purpose"
+            )
+        return replace(plan, warnings=tuple(findings.warnings(source.sync_table)), lost=lost)
 
     def plans(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Iterator[Plan]:
         """Yield what there is to do, each plan once the one before it is carried out: new windows, then young ones."""
@@ -230,25 +293,29 @@ class Sync:
         They are widened to whole windows (of files: to whole loads), since those are what can be taken away.
         """
         with translated():
-            self.look()
+            self._look_at_rows(now)
             settled = self._exports.settled(now)
             with self.ledger.connected():
                 whole = [
                     self.ledger.whole(Window(s.start, min(s.end, settled))) for s in stretches if s.start < settled
                 ]
+                findings = self.ledger.findings()
             again = [Window(s.start, min(s.end, settled)) for s in united(whole)]
             bundles = [bundle for stretch in again for bundle in self._exports.bundles(stretch, (), now)]
         span = Window(again[0].start, again[-1].end) if again else Window(settled, settled)
-        return Plan(span, bundles, settled, moves_cursor=False, again=True)
+        asked = Window(min(s.start for s in stretches), max(s.end for s in stretches)) if stretches else span
+        unready = self._unready(asked.start, asked.end, settled, begun=True)
+        plan = Plan(span, bundles, settled, moves_cursor=False, again=True, unready=unready)
+        return self._with_findings(plan, findings)
 
     def plan_refresh(self, now: datetime) -> Plan:
         """Return what loads windows again whose events were young when they were loaded, and are not any more."""
         age = self._config.run.refresh_for
         with translated():
-            self.look()
+            self._look_at_rows(now)
             reach = Window(now - age - _REFRESH_REACHES_BACK, now)
             with self.ledger.connected():
-                rows = [row for row in self.ledger.rows(reach) if row.complete and row.load_id]
+                rows = [row for row in self.ledger.rows(reach) if row.owns and row.load_id]
         due = [row for row in rows if _is_due(row, age, now)]
         if self.target.into_files:  # which go with all of their load
             waiting = {row.load_id for row in rows if row not in due}
@@ -269,10 +336,13 @@ class Sync:
 
         Raises:
             ClockError: this machine's clock is wrong; nothing has been done.
+            LoadError: events are gone that the sync table tells of; nothing has been done.
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
-        if plan.bundles or plan.stretch.start > plan.settled or plan.again:  # else the clock stands in nobody's way
+        if plan.bundles or plan.stretch.start > plan.settled or plan.again or plan.rewound:
             self._exports.compare_clocks()
+        if plan.lost:
+            raise LoadError(plan.lost)
         report.planned(plan)
         try:
             with translated():
@@ -298,21 +368,26 @@ class Sync:
         finally:
             report.done()
 
-    def look(self) -> None:
+    def look(self, now: datetime | None = None) -> None:
         """See what the destination has at this moment."""
         self.tables = self.target.tables(self.pipeline, self._config.source)
         read = as_table_has(self._given, self.tables.export)
         if read != self._config.source:
             self._config = replace(self._config, source=read)
             self._exports = connect(read, self._pause, self._operations)
-        self.ledger = self.target.ledger(self.pipeline, self._config.source, self.tables)
+        self.ledger = self.target.ledger(self.pipeline, self._config.source, self.tables, now or datetime.now(UTC))
+
+    def _look_at_rows(self, now: datetime) -> None:
+        """See what the destination has, and that the sync table's times are times, since they are compared."""
+        self.look(now)
+        refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
 
     def fitness(self) -> Fitness:
         """Return whether the destination, as it was when last looked at, can take what a run loads."""
         return Fitness.found(self.target, self.pipeline, self._config.source, self.tables)
 
-    def _sync_point(self, now: datetime) -> tuple[datetime, bool, bool]:
-        """Return where to go on, whether that is before dlt's cursor, and whether a Go hauser came so far.
+    def _sync_point(self, now: datetime) -> tuple[datetime, bool, bool, bool]:
+        """Return where to go on, and whether runs came there, dlt's cursor lies beyond it, a Go hauser came there.
 
         The sync table is the truth, since users edit it; the cursor tells which of its rows were loaded by going
         on (back-fills add rows of later stretches, too).
@@ -320,9 +395,16 @@ class Sync:
         cursor = self._cursor()
         if cursor is None:
             inherited = self.ledger.inherited()
-            return inherited or self._first_start(now), False, inherited is not None
+            came = inherited is not None
+            return inherited or self._first_start_or_before(now), came, False, came
         last = self.ledger.last(cursor)
-        return (last, last < cursor, False) if last else (self._first_start(now), True, False)
+        return (last, True, last < cursor, False) if last else (self._first_start(now), False, True, False)
+
+    def _first_start_or_before(self, now: datetime) -> datetime:
+        """Return where to start without a cursor. It may be lost, with windows loaded long before a usual start."""
+        start = self._first_start(now)
+        loaded = self.ledger.first() if self.pipeline.first_run and not self._config.source.start_time else None
+        return min(start, loaded or start)
 
     def _first_start(self, now: datetime) -> datetime:
         found = [time for place in self._config.run.hauser_sync_file if (time := read_checkpoint(place))]
@@ -541,7 +623,8 @@ class Sync:
         for snapshot in snapshots(self._config.source, self._pause, self._operations, now):
             with translated():
                 last = until(resources, snapshot, self.ledger.is_complete)
-            if last and timedelta(0) <= snapshot.stretch.end - last < self._config.run.snapshots_every:
+            is_there = snapshot.table not in self.tables.missing
+            if is_there and last and timedelta(0) <= snapshot.stretch.end - last < self._config.run.snapshots_every:
                 continue
             try:
                 with translated():

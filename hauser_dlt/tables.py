@@ -131,10 +131,15 @@ def _takes(column: Mapping[str, Any], kind: Kind) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The export and the sync table, as they are at the destination."""
+    """The export and the sync table, as they are at the destination.
+
+    Attributes:
+        missing: which of all tables that a load needs are not there, dlt's own included.
+    """
 
     export: Table = field(default_factory=Table)
     sync: Table = field(default_factory=Table)
+    missing: frozenset[str] = frozenset()
 
 
 class Fitting:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hauser_dlt.destinations.file_ledger import FilesLedger
 from hauser_dlt.destinations.files import LAYOUT, extension_of
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder
 from hauser_dlt.destinations.guarded import Arrivals, guard
-from hauser_dlt.destinations.sql import SqlLedger, pending_table
+from hauser_dlt.destinations.sql import LOADS, SqlLedger, pending_name, pending_table
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
@@ -57,20 +58,22 @@ class Target:
     arrivals: Arrivals = field(default_factory=dict)
 
     def tables(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
-        """Return the export and the sync table as they are now."""
+        """Return the export and the sync table as they are now, and which of all tables are missing."""
         if self.into_files:
             return Tables()
+        needed = [read.export_table, read.sync_table, *_beside(read)]
         with pipeline.destination_client() as client:
             storage: Any = client
             # dlt takes what it does not know for text
             storage.type_mapper.dbt_to_sct = _ALSO | storage.type_mapper.dbt_to_sct
-            found = dict(storage.get_storage_tables([read.export_table, read.sync_table]))
+            found = dict(storage.get_storage_tables(needed))
             present = found.get(read.export_table, {})
             bigquery = isinstance(self.destination, dlt.destinations.bigquery)
             by_ingestion = bool(present and bigquery and storage.is_by_ingestion(read.export_table))
             folded = not storage.capabilities.has_case_sensitive_identifiers
         export = Table.of(present, folded=folded, by_ingestion=by_ingestion)
-        return Tables(export, Table.of(found.get(read.sync_table, {}), folded=folded))
+        missing = frozenset(name for name in needed if not found.get(name))
+        return Tables(export, Table.of(found.get(read.sync_table, {}), folded=folded), missing)
 
     def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> Access | None:
         """Return what the destination's catalog says of our rights, and of some tables; None if we cannot ask it.
@@ -89,11 +92,11 @@ class Target:
             found: Access | None = storage.access(tables) if hasattr(storage, "access") else None
             return found
 
-    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> Ledger:
-        """Return the ledger of a pipeline to this destination."""
+    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables, now: datetime) -> Ledger:
+        """Return the ledger of a pipeline to this destination; what lies after `now` counts for nothing."""
         if self.into_files:
-            return FilesLedger(pipeline, read.export_table, read.sync_table)
-        return SqlLedger(pipeline, read, tables)
+            return FilesLedger(pipeline, read.export_table, read.sync_table, now)
+        return SqlLedger(pipeline, read, tables, now)
 
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Let a load not become complete unless all that was sent has arrived."""
@@ -139,6 +142,13 @@ class Target:
             with pipeline.destination_client() as client:
                 storage: Any = client
                 storage.expire(config.source.export_table, config.run.partition_expiration)
+
+
+def _beside(read: SourceSettings) -> list[str]:
+    """Return the tables beside events and windows: dlt's own, and those that the settings want."""
+    snapshots = {read.individuals_table: read.individuals, read.segments_table: read.segments}
+    dlts = [LOADS, "_dlt_version", "_dlt_pipeline_state"]
+    return [pending_name(read.sync_table), *dlts, *(table for table, wanted in snapshots.items() if wanted)]
 
 
 def target(run: RunSettings, read: SourceSettings, *, reading: bool = False) -> Target:

@@ -7,8 +7,10 @@ has died. dlt writes a file into `_dlt_loads` once all of a load has arrived.
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -19,8 +21,8 @@ from dlt.destinations.impl.filesystem.filesystem import FILENAME_SEPARATOR
 
 from hauser_dlt import load_ids, runners
 from hauser_dlt.destinations.files import stamp
-from hauser_dlt.errors import LoadError, TransientError
-from hauser_dlt.ledger import Announcement, SyncRow, superseded
+from hauser_dlt.errors import TransientError
+from hauser_dlt.ledger import Announcement, Findings, SyncRow, is_ahead, is_well_formed, superseded
 from hauser_dlt.source import SCHEMA
 from hauser_dlt.windows import DAY, MOMENT, Window, uncovered
 
@@ -40,6 +42,7 @@ class _File(NamedTuple):
     window: Window
 
 
+LOADS = "_dlt_loads"
 _ANY = ""  # what every name begins with
 _LONGEST = 8 * DAY  # windows have a day at the most, but FullStory chooses those of legacy bundles
 
@@ -105,10 +108,14 @@ class _Folder:
 
 
 class _CompleteLoads:
-    """The loads that dlt has noted as complete; those that began within the same 11 days are listed together."""
+    """The loads that dlt has noted as complete; those that began within the same 11 days are listed together.
 
-    def __init__(self, listed: Callable[[str], Iterable[str]]) -> None:
+    Should somebody have removed dlt's notes, those are complete of which no note of ours is left, since it goes last.
+    """
+
+    def __init__(self, listed: Callable[[str], Iterable[str]], without_note: Callable[[], Collection[str]]) -> None:
         self._listed = listed
+        self._without_note = without_note
         self._heads: set[str] = set()
         self._ids: set[str] = set()
 
@@ -118,9 +125,15 @@ class _CompleteLoads:
             self._ids.update(self._listed(head))
             self._heads.add(head)
 
+    def is_gone(self) -> bool:
+        """Tell whether there is none at all."""
+        if not self._ids:
+            self.look()
+        return not self._ids
+
     def __contains__(self, load_id: str) -> bool:
         self.look(load_id[:4])  # of the ten digits of the seconds since 1970
-        return load_id in self._ids
+        return load_id in self._ids or (self.is_gone() and load_id in self._without_note())
 
 
 _LISTED = ("_event_files", "_sync_files", "_notes", "_complete", "_judged")
@@ -133,12 +146,34 @@ class FilesLedger:
     have deleted sync files, or lines of them.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, export_table: str, sync_table: str) -> None:
+    def __init__(self, pipeline: dlt.Pipeline, export_table: str, sync_table: str, now: datetime | None = None) -> None:
         self._client: Any = pipeline.destination_client()
         self._export_table = export_table
         self._sync_table = sync_table
         self._pending = f"{sync_table}_pending"
+        self._now = now or datetime.now(UTC)
+        self._spoiled: dict[str, int] = {}  # file -> lines of it that no load can have written
+        self._ahead: dict[str, datetime] = {}  # file -> the end of its last row that tells of the future
         self._forget(*_LISTED)
+
+    def findings(self) -> Findings:
+        """See `Ledger`. Told of are the files that were looked into: those around the windows, or all."""
+        return Findings(
+            sum(self._spoiled.values()), len(self._ahead), max(self._ahead.values(), default=None), self._lost()
+        )
+
+    def _lost(self) -> int:
+        """Return how many events sync rows tell of, where no file of events is left."""
+        told = sum(row.events or 0 for rows in self._judged.values() for row in rows or ())
+        if not told or self._event_files.names:
+            return 0
+        self._event_files.look()
+        return 0 if self._event_files.names else told
+
+    def first(self) -> datetime | None:
+        """See `Ledger`."""
+        self._look()
+        return min((row.window.start for file in self._sync_files for row in self._owned_rows(file)), default=None)
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`. Most often it is `until` itself, and nothing has to be sorted."""
@@ -240,11 +275,25 @@ class FilesLedger:
 
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. A small file beside the tables says who is loading."""
+        self._restore_loads()
         folder = self._client.get_table_dir(self._pending)
         self._client.fs_client.makedirs(folder, exist_ok=True)
         note = {"runner": runners.this(), "seen": datetime.now(UTC).isoformat()}
         path = self._client.pathlib.join(folder, f"{stamp(span)}.{load_id}.json")
         self._client.fs_client.pipe_file(path, orjson.dumps(note))
+
+    def _restore_loads(self) -> None:
+        """Write dlt's notes of complete loads anew, if somebody has removed them all."""
+        if not self._sync_files.names or not self._complete.is_gone():
+            return
+        self._look()
+        folder = self._client.get_table_dir(LOADS)
+        self._client.fs_client.makedirs(folder, exist_ok=True)
+        for load_id in [load_id for load_id in self._sync_files.names if load_id in self._complete]:
+            note = {"load_id": load_id, "schema_name": SCHEMA.name, "status": 0, "inserted_at": datetime.now(UTC)}
+            path = self._client.pathlib.join(folder, f"{SCHEMA.name}{FILENAME_SEPARATOR}{load_id}.jsonl")
+            self._client.fs_client.pipe_file(path, orjson.dumps(note))
+        self._forget("_complete", "_judged")
 
     def announced(self) -> list[Announcement]:
         """See `Ledger`."""
@@ -354,10 +403,10 @@ class FilesLedger:
         before = f"{SCHEMA.name}{FILENAME_SEPARATOR}"
 
         def listed(head: str) -> Iterator[str]:
-            names = self._list("_dlt_loads", [before + head])
+            names = self._list(LOADS, [before + head])
             return (name.removeprefix(before).removesuffix(".jsonl") for name in names)
 
-        return _CompleteLoads(listed)
+        return _CompleteLoads(listed, lambda: self._sync_files.names.keys() - self._notes.names.keys())
 
     @cached_property
     def _judged(self) -> dict[str, list[SyncRow] | None]:
@@ -368,7 +417,7 @@ class FilesLedger:
         return self._judge(load_id) is not None
 
     def _owned_rows(self, file: _File) -> list[SyncRow]:
-        return self._judge(file.load_id) or []
+        return [row for row in self._judge(file.load_id) or [] if row.owns]
 
     def _judge(self, load_id: str) -> list[SyncRow] | None:
         if load_id not in self._judged:
@@ -378,20 +427,24 @@ class FilesLedger:
     def _rows_if_owner(self, load_id: str) -> list[SyncRow] | None:
         rows = [row for file in self._sync_files.of(load_id) for row in self._rows(file)]
         spans = [file.window for file in self._event_files.of(load_id)]
-        lost = any(gap for span in spans for gap in uncovered(span, (row.window for row in rows)))
+        lost = any(gap for span in spans for gap in uncovered(span, (row.window for row in rows if row.owns)))
         return None if lost else rows
 
     def _rows(self, file: _File) -> list[SyncRow]:
+        """Return what a sync file says; lines that no load can have written are counted, and say nothing."""
         try:
-            lines = self._content(file.path).splitlines()
+            lines = [line for line in self._content(file.path).splitlines() if line.strip()]
         except FileNotFoundError:  # its user has taken it away since we looked
             return []
-        try:
-            return [self._row(orjson.loads(line), file.load_id) for line in lines if line.strip()]
-        except (KeyError, TypeError, ValueError) as exc:
-            raise LoadError(
-                f"{file.path} is not as we wrote it ({exc!r}); delete it to load its windows again"
-            ) from None
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            lines = []
+        written = [row for line in lines if (row := self._row(line, file.load_id))]
+        rows = list({row.window: row for row in written}.values())
+        if spoiled := max(len(lines), 1) - len(rows):
+            self._spoiled[file.path] = spoiled
+        if ahead := [row.end for row in rows if row.ahead]:
+            self._ahead[file.path] = max(ahead)
+        return rows
 
     def _content(self, path: str) -> bytes:
         if self._client.is_local_filesystem and not path.endswith(".gz"):
@@ -400,12 +453,17 @@ class FilesLedger:
         content: bytes = self._client.fs_client.cat_file(path)
         return gzip.decompress(content) if path.endswith(".gz") else content
 
-    def _row(self, row: dict[str, Any], load_id: str) -> SyncRow:
-        start, end, processed = (
-            datetime.fromisoformat(row[name]).astimezone(UTC)
-            for name in ("BundleStartTime", "BundleEndTime", "Processed")
-        )
-        return SyncRow(start, end, load_id, complete=True, events=row["EventCount"], processed=processed)
+    def _row(self, line: bytes, load_id: str) -> SyncRow | None:
+        """Return what a line says; None if it is not of ours."""
+        try:
+            said = orjson.loads(line)
+            start, end, processed = (_moment(said[name]) for name in ("BundleStartTime", "BundleEndTime", "Processed"))
+            row = SyncRow(
+                start, end, load_id, complete=True, events=_whole_number(said["EventCount"]), processed=processed
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+        return replace(row, ahead=is_ahead(row, self._now)) if is_well_formed(row) else None
 
     def _folder(self, table: str) -> _Folder:
         # one slash at the end: in a bucket, a second one would make it another folder
@@ -423,6 +481,17 @@ class FilesLedger:
             return []
         starts = (*beginnings, *(f".{start}" for start in beginnings))
         return [name for name in names if name.startswith(starts)]
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _whole_number(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
 
 
 def _half(file: _File) -> SyncRow:

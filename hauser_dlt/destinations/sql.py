@@ -7,6 +7,7 @@ dlt gives a load the status 0 once all of it has arrived.
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -19,11 +20,22 @@ from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRela
 from hauser_dlt import load_ids, runners
 from hauser_dlt.errors import LoadError, TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.ledger import Announcement, Sent, SyncRow, superseded
+from hauser_dlt.ledger import (
+    CLOCKS_DIFFER,
+    FIRST_YEAR,
+    LAST_YEAR,
+    Announcement,
+    Findings,
+    Sent,
+    SyncRow,
+    is_ahead,
+    is_well_formed,
+    superseded,
+)
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import keeps_to_windows
+from hauser_dlt.source import SCHEMA, keeps_to_windows
 from hauser_dlt.tables import Table, Tables
-from hauser_dlt.windows import DAY, Window, floor, united
+from hauser_dlt.windows import DAY, MOMENT, Window, floor, united
 
 # Back-fills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(
@@ -35,39 +47,137 @@ _together = tenacity.Retrying(
 
 
 _LOAD_ID = "__________.%"
+LOADS = "_dlt_loads"
+_ENDS = ("BundleEndTime", "BundleStartTime")
+_NOTED = "SELECT {load_id} FROM {pending} WHERE {load_id} IS NOT NULL"
 _COMPLETE = "SELECT DISTINCT {load_id} FROM {loads} WHERE {status} = 0"
+
+
+def pending_name(sync_table: str) -> str:
+    """Return the name of the table of loads under way."""
+    return f"{sync_table}_pending"
 
 
 def pending_table(sync_table: str) -> Any:
     """Return the schema of the table of loads under way."""
     columns: list[Any] = [{"name": name, "data_type": "text"} for name in ("load_id", "runner")]
     columns += [{"name": name, "data_type": "timestamp"} for name in ("window_start", "window_end", "seen_at")]
-    return new_table(f"{sync_table}_pending", write_disposition="append", columns=columns)
+    return new_table(pending_name(sync_table), write_disposition="append", columns=columns)
 
 
 class SqlLedger:
     """See `Ledger`. Names come from settings, where only letters, digits and _ pass."""
 
-    def __init__(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> None:
+    def __init__(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables, now: datetime) -> None:
         self._pipeline = pipeline
         self._read = read
         self._tables = tables
         self._client: Any = None  # while connected, and what was then read
         self._read_announcements: list[Announcement] | None = None
         self._made: str | None = None  # the version of the schema whose tables and columns have been made
+        self._now = now
+        self._has_pending = pending_name(read.sync_table) not in tables.missing
         # whether the tables are more than the Go hauser's: our first load adds what those lack
-        self._has_our_columns = all(table.column(LOAD_ID) for table in (tables.sync, tables.export))
+        self._rows_are_marked, self._events_are_marked = (
+            table.column(LOAD_ID) is not None for table in (tables.sync, tables.export)
+        )
+
+    @cached_property
+    def _lacks_loads(self) -> bool:
+        """Whether `_dlt_loads` has been dropped or emptied, so that it tells nothing of the loads that there are."""
+        return self._rows_are_marked and (LOADS in self._tables.missing or not self._found[1])
+
+    @property
+    def _complete(self) -> str:
+        """The query for the ids of complete loads.
+
+        Without `_dlt_loads`, those are complete of which no note is left, since it goes last. If the notes are gone,
+        too, those whose events are all there.
+        """
+        if not self._lacks_loads:
+            return _COMPLETE
+        load_id, rows = f"{{{LOAD_ID}}}", f"FROM {{sync}} WHERE {{{LOAD_ID}}} IS NOT NULL"
+        if self._has_pending:
+            return f"SELECT DISTINCT {load_id} AS {{load_id}} {rows} AND {load_id} NOT IN ({_NOTED})"
+        counted = f"SELECT {load_id}, SUM({{EventCount}}) AS told {rows} GROUP BY {load_id}"
+        there = f"SELECT {load_id}, COUNT(*) AS events FROM {{export}} GROUP BY {load_id}"
+        if not self._events_are_marked:
+            return f"SELECT c.{load_id} AS {{load_id}} FROM ({counted}) c WHERE COALESCE(c.told, 0) = 0"
+        return (
+            f"SELECT c.{load_id} AS {{load_id}} FROM ({counted}) c LEFT JOIN ({there}) e"
+            f" ON e.{load_id} = c.{load_id} WHERE COALESCE(c.told, 0) = COALESCE(e.events, 0)"
+        )
+
+    def findings(self) -> Findings:
+        """See `Ledger`."""
+        return self._found[0]
+
+    @cached_property
+    def _found(self) -> tuple[Findings, bool]:
+        """What is wrong, and whether there is any load in `_dlt_loads`: all of it in one question."""
+        if not self._rows_are_marked:
+            return Findings(), True
+        ahead, moments = self._is_ahead()
+        spoiled, before = self._is_spoiled()
+        noted = f" AND s.{{{LOAD_ID}}} NOT IN ({_NOTED})" if self._has_pending else ""
+        ((bad, future, until, brought, twice, loads, events),) = self._execute(
+            f"SELECT SUM(CASE WHEN {spoiled} THEN 1 ELSE 0 END), SUM(CASE WHEN {ahead} THEN 1 ELSE 0 END),"
+            f" MAX(CASE WHEN {ahead} AND s.{{BundleEndTime}} < %s THEN s.{{BundleEndTime}} END),"
+            f" SUM(CASE WHEN s.{{{LOAD_ID}}} IS NOT NULL{noted} THEN s.{{EventCount}} ELSE 0 END),"
+            " (SELECT COUNT(*) FROM (SELECT 1 AS one FROM {sync} GROUP BY {BundleStartTime}, {BundleEndTime},"
+            f" {{{LOAD_ID}}} HAVING COUNT(*) > 1) d), {self._any('loads', LOADS)},"
+            f" {self._any('export', self._read.export_table)} FROM {{sync}} s",
+            *before,
+            *moments,
+            *moments,
+            self._end_time(LAST_YEAR),
+        )
+        lost = 0 if events else int(brought or 0)
+        return Findings(int(bad or 0) + twice, int(future or 0), _utc(until), lost), bool(loads)
+
+    def _any(self, table: str, name: str) -> str:
+        """Return the question whether a table has rows."""
+        return (
+            "0"
+            if name in self._tables.missing
+            else f"(SELECT COUNT(*) FROM (SELECT 1 AS one FROM {{{table}}} LIMIT 1) t)"
+        )
+
+    def _is_ahead(self) -> tuple[str, list[datetime]]:
+        """Return the condition that a row tells of the future, and its arguments. See `is_ahead`."""
+        written = _as_there(self._tables.sync, "Processed", datetime.now(UTC) + CLOCKS_DIFFER)
+        condition = f"(s.{{BundleEndTime}} > %s OR (s.{{{LOAD_ID}}} IS NOT NULL AND s.{{Processed}} > %s))"
+        return condition, [self._end_time(self._now + CLOCKS_DIFFER), written]
+
+    def _is_spoiled(self) -> tuple[str, list[datetime]]:
+        """Return the condition that no load can have written a row. See `is_well_formed`."""
+        condition = (
+            f"(s.{{BundleEndTime}} IS NULL OR s.{{BundleEndTime}} < %s OR s.{{BundleStartTime}} < %s"
+            f" OR (s.{{{LOAD_ID}}} IS NOT NULL AND s.{{BundleStartTime}} IS NULL)"
+        )
+        zones = {(self._tables.sync.column(name) or {}).get("timezone") is False for name in _ENDS}
+        condition += " OR s.{BundleStartTime} >= s.{BundleEndTime})" if len(zones) == 1 else ")"
+        return condition, [_as_there(self._tables.sync, name, FIRST_YEAR) for name in _ENDS]
+
+    def first(self) -> datetime | None:
+        """See `Ledger`."""
+        oldest = "ORDER BY s.{BundleStartTime} LIMIT 1"
+        found = self._sync_rows("s.{BundleStartTime} IS NOT NULL", tail=oldest)
+        return found[0].start if found else None
 
     def last(self, until: datetime) -> datetime | None:
         """See `Ledger`."""
-        newest = "ORDER BY s.{BundleEndTime} DESC LIMIT 1"
-        found = self._sync_rows("WHERE s.{BundleEndTime} <= %s", self._end_time(until), tail=newest)
+        ahead, moments = self._is_ahead()
+        newest = f"ORDER BY s.{{BundleEndTime}} DESC LIMIT {_SOME}"
+        where = f"s.{{BundleEndTime}} <= %s AND NOT COALESCE({ahead}, FALSE)"
+        found = self._sync_rows(where, self._end_time(until), *moments, tail=newest)
         return found[0].end if found else None
 
     def inherited(self) -> datetime | None:
         """See `Ledger`."""
-        where = f"WHERE {{{LOAD_ID}}} IS NULL" if self._has_our_columns else ""
-        found = self._query(f"SELECT MAX({{BundleEndTime}}) FROM {{sync}} {where}")
+        where = f" AND {{{LOAD_ID}}} IS NULL" if self._rows_are_marked else ""
+        until = self._end_time(self._now + CLOCKS_DIFFER)
+        found = self._query(f"SELECT MAX({{BundleEndTime}}) FROM {{sync}} WHERE {{BundleEndTime}} <= %s{where}", until)
         return _utc(found[0][0]) if found else None
 
     def disinherit(self, since: datetime, until: datetime | None = None) -> None:
@@ -80,19 +190,20 @@ class SqlLedger:
         if until:
             conditions.append("{EventStart} < %s")
             arguments.append(_as_there(self._tables.export, EVENT_START, until))
-        if self._has_our_columns:
+        if self._events_are_marked:
             conditions.append(f"{{{LOAD_ID}}} IS NULL")
         self._query(f"DELETE FROM {{export}} WHERE {' AND '.join(conditions)}", *arguments)
 
     def owned(self, stretch: Window) -> list[Window]:
         """See `Ledger`."""
-        return [row.window for row in self._sync_rows("WHERE s.{BundleEndTime} > %s", self._end_time(stretch.start))]
+        found = self._sync_rows("s.{BundleEndTime} > %s", self._end_time(stretch.start))
+        return [row.window for row in found if row.owns]
 
     def rows(self, within: Window | None = None) -> list[SyncRow]:
         """See `Ledger`."""
         if within is None:
             return self._sync_rows("", tail="ORDER BY s.{BundleEndTime}", only_complete=False)
-        touching = "WHERE s.{BundleEndTime} > %s AND (s.{BundleStartTime} < %s OR s.{BundleStartTime} IS NULL)"
+        touching = "s.{BundleEndTime} > %s AND (s.{BundleStartTime} < %s OR s.{BundleStartTime} IS NULL)"
         found = self._sync_rows(touching, self._end_time(within.start), within.end, only_complete=False)
         return sorted((row for row in found if row.start or row.end <= within.end), key=lambda row: row.end)
 
@@ -111,12 +222,12 @@ class SqlLedger:
 
     def orphans(self, scope: Window, old_before: datetime | None) -> list[str]:
         """See `Ledger`."""
-        if not self._has_our_columns:
+        if not self._rows_are_marked:
             return []
+        noted = f" AND s.{{{LOAD_ID}}} NOT IN ({_NOTED})" if self._has_pending else ""
         half_written = self._query(
             f"SELECT DISTINCT s.{{{LOAD_ID}}} FROM {{sync}} s WHERE s.{{BundleEndTime}} > %s"
-            f" AND s.{{BundleStartTime}} < %s AND s.{{{LOAD_ID}}} NOT IN ({_COMPLETE})"
-            f" AND s.{{{LOAD_ID}}} NOT IN (SELECT {{load_id}} FROM {{pending}})",
+            f" AND s.{{BundleStartTime}} < %s AND s.{{{LOAD_ID}}} NOT IN ({self._complete}){noted}",
             self._end_time(scope.start),
             scope.end,
         )
@@ -133,8 +244,13 @@ class SqlLedger:
 
     def clear(self, gaps: Iterable[Window]) -> None:
         """See `Ledger`."""
-        for gap in gaps if self._has_our_columns else ():
-            self._delete_events(gap)
+        for gap in gaps if self._events_are_marked else ():
+            inside, bounds = self._among_events_of(gap)
+            which, moments = f"{{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s", [gap.start, gap.end]
+            if keeps_to_windows(self._read):  # a sync row may have been altered, so that other windows hold the events
+                which += f" OR {{{LOAD_ID}}} IS NOT NULL AND {{{EVENT_START}}} >= %s AND {{{EVENT_START}}} < %s"
+                moments += [_as_there(self._tables.export, EVENT_START, moment) for moment in (gap.start, gap.end)]
+            self._query(f"DELETE FROM {{export}} WHERE ({which}){inside}", *moments, *bounds)
 
     def announced(self) -> list[Announcement]:
         """See `Ledger`."""
@@ -146,7 +262,7 @@ class SqlLedger:
         if self._read_announcements is None:
             found = self._query(
                 "SELECT p.{load_id}, MIN(p.{window_start}), MAX(p.{window_end}), MAX(p.{runner}), MAX(p.{seen_at}),"
-                f" MAX(CASE WHEN p.{{load_id}} IN ({_COMPLETE}) THEN 1 ELSE 0 END), COUNT(*) FROM {{pending}} p"
+                f" MAX(CASE WHEN p.{{load_id}} IN ({self._complete}) THEN 1 ELSE 0 END), COUNT(*) FROM {{pending}} p"
                 " GROUP BY p.{load_id}"
             )
             announced = [
@@ -162,7 +278,8 @@ class SqlLedger:
 
     def newest_load(self, interval: Window) -> float:
         """See `Ledger`. The pattern leaves out what is no load id."""
-        ((newest,),) = self._query("SELECT MAX({load_id}) FROM {loads} WHERE {load_id} LIKE %s", _LOAD_ID) or [(None,)]
+        highest = f"SELECT MAX(c.{{load_id}}) FROM ({self._complete}) c WHERE c.{{load_id}} LIKE %s"
+        ((newest,),) = self._query(highest, _LOAD_ID) or [(None,)]
         return max(map(load_ids.number, (newest, *(row.load_id for row in self._announced()))))
 
     def _span(self, load_id: str) -> Window | None:
@@ -195,8 +312,8 @@ class SqlLedger:
     def announce(self, load_id: str, span: Window) -> None:
         """See `Ledger`. Rows are only added: of updates, warehouses let one at a time touch a table."""
         if self._made != (version := self._pipeline.default_schema.stored_version_hash):
-            _together(self._pipeline.sync_schema)
-            self._has_our_columns = True
+            _together(self._make_tables)
+            self._rows_are_marked = self._events_are_marked = self._has_pending = True
             self._made = version
         self._execute(
             "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
@@ -207,6 +324,22 @@ class SqlLedger:
             span.end,
             datetime.now(UTC),
         )
+
+    def _make_tables(self) -> None:
+        """Make what is missing; dlt by itself does not look for tables once it has noted that it made them."""
+        lacked_loads, complete = self._lacks_loads, self._complete
+        with self._pipeline.destination_client() as client:
+            client.initialize_storage()
+            client.update_stored_schema(force=bool(self._tables.missing))
+        if lacked_loads:
+            self._execute(
+                "INSERT INTO {loads} ({load_id}, {schema_name}, {status}, {inserted_at}, {schema_version_hash})"
+                f" SELECT c.{{load_id}}, %s, 0, %s, %s FROM ({complete}) c",
+                SCHEMA.name,
+                datetime.now(UTC),
+                self._pipeline.default_schema.stored_version_hash,
+            )
+            self._lacks_loads = False
 
     def settle(self, load_id: str | None = None) -> None:
         """See `Ledger`. The announcement goes last, so that a kill in between is made good next time."""
@@ -227,6 +360,8 @@ class SqlLedger:
         gone: dict[str | None, list[Window]] = {}
         for row in superseded(row for row in self.rows(span) if row.complete):
             gone.setdefault(row.load_id, []).append(row.window)
+        if gone:
+            self._delete_unowned(span)
         if hausers := gone.pop(None, None):
             until = max(window.end for window in hausers)
             self.disinherit(span.start, until)
@@ -236,17 +371,37 @@ class SqlLedger:
                 self._delete_events(stretch, load_id)
                 self._forget(f"{{{LOAD_ID}}} = %s", stretch, load_id)
 
-    def _delete_events(self, windows: Window, load_id: str | None = None) -> None:
-        """Delete the events of adjoining windows, whatever load brought them or those of one load."""
-        inside, bounds = self._among_events_of(windows)
-        brought, by = (f" AND {{{LOAD_ID}}} = %s", [load_id]) if load_id else ("", [])
+    def _delete_events(self, windows: Window, load_id: str, days: Window | None = None) -> None:
+        """Delete the events of adjoining windows that a load has brought.
+
+        Args:
+            days: where they lie; without it, within the windows.
+        """
+        inside, bounds = self._among_events_of(days or windows)
         self._query(
-            f"DELETE FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s{inside}{brought}",
+            f"DELETE FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s"
+            f" AND {{{LOAD_ID}}} = %s{inside}",
             windows.start,
             windows.end,
+            load_id,
             *bounds,
-            *by,
         )
+
+    def _delete_unowned(self, span: Window) -> None:
+        """Delete the events of adjoining windows that complete loads have brought whose sync rows somebody altered."""
+        inside, bounds = self._among_events_of(span)
+        there = self._query(
+            f"SELECT DISTINCT {{{LOAD_ID}}}, {{{ROW_WINDOW}}} FROM {{export}} WHERE {{{ROW_WINDOW}}} >= %s"
+            f" AND {{{ROW_WINDOW}}} < %s AND {{{LOAD_ID}}} IN ({self._complete}){inside}",
+            span.start,
+            span.end,
+            *bounds,
+        )
+        rows = [row for row in self.rows(span) if row.start]  # read after that: what is complete has its rows
+        for load_id, moment in there:
+            begin = _in_utc(moment)
+            if not any(row.load_id == load_id and begin in row.window for row in rows):
+                self._delete_events(Window(begin, begin + MOMENT), load_id, span)
 
     def _forget(self, which: str, windows: Window, *arguments: str) -> None:
         """Delete the sync rows of adjoining windows."""
@@ -312,22 +467,26 @@ class SqlLedger:
         return self._pipeline.sql_client()
 
     def _sync_rows(self, where: str, *arguments: Any, tail: str = "", only_complete: bool = True) -> list[SyncRow]:
-        if not self._has_our_columns:
+        """Return the well-formed rows, none twice."""
+        if not self._rows_are_marked:
             return []
         # rows without a load id are the Go hauser's: it wrote them when a bundle was loaded
         complete = "(s.{_dlt_load_id} IS NULL OR l.{load_id} IS NOT NULL)"
-        if only_complete:
-            where = f"{where} AND {complete}" if where else f"WHERE {complete}"
+        conditions = ["s.{BundleEndTime} >= %s AND s.{BundleEndTime} < %s", where, complete if only_complete else ""]
         found = self._query(
-            "SELECT s.{BundleStartTime}, s.{BundleEndTime}, s.{_dlt_load_id}, s.{EventCount}, s.{Processed},"
-            f" CASE WHEN {complete} THEN 1 ELSE 0 END FROM {{sync}} s LEFT JOIN"
-            f" ({_COMPLETE}) l ON l.{{load_id}} = s.{{_dlt_load_id}} {where} {tail}",
+            f"SELECT {_readable('BundleStartTime')}, s.{{BundleEndTime}}, s.{{_dlt_load_id}}, s.{{EventCount}},"
+            f" {_readable('Processed')}, CASE WHEN {complete} THEN 1 ELSE 0 END FROM {{sync}} s LEFT JOIN"
+            f" ({self._complete}) l ON l.{{load_id}} = s.{{_dlt_load_id}}"
+            f" WHERE {' AND '.join(filter(None, conditions))} {tail}",
+            *(_as_there(self._tables.sync, name, year) for name in _READABLE for year in (FIRST_YEAR, LAST_YEAR)),
             *arguments,
         )
-        return [
-            SyncRow(_utc(start), _utc(end) or end, load_id, bool(whole), events, _utc(processed))
+        rows = (
+            SyncRow(_utc(start), _in_utc(end), load_id, bool(whole), events, _utc(processed))
             for start, end, load_id, events, processed, whole in found
-        ]
+        )
+        sound = (replace(row, ahead=is_ahead(row, self._now)) for row in rows if is_well_formed(row))
+        return list({(row.window, row.load_id): row for row in sound}.values())
 
     def _query(self, sql: str, *arguments: Any) -> list[Any]:
         """Return the rows of one statement; none where there are no tables yet."""
@@ -344,12 +503,21 @@ class SqlLedger:
             return list(client.execute_sql(sql.format_map(names), *arguments) or ())
 
 
+_SOME = 20  # rows, of which some may be spoiled
+_READABLE = ("BundleStartTime", "Processed", "BundleEndTime")
+
+
+def _readable(column: str) -> str:
+    """Return a column of times, as NULL where a driver could not read it."""
+    return f"CASE WHEN s.{{{column}}} >= %s AND s.{{{column}}} < %s THEN s.{{{column}}} END"
+
+
 class _Names(dict[str, str]):
     """{export}, {sync}, {pending} and {loads} are tables; whatever else is asked for is a column."""
 
     def __init__(self, client: Any, read: SourceSettings, there: Tables) -> None:
         sync = read.sync_table
-        tables = {"export": read.export_table, "sync": sync, "pending": f"{sync}_pending", "loads": "_dlt_loads"}
+        tables = {"export": read.export_table, "sync": sync, "pending": pending_name(sync), "loads": LOADS}
         super().__init__({name: client.make_qualified_table_name(table) for name, table in tables.items()})
         self._client = client
         self._there = there

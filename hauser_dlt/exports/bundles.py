@@ -48,6 +48,9 @@ class Exports(Protocol):
     def settled(self, now: datetime) -> datetime:
         """Return the moment up to which there may be bundles."""
 
+    def ready_at(self, end: datetime) -> datetime:
+        """Return the moment at which what ends then may be ready."""
+
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which to look for the next bundle."""
 

@@ -60,6 +60,10 @@ class DataExports:
         """See `Exports`."""
         return now
 
+    def ready_at(self, end: datetime) -> datetime:
+        """See `Exports`."""
+        return end
+
     def next_ready(self, now: datetime) -> datetime:
         """See `Exports`. When the next bundle will be finished is not known."""
         return now + _LOOK_AGAIN

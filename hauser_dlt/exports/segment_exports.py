@@ -73,6 +73,10 @@ class SegmentExports:
         """See `Exports`."""
         return self._schedule.settled(now)
 
+    def ready_at(self, end: datetime) -> datetime:
+        """See `Exports`."""
+        return end + self._settings.export_delay
+
     def next_ready(self, now: datetime) -> datetime:
         """See `Exports`."""
         return self._schedule.next_ready(now)
