@@ -171,6 +171,9 @@ class Ledger(Protocol):
     def findings(self) -> Findings:
         """Return what is wrong."""
 
+    def forget_future(self) -> None:
+        """Remove the sync rows that loads have written of the future, lest they count once it has come."""
+
     def first(self) -> datetime | None:
         """Return where the oldest window begins that a load owns."""
 

@@ -86,7 +86,7 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
         half=sum(1 for row in rows if not row.complete),
         loads=list(_last_loads(whole)),
         days=calendar(found, now, days),
-        problems=[*plan.warnings, *([plan.lost] if plan.lost else [])],
+        problems=[*sync.warnings(), *([plan.lost] if plan.lost else [])],
     )
 
 

@@ -267,6 +267,10 @@ class Sync:
         first = min(floor(interval.start, step) + step, interval.end)
         return Unready(interval, self._exports.ready_at(first), self._exports.ready_at(interval.end))
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what has been found wrong with the sync table."""
+        return tuple(self.ledger.findings().warnings(self._config.source.sync_table))
+
     def _with_findings(self, plan: Plan, findings: Findings) -> Plan:
         source = self._config.source
         expired = self.tables.export.columns and self._config.run.partition_expiration
@@ -339,7 +343,7 @@ class Sync:
             LoadError: events are gone that the sync table tells of; nothing has been done.
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
-        if plan.bundles or plan.stretch.start > plan.settled or plan.again or plan.rewound:
+        if plan.bundles or plan.stretch.start > plan.settled or plan.again or plan.rewound or plan.warnings:
             self._exports.compare_clocks()
         if plan.lost:
             raise LoadError(plan.lost)
@@ -426,6 +430,7 @@ class Sync:
         if dead:
             logger.info("removing what dead loads left: %s", ", ".join(dead))
             self.ledger.remove(dead)
+        self.ledger.forget_future()
         self.ledger.settle()
         if self.target.staging:
             self.target.staging.remove_all_but(alive)

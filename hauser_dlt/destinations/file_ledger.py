@@ -162,6 +162,9 @@ class FilesLedger:
             sum(self._spoiled.values()), len(self._ahead), max(self._ahead.values(), default=None), self._lost()
         )
 
+    def forget_future(self) -> None:
+        """See `Ledger`. A load with such a row owns nothing, and goes as a whole."""
+
     def _lost(self) -> int:
         """Return how many events sync rows tell of, where no file of events is left."""
         told = sum(row.events or 0 for rows in self._judged.values() for row in rows or ())

@@ -135,6 +135,19 @@ class SqlLedger:
         lost = 0 if events else int(brought or 0)
         return Findings(int(bad or 0) + twice, int(future or 0), _utc(until), lost), bool(loads)
 
+    def forget_future(self) -> None:
+        """See `Ledger`."""
+        if self.findings().future:
+            ahead = "({BundleEndTime} > %s OR {Processed} > %s)"
+            self._query(
+                f"DELETE FROM {{sync}} WHERE {{{LOAD_ID}}} IS NOT NULL AND {ahead}",
+                self._end_time(self._now + CLOCKS_DIFFER),
+                self._written_by_now(),
+            )
+
+    def _written_by_now(self) -> datetime:
+        return _as_there(self._tables.sync, "Processed", datetime.now(UTC) + CLOCKS_DIFFER)
+
     def _any(self, table: str, name: str) -> str:
         """Return the question whether a table has rows."""
         return (
@@ -145,9 +158,8 @@ class SqlLedger:
 
     def _is_ahead(self) -> tuple[str, list[datetime]]:
         """Return the condition that a row tells of the future, and its arguments. See `is_ahead`."""
-        written = _as_there(self._tables.sync, "Processed", datetime.now(UTC) + CLOCKS_DIFFER)
         condition = f"(s.{{BundleEndTime}} > %s OR (s.{{{LOAD_ID}}} IS NOT NULL AND s.{{Processed}} > %s))"
-        return condition, [self._end_time(self._now + CLOCKS_DIFFER), written]
+        return condition, [self._end_time(self._now + CLOCKS_DIFFER), self._written_by_now()]
 
     def _is_spoiled(self) -> tuple[str, list[datetime]]:
         """Return the condition that no load can have written a row. See `is_well_formed`."""
