@@ -3,7 +3,6 @@
 So dlt finds the settings of destinations by the same rules, and in the same order, as we find ours.
 """
 
-import difflib
 import logging
 import os
 import re
@@ -26,22 +25,17 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.common.typing import TSecretValue
 
-from hauser_dlt import settings
+from hauser_dlt import misspelled, settings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
+from hauser_dlt.misspelled import RUN, SOURCE
 from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings
 
 _CHARACTER = re.compile(r"(?<=character): '.+?'(?= at line)")  # of what may be a password without its quotes
 
-SOURCE = ("sources", "fullstory")
-RUN = ("hauser",)
 _SHARED = (("sources",), ("destination",))
 _PIPELINE = next(each.metadata["default"] for each in fields(RunSettings) if each.name == "pipeline_name")
-_ALSO_KNOWN = {"end_time"}  # an argument of the source that may be configured, too
-
-# tables below [sources.fullstory] that dlt reads for itself
-_INNER = {"fullstory", "bundles", "fs_export", "fs_sync", "fs_individuals", "fs_segments", "schema", "credentials"}
 
 # dlt's own settings without which events would be lost or doubled, whatever the user says.
 _REQUIRED: dict[str, Any] = {
@@ -92,6 +86,9 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         options: the command line's, nested in dlt's way: {"hauser": {"destination": "duckdb"}}.
         hauser: what hauser's TOML says, likewise.
         hauser_name: how to call that file in messages.
+
+    Raises:
+        ConfigError: a file cannot be read, or nobody would read a setting, since its name is misspelled.
     """
     skip_byte_order_marks()
     try:
@@ -113,6 +110,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
         *from_files,
         _provider("defaults", _DEFAULTS),
     ]
+    _refuse_misspelled()
     redact(logging.getLogger("dlt"))
     stop_telemetry()  # what has been started without our defaults would go on
     context.initialize_runtime()
@@ -134,8 +132,13 @@ def find(key: str, *sections: str, hide: bool = False) -> tuple[Any, str] | None
     """
     hint: Any = TSecretValue if hide else str
     paths = tuple(_paths(sections))
-    pipeline = _value_of("pipeline_name", str, None, RUN) or (_PIPELINE, "")
-    return _value_of(key, hint, str(pipeline[0]), *paths) or _value_of(key, hint, None, *paths)
+    return _value_of(key, hint, _pipeline(), *paths) or _value_of(key, hint, None, *paths)
+
+
+def _pipeline() -> str:
+    """Return the pipeline's name, wherever it stands."""
+    found = _value_of("pipeline_name", str, None, RUN)
+    return str(found[0]) if found else _PIPELINE
 
 
 def _paths(sections: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -165,9 +168,8 @@ def read_source(*, keyless: bool = False) -> SourceSettings:
     """Return `[sources.fullstory]`; for what asks FullStory nothing, a missing key is no error.
 
     Raises:
-        ConfigError: a setting is missing, wrong or unknown.
+        ConfigError: a setting is missing or wrong.
     """
-    _refuse_unknown(SourceSettings, SOURCE)
     without: dict[str, tuple[Any, str]] = {"api_token": ("none", "")} if keyless else {}
     hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
     return settings.read(SourceSettings, lambda name: find(name, *SOURCE, hide=name in hidden) or without.get(name))
@@ -177,25 +179,29 @@ def read_run() -> RunSettings:
     """Return `[hauser]`.
 
     Raises:
-        ConfigError: a setting is wrong or unknown.
+        ConfigError: a setting is wrong.
     """
-    _refuse_unknown(RunSettings, RUN)
     return settings.read(RunSettings, lambda name: find(name, *RUN))
 
 
-def _refuse_unknown(kind: type[SourceSettings] | type[RunSettings], sections: tuple[str, ...]) -> None:
-    known = {declared.name for declared in fields(kind)} | _ALSO_KNOWN
+def _refuse_misspelled() -> None:
+    """Refuse a name that nobody would read, in the environment or a file.
+
+    Raises:
+        ConfigError: the first of them, and what may have been meant.
+    """
+    pipeline = _pipeline()
     for provider in Container()[PluggableRunContext].providers.providers:
         if isinstance(provider, EnvironProvider):
-            continue
-        section, _ = provider.get_value(sections[-1], dict, None, *sections[:-1])
-        if section is not None and not isinstance(section, dict):
-            raise ConfigError(f"{'.'.join(sections)} (from {provider.name}) is no table of settings")
-        for name, value in (section or {}).items():
-            if name not in known and not (isinstance(value, dict) and name in _INNER):
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]}?" if near else "see .dlt/config.toml for all settings"
-                raise ConfigError(f"[{'.'.join(sections)}] {name} (from {provider.name}) is not a setting; {hint}")
+            found = next(misspelled.in_environment(os.environ, pipeline), None)
+            place, spell = "the environment", misspelled.variable
+        else:
+            document = getattr(provider, "_config_doc", {})  # a vault of secrets has none: nobody lists its names
+            found = next(misspelled.in_document(document, pipeline), None)
+            place, spell = provider.name, misspelled.key
+        if found:
+            hint = f"did you mean {spell(found.meant)}?" if found.meant else "see .dlt/config.toml for all settings"
+            raise ConfigError(f"{spell(found.path)} (from {place}) is not a setting; {hint}")
 
 
 def skip_byte_order_marks() -> None:

@@ -19,7 +19,7 @@ from dlt.extract import DltResource
 
 from hauser_dlt import decode, parsers, replays, settings
 from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, Tally, no_rows
-from hauser_dlt.configuration import SOURCE, find, skip_byte_order_marks
+from hauser_dlt.configuration import find, skip_byte_order_marks
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import (
@@ -49,6 +49,7 @@ from hauser_dlt.fields import (
     column_of,
     todays,
 )
+from hauser_dlt.misspelled import SOURCE
 from hauser_dlt.resources import (
     Loaded,
     Reader,

@@ -140,7 +140,7 @@ def test_settings_are_told_apart_by_where_they_stand(shell):
 
     (shell.folder / ".dlt" / "config.toml").write_text('[hauser]\ndestinaton = "duckdb"\n')
     shell("run", code=2)
-    assert "[hauser] destinaton (from config.toml) is not a setting; did you mean destination?" in shell.err
+    assert "[hauser] destinaton (from config.toml) is not a setting; did you mean [hauser] destination?" in shell.err
     (shell.folder / ".dlt" / "config.toml").write_text("[hauser\n")
     shell("run", code=2)
     assert shell.err.startswith("Error: .dlt/ cannot be read: ")

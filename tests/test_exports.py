@@ -682,7 +682,7 @@ def test_a_running_export_is_taken_over_however_its_scope_is_spelled(sim, pauses
     [
         ({"error": "no"}, "400 no"),
         ({"code": "bad_request"}, "400 bad_request"),
-        ({"error": {"message": "deep"}}, "400 {'message': 'deep'}"),
+        ({"error": {"message": "deep"}}, "400 deep"),
         ({"message": "x" * 5000}, "400 " + "x" * 300),
         ({}, "400 Bad Request"),
         ([], "400 Bad Request"),

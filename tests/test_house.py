@@ -33,6 +33,7 @@ FLOORS = [
         "parsers",
         "places",
         "settings",
+        "misspelled",
         "stopping",
         "streams",
         "machine",

@@ -15,10 +15,11 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from hauser_dlt import cli, parsers, settings, source
-from hauser_dlt.configuration import RUN, SOURCE, configure, read_run, read_source
+from hauser_dlt.configuration import configure, read_run, read_source
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
 from hauser_dlt.hauser_toml import KEYS, read_hauser_toml
+from hauser_dlt.misspelled import RUN, SOURCE
 from hauser_dlt.settings import RunSettings, SourceSettings
 
 DECLARED = {
@@ -64,7 +65,7 @@ GOOD = {
     parsers.duration: DURATIONS,
     parsers.export_delay: st.sampled_from(["1h", "3h30m", "36h", "1d"]),
     parsers.export_duration: st.sampled_from(["15m", "1h", "1.5h", "0.25h", "24h", "1d"]),
-    parsers.name: words("[a-z_]x(_?[A-Za-z0-9]){0,20}"),
+    parsers.name: words("[a-z]x(_?[A-Za-z0-9]){0,20}"),
     parsers.places: words(r"[!-#%-9;-\[\]a-z]{1,8}z") | st.lists(words(r"(s3://b/)?[a-z \xe4%]{1,8}z"), max_size=3),
     parsers.folder: words(r"[a-z \xe4%/.]{0,8}"),
     parsers.text: st.text(st.characters(categories=["L", "N", "S"], codec="utf-8"), max_size=8),
@@ -383,3 +384,73 @@ def test_a_setting_cannot_have_a_value_and_settings_below_it():
     cli._put(options, "custom_columns", "{}")
     with pytest.raises(ConfigError, match=r"^--set custom_columns.x: custom_columns has got a value already"):
         cli._put(options, "custom_columns.x", "text")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            '[hauser]\ndestinaton = "x"',
+            "destinaton (from config.toml) is not a setting; did you mean [hauser] d",
+        ),
+        ('[hauser]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
+        ('[sources.fullstory]\nDestination = "x"', "see .dlt/config.toml for all settings"),
+        ('[sources.fullstory]\ndestination = "x"', "did you mean [hauser] destination?"),
+        ('[sources.fullstory.fullstory]\nsegmentid = "x"', "did you mean [sources.fullstory.fullstory] segment_id?"),
+        ('[source.fullstory]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
+        ('[Sources.FullStory]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
+        ('[sources.full_story]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
+        ('[fullstory]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
+        ('[hauser_dlt]\ndestination = "x"', "did you mean [hauser] destination?"),
+        ('[hauser_dlt.hauser]\ndestinaton = "x"', "did you mean [hauser_dlt.hauser] destination?"),
+        ('[destinations.duckdb]\ncredentials = "x"', "did you mean [destination.duckdb] credentials?"),
+        ("hauser = 5", "hauser (from config.toml) is not a setting"),
+    ],
+)
+def test_a_name_in_a_file_that_nobody_would_read_is_refused_with_what_was_meant(written, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(written)
+
+    with pytest.raises(ConfigError) as refused:
+        configure({})
+
+    assert meant in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("HAUSER__DESTINATON", "HAUSER__DESTINATION"),
+        ("HAUSER__SEGMENT_ID", "SOURCES__FULLSTORY__SEGMENT_ID"),
+        ("SOURCES__FULLSTORY__SEGMENTID", "SOURCES__FULLSTORY__SEGMENT_ID"),
+        ("SOURCE__FULLSTORY__SEGMENT_ID", "SOURCES__FULLSTORY__SEGMENT_ID"),
+        ("FULLSTORY__SEGMENT_ID", "SOURCES__FULLSTORY__SEGMENT_ID"),
+        ("HAUSER_DESTINATION", "HAUSER__DESTINATION"),
+        ("SOURCES__FULLSTORY_SEGMENT_ID", "SOURCES__FULLSTORY__SEGMENT_ID"),
+        ("hauser__destination", "HAUSER__DESTINATION"),
+        ("HAUSER_DLT__HAUSER__DESTINATON", "HAUSER_DLT__HAUSER__DESTINATION"),
+        ("DESTINATIONS__DUCKDB__CREDENTIALS", "DESTINATION__DUCKDB__CREDENTIALS"),
+    ],
+)
+def test_a_variable_that_nobody_would_read_is_refused_with_what_was_meant(variable, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "secret-value")
+
+    with pytest.raises(ConfigError) as refused:
+        configure({})
+
+    assert str(refused.value).startswith(f"{variable} (from the environment) is not a setting; did you mean {meant}?")
+
+
+def test_names_of_other_tools_are_let_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text(
+        '[sources]\nsegment_id = "x"\n[sources.hubspot]\nx = 1\n[source]\ntype = "a"\n[hauser_dlt.destination.duckdb]\n'
+        'x = 1\n[house]\nx = 1\n[sources.fullstory.extra_fields]\nEventFoo = "int"\n[sources.fullstory.schema]\nx = 1\n'
+    )
+    for name in ("HAUSER_PORT", "SOURCE__TYPE", "SOURCES__HUBSPOT__X", "HAUSER", "DESTINATIONS__A__B", "__A__", "a__b"):
+        monkeypatch.setenv(name, "x")
+
+    configure({})

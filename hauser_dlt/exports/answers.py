@@ -108,6 +108,12 @@ def wording(body: bytes) -> object:
 
 
 def _wording(value: dict[str, Any]) -> object:
+    """Return what an object says of an error, which may have an object of its own."""
+    said = _first(value)
+    return (isinstance(said, dict) and _first(said)) or said
+
+
+def _first(value: dict[str, Any]) -> object:
     return next((value[key] for key in _WORDING if value.get(key)), "")
 
 

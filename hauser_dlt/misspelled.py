@@ -1,0 +1,133 @@
+"""Names of settings that are misspelled, each with what was meant. No I/O.
+
+dlt looks up the names that it knows. One that it does not know changes nothing, without a word: so it is refused here.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import dlt
+
+from hauser_dlt.settings import RunSettings, SourceSettings
+
+Path = tuple[str, ...]
+"""Where a setting stands: its sections, and its name."""
+
+SOURCE = ("sources", "fullstory")
+RUN = ("hauser",)
+_NAMES: dict[Path, set[str]] = {
+    SOURCE: {declared.name for declared in fields(SourceSettings)} | {"end_time"},  # an argument of the source, too
+    RUN: {declared.name for declared in fields(RunSettings)},
+}
+_DOUBLED = (*SOURCE, "fullstory")  # the module's name and the source's: dlt reads the same settings there
+# tables below [sources.fullstory] that dlt reads for itself
+_INNER = {"bundles", "fs_export", "fs_sync", "fs_individuals", "fs_segments", "schema", "credentials"}
+_NEAR = 0.75  # by difflib's measure: as near as hauser_dlt is to hauser
+
+
+@dataclass(frozen=True, slots=True)
+class Misspelled:
+    """A name that nobody reads.
+
+    Attributes:
+        path: as it is.
+        meant: as it was meant; () if that cannot be told.
+    """
+
+    path: Path
+    meant: Path
+
+
+def in_document(document: Mapping[str, Any], pipeline: str) -> Iterator[Misspelled]:
+    """Yield the misspelled names of a file of settings."""
+    yield from filter(None, (_in_pipeline(path, pipeline) for path in _leaves(document)))
+
+
+def in_environment(names: Iterable[str], pipeline: str) -> Iterator[Misspelled]:
+    """Yield the misspelled names of variables: dlt reads those in upper case, with two underscores between sections."""
+    for name in names:
+        path = tuple(name.lower().split("__"))
+        if meant := _WITH_UNDERSCORES.get(re.sub("_+", "_", name.lower())):
+            if name != variable(meant):
+                yield Misspelled((name,), meant)
+        elif len(path) > 1 and (found := _in_pipeline(path, pipeline.lower())):
+            yield found
+
+
+def variable(path: Path) -> str:
+    """Return the environment's name of a setting."""
+    return "__".join(path).upper() if len(path) > 1 else path[0]
+
+
+def key(path: Path) -> str:
+    """Return the name of a setting in TOML, behind its section."""
+    section = ".".join(path[:-1])
+    return f"[{section}] {path[-1]}" if section else path[-1]
+
+
+def _in_pipeline(path: Path, pipeline: str) -> Misspelled | None:
+    """Return what is misspelled of a path; below a pipeline's name stands what is for that pipeline alone."""
+    if found := _misspelled(path):
+        return found
+    if path[0] != pipeline or not (found := _misspelled(path[1:])):
+        return None
+    return Misspelled(path, (pipeline, *found.meant) if found.meant else ())
+
+
+def _misspelled(path: Path) -> Misspelled | None:
+    for section, names in _NAMES.items():
+        if path == section:
+            return Misspelled(path, ())
+        if path[: len(section)] == section:
+            return _unknown(section, path[len(section) :], names)
+    meant = _elsewhere(path)
+    return Misspelled(path, meant) if meant and meant != path else None
+
+
+def _unknown(section: Path, rest: Path, names: set[str]) -> Misspelled | None:
+    """Return a name that is none of a section's."""
+    name, *below = rest
+    if below and (*section, name) == _DOUBLED:
+        return _unknown(_DOUBLED, tuple(below), names)
+    if name in names or (below and name in _INNER):
+        return None
+    others = [(*other, name) for other, known in _NAMES.items() if name in known]
+    near = [(*section, close) for close in difflib.get_close_matches(name.lower(), names, 1)]
+    return Misspelled((*section, name), (*others, *near, ())[0])
+
+
+def _elsewhere(path: Path) -> Path:
+    """Return the path that was meant by one in a section that is none; () if it may well be somebody else's."""
+    first, *rest = path
+    if not rest:
+        return ()
+    if _is_near(first, "sources") and rest[1:] and _is_near(rest[0], "fullstory"):
+        return (*SOURCE, *rest[1:])
+    if _is_near(first, "destination") and rest[1:] and rest[0] in dlt.destinations.__all__:
+        return ("destination", *rest)
+    if _is_near(first, "fullstory") and rest[0] in _NAMES[SOURCE]:
+        return (*SOURCE, *rest)
+    if _is_near(first, "hauser") and len(rest) == 1 and rest[0] in _NAMES[RUN]:
+        return (*RUN, *rest)
+    return ()
+
+
+def _is_near(name: str, known: str) -> bool:
+    return bool(difflib.get_close_matches(name.lower(), [known], 1, _NEAR))
+
+
+def _leaves(document: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
+    """Yield the paths of all values."""
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*above, str(name)))
+        else:
+            yield (*above, str(name))
+
+
+_WITH_UNDERSCORES = {
+    "_".join((*section, name)): (*section, name) for section, names in _NAMES.items() for name in names
+}
