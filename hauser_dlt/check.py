@@ -48,6 +48,8 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
             plan = sync.plan(datetime.now(UTC))
             if plan.lost:
                 raise LoadError(plan.lost)
+            with translated():
+                sync.newest_load(plan)
             for warning in plan.warnings:
                 yield "sync rows", warning
             yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"

@@ -1,7 +1,8 @@
 """Load ids, which put loads in order: each new one is above those that the destination has, whatever clock made them.
 
-dlt's own are the time of this machine, as text of ten digits and a fraction. dlt compares them, too: the state of the
-pipeline with the highest load id is the one that it restores.
+dlt's own are the time of this machine, as text of ten digits and a fraction. dlt compares them, too, and as text: the
+state of the pipeline with the highest load id is the one that it restores. So all of ours have ten digits before the
+point, whether a clock says 1970 or 2300.
 """
 
 import random
@@ -13,9 +14,12 @@ from typing import Any
 
 import dlt.extract.storage
 
+from hauser_dlt.errors import LoadError
+
 _LOAD_ID = re.compile(r"[0-9]{1,10}\.[0-9]+")
 _dlt: Any = dlt.extract.storage
 _by_clock = _dlt.create_load_id
+_FIRST, _LAST = 1e9, 1e10 - 10  # the years 2001 and 2286
 _floor = ContextVar("_floor", default=0.0)
 _chance = random.SystemRandom()
 
@@ -25,10 +29,25 @@ def number(load_id: str | None) -> float:
     return float(load_id) if load_id and _LOAD_ID.fullmatch(load_id) else 0.0
 
 
+def refuse_last(newest: float) -> float:
+    """Return the newest load of a destination, unless no other can come after it.
+
+    Raises:
+        LoadError: a clock far ahead, or somebody, has chosen its id.
+    """
+    if newest > _LAST:
+        raise LoadError(
+            f"the destination holds load {newest}, an id of the year 2286 (of a clock far ahead, or made by hand), and"
+            " none can come after it; delete what has that id (in the columns _dlt_load_id and load_id, or in the"
+            " names of files) and run again, which loads it anew"
+        )
+    return newest
+
+
 @contextmanager
 def above(newest: float) -> Iterator[None]:
     """While inside, the load packages that dlt extracts have ids above `newest`."""
-    token = _floor.set(newest)
+    token = _floor.set(max(refuse_last(newest), _FIRST))
     try:
         yield
     finally:
@@ -38,7 +57,7 @@ def above(newest: float) -> Iterator[None]:
 def _create_load_id() -> str:
     load_id: str = _by_clock()
     newest = _floor.get()
-    if float(load_id) > newest:
+    if newest < float(load_id) < _LAST or not newest:
         return load_id
     return str(newest + _chance.uniform(0.001, 1))  # machines that see the same newest id must not choose the same one
 

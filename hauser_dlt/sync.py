@@ -326,6 +326,14 @@ class Sync:
             due = [row for row in due if row.load_id not in waiting]
         return self.plan_reload(now, *united(row.window for row in due))
 
+    def newest_load(self, plan: Plan) -> float:
+        """Return what the ids of a plan's loads must exceed.
+
+        Raises:
+            LoadError: no id can.
+        """
+        return load_ids.refuse_last(self.ledger.newest_load(plan.stretch))
+
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which one more window may be ready."""
         return self._exports.next_ready(now)
@@ -355,7 +363,7 @@ class Sync:
                 with self.ledger.connected():
                     self._reconcile(plan)
                     if plan.bundles:
-                        self._newest_load = self.ledger.newest_load(plan.stretch)
+                        self._newest_load = self.newest_load(plan)
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             read = self._config.source
@@ -635,7 +643,7 @@ class Sync:
                 with translated():
                     self.look()
                     self.fitness().refuse()
-                    self._newest_load = self.ledger.newest_load(snapshot.stretch)
+                    self._newest_load = load_ids.refuse_last(self.ledger.newest_load(snapshot.stretch))
                 with self._at_hand:
                     loaded = self._load_snapshot(snapshot)
                 report.loaded_snapshot(loaded)
