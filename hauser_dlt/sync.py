@@ -104,7 +104,7 @@ class Unready:
 
     def __str__(self) -> str:
         first, last = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (self.first, self.last))
-        when = f"at {first}" if first == last else f"from {first} to {last}, window by window"
+        when = f"at {first}" if first == last else f"from {first} to {last}, part by part"
         return f"{self.interval} is not ready yet; it will be {when}"
 
 
@@ -233,8 +233,9 @@ class Sync:
         with translated():
             self._look_at_rows(now)
             settled = self._exports.settled(now)
+            unit = self._config.source.export_duration
             if self._config.run.group_by_day and start is None and not self._exports.final:
-                settled = floor(settled, DAY)  # whole days only
+                settled, unit = floor(settled, DAY), DAY  # whole days only
             with self.ledger.connected():
                 begin, begun, rewound, inherits = (start, False, False, False) if start else self._sync_point(now)
                 stretch = self.ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
@@ -252,19 +253,22 @@ class Sync:
             inherits,
             begun=begun,
             reached=max([*ends, *([stretch.start] if begun else [])], default=None),
-            unready=self._unready(begin, end, settled, begun=begun),
+            unready=self._unready(Window(begin, end or settled), settled, unit, goes_on=bool(end) or begun),
         )
         return self._with_findings(plan, findings)
 
-    def _unready(self, begin: datetime, end: datetime | None, settled: datetime, *, begun: bool) -> Unready | None:
-        """Return what is not ready of a stretch that was asked for; without an end, of its first window."""
-        step = self._config.source.export_duration
-        if end is None and not begun and begin >= settled:
-            end = begin + step
-        interval = Window(max(begin, settled), end or settled)
+    def _unready(self, asked: Window, settled: datetime, unit: timedelta, *, goes_on: bool) -> Unready | None:
+        """Return what is not ready of what was asked for.
+
+        Args:
+            unit: what is loaded at a time, windows or days.
+            goes_on: it has an end or has begun. Of what has neither, the first unit is told of.
+        """
+        end = asked.end if goes_on or asked.start < settled else floor(asked.start, unit) + unit
+        interval = Window(max(asked.start, settled), end)
         if interval.start >= interval.end:
             return None
-        first = min(floor(interval.start, step) + step, interval.end)
+        first = min(floor(interval.start, unit) + unit, interval.end)
         return Unready(interval, self._exports.ready_at(first), self._exports.ready_at(interval.end))
 
     def warnings(self) -> tuple[str, ...]:
@@ -308,7 +312,7 @@ class Sync:
             bundles = [bundle for stretch in again for bundle in self._exports.bundles(stretch, (), now)]
         span = Window(again[0].start, again[-1].end) if again else Window(settled, settled)
         asked = Window(min(s.start for s in stretches), max(s.end for s in stretches)) if stretches else span
-        unready = self._unready(asked.start, asked.end, settled, begun=True)
+        unready = self._unready(asked, settled, self._config.source.export_duration, goes_on=True)
         plan = Plan(span, bundles, settled, moves_cursor=False, again=True, unready=unready)
         return self._with_findings(plan, findings)
 

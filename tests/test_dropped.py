@@ -9,13 +9,16 @@ from targets import HOUR, MIDNIGHT
 
 from hauser_dlt.errors import LoadError
 
-DAY = timedelta(days=1)
-NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
-SETTLED = NOW - DAY
+STEP = 12 * HOUR
+SETTINGS = {"export_duration": STEP}
+SETTLED = MIDNIGHT + 3 * STEP  # two packages
+NOW = SETTLED + timedelta(days=1)
 EXPORT, SYNC = "fs_export", "fs_sync"
 TABLES = (EXPORT, SYNC, "fs_sync_pending", "_dlt_loads", "_dlt_version", "_dlt_pipeline_state")
-ONE_OR_ALL = [*combinations(TABLES, 1), TABLES]
 TWO = list(combinations(TABLES, 2))
+TELLING = [(EXPORT, SYNC), ("fs_sync_pending", "_dlt_loads")]
+OFTEN = [*combinations(TABLES, 1), *TELLING, TABLES]
+RARELY = pytest.param([gone for gone in TWO if gone not in TELLING], "lost", marks=pytest.mark.slow)
 
 
 def drop(runs, tables):
@@ -30,20 +33,23 @@ def expect_all_or_a_refusal(runs, *, lost):
         with pytest.raises(
             LoadError, match=r"fs_sync tells of [\d,]+ events that are loaded; delete the rows of fs_sync"
         ):
-            runs.load(NOW + 6 * HOUR)
+            runs.load(NOW + STEP, **SETTINGS)
         assert len(runs.sim.created()) == asked
         runs.target.query('DELETE FROM "fs_sync"')
-    runs.load(NOW + 6 * HOUR)
-    runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
-    assert runs.load(NOW + 6 * HOUR).packages == []
-    runs.reload(NOW + 6 * HOUR, MIDNIGHT, MIDNIGHT + DAY)
-    runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
+    runs.load(NOW + STEP, **SETTINGS)
+    runs.expect(MIDNIGHT, SETTLED + STEP)
+    assert runs.load(NOW + STEP, **SETTINGS).packages == []
+    runs.reload(NOW + STEP, MIDNIGHT, MIDNIGHT + STEP, **SETTINGS)
+    runs.expect(MIDNIGHT, SETTLED + STEP)
 
 
-@pytest.mark.parametrize("disk", ["kept", "lost"])
-@pytest.mark.parametrize("choices", [ONE_OR_ALL, pytest.param(TWO, marks=pytest.mark.slow)], ids=["one or all", "two"])
+@pytest.mark.parametrize(
+    ("choices", "disk"),
+    [(OFTEN, "lost"), ([TABLES], "kept"), RARELY],
+    ids=["one, two or all", "all, the disk kept", "two"],
+)
 def test_whatever_tables_were_dropped_every_event_is_there_once(runs, choices, disk):
-    runs.load(NOW)
+    runs.load(NOW, **SETTINGS)
     for folder in (runs.target.folder, runs.working_dir):
         shutil.copytree(folder, folder.with_name(f"{folder.name} before"))
     for gone in choices:
@@ -55,6 +61,51 @@ def test_whatever_tables_were_dropped_every_event_is_there_once(runs, choices, d
         drop(runs, gone)
         try:
             expect_all_or_a_refusal(runs, lost=EXPORT in gone and SYNC not in gone)
+        except BaseException as exc:
+            exc.add_note(f"without {', '.join(gone)}")
+            raise
+
+
+@pytest.mark.parametrize("target", ["duckdb", "postgres"], indirect=True)
+def test_a_whole_dataset_that_was_dropped_is_loaded_anew_with_its_snapshots(runs):
+    runs.settings |= {"individuals": True, "segments": True, "export_duration": STEP}
+    snapshots = ["fs_individuals", "fs_segments"]
+    assert [done.table for done in runs.load(NOW).tables] == snapshots
+    drop(runs, snapshots)
+    told = runs.load(NOW)
+    assert (told.packages, [done.table for done in told.tables]) == ([], snapshots)
+
+    runs.target.query(f'DROP SCHEMA "{runs.target.dataset}" CASCADE')
+    told = runs.load(NOW)
+    assert [done.table for done in told.tables] == snapshots
+    runs.expect(MIDNIGHT, SETTLED)
+    assert all(runs.target.query(f'SELECT * FROM "{table}"') for table in snapshots)
+
+
+# Files
+
+FOLDERS = ("fs_export", "fs_sync", "fs_sync_pending", "_dlt_loads", "_dlt_version", "_dlt_pipeline_state")
+
+
+@pytest.mark.parametrize("target", ["parquet"], indirect=True)
+def test_whatever_folders_were_removed_every_event_is_there_once(runs):
+    runs.load(NOW, **SETTINGS)
+    before = runs.target.out.with_name("before")
+    shutil.copytree(runs.target.out, before)
+    for gone in [*combinations(FOLDERS, 1), ("fs_sync", "_dlt_loads"), FOLDERS]:
+        shutil.rmtree(runs.working_dir, ignore_errors=True)
+        shutil.rmtree(runs.target.out)
+        shutil.copytree(before, runs.target.out)
+        for folder in gone:
+            shutil.rmtree(runs.target.out / folder)
+        try:
+            if gone == (EXPORT,):
+                with pytest.raises(LoadError, match=r"fs_export has no rows, while fs_sync tells of [\d,]+ events"):
+                    runs.load(NOW + STEP, **SETTINGS)
+                shutil.rmtree(runs.target.out / SYNC)
+            runs.load(NOW + STEP, **SETTINGS)
+            runs.expect(MIDNIGHT, SETTLED + STEP)
+            assert runs.load(NOW + STEP, **SETTINGS).packages == []
         except BaseException as exc:
             exc.add_note(f"without {', '.join(gone)}")
             raise

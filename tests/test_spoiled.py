@@ -11,10 +11,9 @@ from hauser_dlt.errors import LoadError
 from hauser_dlt.status import status
 
 DAY = timedelta(days=1)
-STEP = 6 * HOUR
-NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
-SETTLED = NOW - DAY
-LAST = f"\"BundleEndTime\" = '{MIDNIGHT + 3 * STEP}'"  # of a window in the middle
+STEP = 2 * HOUR
+SETTLED = MIDNIGHT + 18 * STEP  # two packages
+NOW = SETTLED + DAY
 COLUMNS = ("BundleStartTime", "BundleEndTime", "_dlt_load_id", "Processed", "EventCount", "ID")
 
 
@@ -26,28 +25,50 @@ def insert(start, end, load_id="NULL", count=0):
     )
 
 
+NEWEST = '(SELECT MAX("_dlt_load_id") FROM "fs_sync")'
 ANY_LOAD = '(SELECT MIN("_dlt_load_id") FROM "fs_sync")'
-SPOILED = {
-    **{f"no {name}": f'UPDATE "fs_sync" SET "{name}" = NULL WHERE {LAST}' for name in COLUMNS},
-    "an unknown load": f'UPDATE "fs_sync" SET "_dlt_load_id" = \'mine\' WHERE {LAST}',
-    "another load": f'UPDATE "fs_sync" SET "_dlt_load_id" = (SELECT MAX("_dlt_load_id") FROM "fs_sync") WHERE {LAST}',
-    "reversed": f'UPDATE "fs_sync" SET "BundleStartTime" = \'{MIDNIGHT + 5 * STEP}\' WHERE {LAST}',
+ALTERED = {
+    **{f"no {name}": f'UPDATE "fs_sync" SET "{name}" = NULL' for name in COLUMNS},
+    "an unknown load": 'UPDATE "fs_sync" SET "_dlt_load_id" = \'mine\'',
+    "another load": f'UPDATE "fs_sync" SET "_dlt_load_id" = {NEWEST}',
+    "reversed": f'UPDATE "fs_sync" SET "BundleStartTime" = \'{SETTLED}\'',
+    "negative": 'UPDATE "fs_sync" SET "EventCount" = -5',
+    "shortened": 'UPDATE "fs_sync" SET "BundleEndTime" = "BundleEndTime" - INTERVAL \'1 hour\'',
+    "twice": 'INSERT INTO "fs_sync" SELECT * FROM "fs_sync"',
+}
+ADDED = {
     "year 1": insert("0001-01-01", "0001-01-02"),
     "year 1 of a load": insert("0001-01-01", "0001-01-02", ANY_LOAD),
     "year 9999": insert("9998-12-31", "9999-12-31", ANY_LOAD),
     "without times": insert(None, None, ANY_LOAD),
-    "negative": f'UPDATE "fs_sync" SET "EventCount" = -5 WHERE {LAST}',
-    "shortened": f'UPDATE "fs_sync" SET "BundleEndTime" = \'{MIDNIGHT + 3 * STEP - HOUR}\' WHERE {LAST}',
     "overlapping": insert(MIDNIGHT + HOUR, MIDNIGHT + 9 * HOUR, ANY_LOAD),
-    "twice": f'INSERT INTO "fs_sync" SELECT * FROM "fs_sync" WHERE {LAST}',
 }
 
 
-@pytest.mark.parametrize("how", [*SPOILED, "all"])
-def test_whatever_a_row_says_no_event_is_doubled_or_lost(runs, how):
+def spoil(runs, kinds):
+    """Alter a row of its own for each kind, from the second window on; add rows."""
+    for number, how in enumerate(kinds, 2):
+        row = f" WHERE \"BundleEndTime\" = '{MIDNIGHT + number * STEP}'"
+        runs.target.query(ALTERED[how] + row if how in ALTERED else ADDED[how])
+
+
+@pytest.fixture(autouse=True)
+def _short_windows(runs):
+    runs.settings["export_duration"] = "2h"
+
+
+one_by_one = [pytest.param("duckdb", [how], id=how, marks=pytest.mark.slow) for how in (*ALTERED, *ADDED)]
+together = [
+    pytest.param("duckdb", [*ALTERED], id="all altered"),
+    pytest.param("duckdb", [*ADDED], id="all added"),
+    pytest.param("postgres", [*ALTERED, *ADDED], id="all in postgres"),
+]
+
+
+@pytest.mark.parametrize(("target", "kinds"), [*together, *one_by_one], indirect=["target"])
+def test_whatever_a_row_says_no_event_is_doubled_or_lost(runs, kinds):
     runs.load(NOW)
-    for sql in SPOILED.values() if how == "all" else [SPOILED[how]]:
-        runs.target.query(sql)
+    spoil(runs, kinds)
 
     with runs.sync() as sync:
         found = status(sync, NOW, STEP)
@@ -55,7 +76,7 @@ def test_whatever_a_row_says_no_event_is_doubled_or_lost(runs, how):
     runs.load(NOW + STEP)
     runs.load(NOW + STEP, MIDNIGHT, NOW)
     _expect_events(runs, SETTLED + STEP)
-    runs.reload(NOW + STEP, MIDNIGHT, NOW)
+    runs.reload(NOW + STEP, MIDNIGHT, MIDNIGHT + DAY)
     _expect_events(runs, SETTLED + STEP)
 
 
@@ -68,18 +89,17 @@ def _expect_events(runs, until):
 
 def test_rows_that_no_load_can_have_written_are_counted_in_one_warning(runs):
     runs.load(NOW)
-    for how in ("no BundleEndTime", "year 1", "without times", "twice"):
-        runs.target.query(SPOILED[how])
+    spoil(runs, ["no BundleEndTime", "year 1", "without times", "twice"])
 
     told = runs.load(NOW)
 
     assert [len(plan.warnings) for plan in told.plans] == [1]
-    assert told.plans[0].warnings[0].startswith("fs_sync has 3 rows that no load can have written (")
+    assert told.plans[0].warnings[0].startswith("fs_sync has 4 rows that no load can have written (")
 
 
 @pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 def test_windows_of_the_future_count_as_not_loaded_and_are_told_of(runs):
-    later = NOW + 3 * DAY
+    later = NOW + DAY + 6 * STEP
     runs.load(later)  # on a machine whose clock is ahead
 
     with runs.sync() as sync:
@@ -98,9 +118,8 @@ def test_windows_of_the_future_count_as_not_loaded_and_are_told_of(runs):
 def test_windows_that_a_clock_ahead_has_written_are_loaded_again(runs):
     runs.load(NOW)
     late = {"EventStart": (MIDNIGHT + 7 * HOUR).isoformat(), "EventType": "late", "UserId": 7}
-    runs.target.query(
-        f'UPDATE "fs_sync" SET "Processed" = \'{datetime.now(UTC) + DAY}\' WHERE {LAST.replace("=", "<=")}'
-    )
+    ahead = datetime.now(UTC) + DAY
+    runs.target.query(f"""UPDATE "fs_sync" SET "Processed" = '{ahead}' WHERE "BundleEndTime" <= '{MIDNIGHT + DAY}'""")
     runs.sim.extra_events.append(late)
 
     runs.load(NOW, MIDNIGHT, SETTLED)
@@ -144,21 +163,39 @@ FILES = {
 }
 
 
+def spoil_file(file, how):
+    text = file.read_bytes()
+    if FILES[how] is None:
+        file.unlink()
+        file.with_name(f"{file.name}.gz").write_bytes(_cut(text))
+    else:
+        file.write_bytes(FILES[how](text))
+
+
+@pytest.mark.parametrize("target", ["parquet"], indirect=True)
+def test_whatever_is_in_a_sync_file_no_event_is_doubled_or_lost(runs):
+    runs.settings["export_duration"] = "1d"
+    settled = MIDNIGHT + len(FILES) * DAY + DAY  # a package each, and one more, lest the first and last be alike
+    runs.load(settled + DAY)
+    files = runs.target.files("fs_sync")
+    (runs.target.out / "fs_sync" / "notes.txt").write_text("mine")
+    for number, (file, how) in enumerate(zip(files[1:], FILES, strict=True), 1):
+        spoil_file(file, how)
+        with runs.sync() as sync:
+            (problem,) = status(sync, settled + DAY, DAY).problems
+        assert f"fs_sync has {number} row" in problem, how
+    runs.load(settled + DAY, MIDNIGHT, settled)
+    runs.load(settled + DAY)
+    _expect_events(runs, settled)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["parquet"], indirect=True)
 @pytest.mark.parametrize("which", [0, -1], ids=["first", "last"])
-def test_whatever_is_in_a_sync_file_no_event_is_doubled_or_lost(runs, which):
+@pytest.mark.parametrize("how", FILES)
+def test_the_first_or_last_sync_file_may_be_spoiled(runs, which, how):
     runs.load(NOW)
-    (runs.target.out / "fs_sync" / "notes.txt").write_text("mine")
-    for how, spoil in FILES.items():
-        file = [path for path in runs.target.files("fs_sync") if path.suffix != ".txt"][which]
-        text = file.read_bytes()
-        if spoil is None:
-            file.unlink()
-            file.with_name(f"{file.name}.gz").write_bytes(_cut(text))
-        else:
-            file.write_bytes(spoil(text))
-        with runs.sync() as sync:
-            assert len(status(sync, NOW, STEP).problems) == 1, how
-        runs.load(NOW, MIDNIGHT, SETTLED)
-        runs.load(NOW)
-        _expect_events(runs, SETTLED)
+    spoil_file(runs.target.files("fs_sync")[which], how)
+    runs.load(NOW + STEP)
+    runs.load(NOW + STEP, MIDNIGHT, SETTLED)
+    _expect_events(runs, SETTLED + STEP)

@@ -76,6 +76,7 @@ class FolderClient(FilesystemClient):
             return
         partial = self.pathlib.join(self.dataset_path, f".hauser_dlt.{os.getpid()}")
         super()._write_to_json_file(partial, data)
+        self.fs_client.makedirs(self.pathlib.dirname(filepath), exist_ok=True)  # somebody may have removed it
         self.fs_client.mv(partial, filepath)
 
 
