@@ -21,7 +21,10 @@ from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table
 from hauser_dlt.translation import translated
 
-_PROBE = "_hauser_dlt_check"
+_WRITABLE = {
+    True: "reachable and writable",
+    False: "reachable; whether the loader's user may write there was not tried",
+}
 
 
 def check(config: Configuration) -> Iterator[tuple[str, str]]:
@@ -31,28 +34,30 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
         HauserError: the first thing that is not.
     """
     yield "settings", _schedule(config.source)
-    with Stopping() as stopping:
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
+        fitness = _fitness(sync)  # before FullStory is asked, as in a run
         yield "fullstory", _account(config.source, stopping)
         yield from _segment(config.source, stopping)
         if begin := replays_begin(config.source, stopping.pause):
             yield "replays", f"{begin}..."
-        with Sync.open(config, stopping.pause, reading=True) as sync:
-            fitness = _fitness(sync)
-            yield "destination", _writable(sync.pipeline, sync.target, fitness)
-            if staging := sync.target.staging:
-                with translated():
-                    staging.check()
-                yield "staging", f"{staging.url}: reachable and writable"
-            if fitness:
-                yield from _tables(sync, config.source, fitness)
-            plan = sync.plan(datetime.now(UTC))
-            if plan.lost:
-                raise LoadError(plan.lost)
+        yield "destination", _writable(sync.pipeline, sync.target, fitness)
+        if staging := sync.target.staging:
             with translated():
-                sync.newest_load(plan)
-            for warning in plan.warnings:
-                yield "sync rows", warning
-            yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
+                yield "staging", f"{staging.url}: {_WRITABLE[staging.may_be_changed()]}"
+        if fitness:
+            yield from _tables(sync, config.source, fitness)
+        yield from _next_run(sync)
+
+
+def _next_run(sync: Sync) -> Iterator[tuple[str, str]]:
+    plan = sync.plan(datetime.now(UTC))
+    if plan.lost:
+        raise LoadError(plan.lost)
+    with translated():
+        sync.newest_load(plan)
+    for warning in plan.warnings:
+        yield "sync rows", warning
+    yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
 
 
 def _schedule(read: SourceSettings) -> str:
@@ -100,18 +105,11 @@ def _writable(pipeline: dlt.Pipeline, target: Target, fitness: Fitness | None) -
         made, local = destination.is_storage_initialized(), target.refuse_unwritable(destination)
         if not made and (local or not target.into_files):
             return f"{target.place}: reachable; would be created"
+        told = not fitness or fitness.access is not None
         if target.into_files and not local:
-            _probe_files(destination)
-    able = "reachable and writable"
-    if fitness and not fitness.access:
-        able = "reachable; whether the loader's user may write there was not tried"
-    return f"{target.place}: {able}{'' if made else '; nothing is there yet'}"
-
-
-def _probe_files(destination: Any) -> None:
-    probe = destination.pathlib.join(destination.dataset_path, _PROBE)
-    destination.fs_client.pipe_file(probe, b"")
-    destination.fs_client.rm_file(probe)
+            bucket: Any = destination
+            told = bucket.fs_client.may_be_changed(bucket.dataset_path)
+    return f"{target.place}: {_WRITABLE[told]}{'' if made else '; nothing is there yet'}"
 
 
 def _tables(sync: Sync, read: SourceSettings, fitness: Fitness) -> Iterator[tuple[str, str]]:

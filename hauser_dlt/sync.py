@@ -355,6 +355,9 @@ class Sync:
             LoadError: events are gone that the sync table tells of; nothing has been done.
             HauserError: what was loaded before it stays, and is known to be loaded.
         """
+        if plan.bundles:  # before FullStory is asked for any; `check` judges in the same order
+            with translated():
+                self.fitness().refuse()
         if plan.bundles or plan.stretch.start > plan.settled or plan.again or plan.rewound or plan.warnings:
             self._exports.compare_clocks()
         if plan.lost:
@@ -362,8 +365,6 @@ class Sync:
         report.planned(plan)
         try:
             with translated():
-                if plan.bundles:  # before FullStory is asked for any
-                    self.fitness().refuse()
                 with self.ledger.connected():
                     self._reconcile(plan)
                     if plan.bundles:
@@ -768,4 +769,4 @@ def read_checkpoint(place: str) -> datetime | None:
     with suppress(ValueError):
         if time := moment(text):
             return time.replace(microsecond=0)  # bundles end on whole seconds
-    raise ConfigError(f"{place} holds {text[:40]!r}, not a time; put hauser's last sync point there")
+    raise ConfigError(f"{place} holds no time; put hauser's last sync point there, such as 2024-05-01T00:00:00Z")

@@ -14,6 +14,7 @@ from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
 from hauser_dlt import status
+from hauser_dlt.destinations.bucket import Bucket
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
 from hauser_dlt.windows import floor
 
@@ -227,8 +228,10 @@ def shell(tmp_path, sim):
     return found
 
 
-def test_check_finds_what_a_bucket_refuses_and_leaves_nothing_in_it(shell, s3, gcs):
+def test_check_finds_what_a_bucket_refuses_and_puts_nothing_into_it(shell, s3, gcs):
     place = {"DESTINATION__FILESYSTEM__BUCKET_URL": "s3://events/checked"}
+    s3.requests.clear()
+    gcs.requests.clear()
     assert "s3://events/checked: reachable and writable; nothing is there yet" in shell(
         "check", **place, **s3.environ()
     )
@@ -239,12 +242,36 @@ def test_check_finds_what_a_bucket_refuses_and_leaves_nothing_in_it(shell, s3, g
     assert len(shell.err.splitlines()) == 1
 
     place = {"DESTINATION__FILESYSTEM__BUCKET_URL": "gs://events/checked"}
+    assert "reachable and writable; nothing is there yet" in shell("check", **place, **gcs.environ())
     gcs.faults.append(Fault(WRITING, "error", status=401, reason="authError", message="Invalid grant", times=None))
     shell("check", **place, **gcs.environ(), code=2)
     assert shell.err.startswith("Error: bucket events does not take these keys: Invalid grant, 401; look at the keys")
     assert len(shell.err.splitlines()) == 1
+    put = [request for at in (s3, gcs) for request in at.proxy.asked(WRITING)]
+    assert [one.line for one in put if "uploadId=" not in one.path and "uploadType=resumable" not in one.path] == []
     left = [path for fs in (s3.fs(), gcs.fs()) for path in fs.find("events/checked")]
     assert [path for path in left if "/checked/" in path] == []
+
+
+REQUESTS = [
+    ("s3", "^GET .*list-type"), ("s3", "^HEAD .*check"), ("s3", "^PUT .*uploadId"), ("s3", "^DELETE .*check"),
+    ("gcs", "^GET .*maxResults"), ("gcs", "^GET .*check"), ("gcs", "^POST .*resumable"), ("gcs", "^DELETE .*/o/"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("store", "what"), REQUESTS)
+def test_each_right_in_a_bucket_is_tried_by_a_request_of_its_own(request, store, what):
+    at = request.getfixturevalue(store)
+    bucket = Bucket(at.fs(), "events/tried")
+    assert bucket.may_be_changed("events/tried")
+    at.faults.append(Fault(what, "error", status=403, reason="AccessDenied", message="no", times=None))
+    with pytest.raises(LoadError, match=r"^bucket events refuses: .*to list, read, write and delete there$"):
+        bucket.may_be_changed("events/tried")
+
+
+def test_what_a_store_does_not_know_is_not_taken_for_a_refusal(s3):
+    s3.faults.append(Fault("^PUT ", "error", status=501, reason="NotImplemented", message="no parts", times=None))
+    assert not Bucket(s3.fs(), "events/plain").may_be_changed("events/plain")
 
 
 OLD_S3 = """
@@ -284,5 +311,5 @@ def test_hauser_that_only_stored_is_continued_from_its_checkpoint(request, shell
 @in_s3
 def test_a_checkpoint_that_holds_no_time_is_named(runs, s3):
     s3.fs().pipe_file("events/odd/.sync.hauser", b"soon")
-    with pytest.raises(ConfigError, match=r"s3://events/odd/.sync.hauser holds 'soon', not a time"):
+    with pytest.raises(ConfigError, match=r"s3://events/odd/.sync.hauser holds no time; put"):
         runs.load(NOW, hauser_sync_file=["s3://events/nowhere/.sync.hauser", "s3://events/odd/.sync.hauser"])

@@ -6,10 +6,10 @@ not there gets made. A ledger that is read that way loads everything again.
 
 import errno
 import os
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import requests
@@ -44,6 +44,9 @@ _CERTIFICATES = {
     "gs": ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),  # of google-auth, and of aiohttp by itself
 }
 _S3 = "https://s3.amazonaws.com"
+_NOTHING = "hauser_dlt_check"  # an object that is never there
+_UNMET = (FileNotFoundError, FileExistsError)  # so fsspec says of what is missing, and gcsfs of a failed condition
+_UNKNOWN = ("NotImplemented", "MethodNotAllowed", "405", "501")
 
 
 def open_bucket(config: Any) -> tuple[Any, str]:
@@ -118,6 +121,61 @@ class Bucket:
             ask, request = self._files.call, {"prefix": self._folder, "maxResults": 1, "json_out": True}
             self._speaking(ask, writing=True)("GET", "b/{}/o", self._name, **request)
 
+    def may_be_changed(self, folder: str) -> bool:
+        """Make sure that files in a folder can be read, written and removed; return False where that cannot be told.
+
+        The requests change nothing, since what they are about is not there: an object, an upload in parts.
+        S3 needs `s3:PutObject` for a part (https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html),
+        Google `storage.objects.create` for an upload in steps that only begins, and is called off
+        (https://cloud.google.com/storage/docs/performing-resumable-uploads).
+
+        Raises:
+            HauserError: they cannot, and what to do.
+        """
+        name = f"{folder.strip('/')}/{_NOTHING}".removeprefix(f"{self._name}/")
+        if "s3" in self._files.protocol:
+            requests = self._of_s3(name)
+        elif "gs" in self._files.protocol:
+            requests = self._of_google(name)
+        else:
+            return False
+        self.look()
+        told = [self._is_allowed(request) for request in requests]
+        return all(told)
+
+    def _of_s3(self, name: str) -> Iterator[Callable[[], Any]]:
+        place = {"Bucket": self._name, "Key": name}
+        ask = self._files.call_s3
+        yield partial(ask, "head_object", **place)
+        yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=_NOTHING, Body=b"")
+        # in a bucket with versions, to delete what is not there would leave a mark, were it not for the condition
+        yield partial(ask, "delete_object", **place, IfMatch='"0"')
+
+    def _of_google(self, name: str) -> Iterator[Callable[[], Any]]:
+        yield partial(self._files.call, "GET", "b/{}/o/{}", self._name, name)
+        yield partial(self._begin_upload, name)
+        yield partial(self._files.call, "DELETE", "b/{}/o/{}", self._name, name, ifGenerationMatch=1)
+
+    def _begin_upload(self, name: str) -> None:
+        url = self._files.base.replace("/storage/v1/", f"/upload/storage/v1/b/{self._name}/o?name={quote(name, '')}")
+        headers, _ = self._files.call("POST", url, uploadType="resumable", json={"name": name})
+        self._files.call("DELETE", headers["Location"])
+
+    def _is_allowed(self, request: Callable[[], Any]) -> bool:
+        try:
+            request()
+        except _UNMET:
+            return True
+        except Exception as exc:
+            if (status := _status(exc)) in _UNKNOWN:
+                return False
+            if status != "PreconditionFailed":
+                raise self._said(exc) from exc
+        return True
+
+    def _said(self, exc: Exception) -> HauserError:
+        return _said(exc, self._name, getattr(self._files, "endpoint_url", None) or _S3)
+
     def _speaking(self, call: Callable[..., Any], writing: bool) -> Callable[..., Any]:
         @wraps(call)
         def speaking(*arguments: Any, **named: Any) -> Any:
@@ -128,7 +186,7 @@ class Bucket:
                     raise ConfigError(f"there is no bucket {self._name}: make it, or {_PLACE}") from exc
                 raise
             except Exception as exc:
-                raise _said(exc, self._name, getattr(self._files, "endpoint_url", None) or _S3) from exc
+                raise self._said(exc) from exc
 
         return speaking
 

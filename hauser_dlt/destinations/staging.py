@@ -14,7 +14,6 @@ from hauser_dlt.configuration import find
 from hauser_dlt.network import is_this_machine
 
 _FOLDER = "hauser_dlt_staging"
-_PROBE = "check"
 
 
 class Staging:
@@ -35,15 +34,10 @@ class Staging:
             past = {"kwargs": {"config_kwargs": {"proxies": {}}}}
         return filesystem(bucket_url=f"{self.url}/{load_id}", destination_name="filesystem", **past)
 
-    def check(self) -> None:
-        """Make sure that files can be written and removed there.
-
-        Raises:
-            HauserError: they cannot, and what to do.
-        """
+    def may_be_changed(self) -> bool:
+        """See `Bucket`."""
         bucket, folder = self._folder()
-        bucket.pipe_file(f"{folder}/{_PROBE}", b"")
-        bucket.rm_file(f"{folder}/{_PROBE}")
+        return bool(bucket.may_be_changed(folder))
 
     def remove(self, load_id: str) -> None:
         """Remove what a load package has in the bucket."""
