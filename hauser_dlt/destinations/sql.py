@@ -327,15 +327,19 @@ class SqlLedger:
             _together(self._make_tables)
             self._rows_are_marked = self._events_are_marked = self._has_pending = True
             self._made = version
-        self._execute(
-            "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
-            " VALUES (%s, %s, %s, %s, %s)",
-            load_id,
-            runners.this(),
-            span.start,
-            span.end,
-            datetime.now(UTC),
-        )
+        with self.connected():
+            self._execute(
+                "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
+                " VALUES (%s, %s, %s, %s, %s)",
+                load_id,
+                runners.this(),
+                span.start,
+                span.end,
+                datetime.now(UTC),
+            )
+            ((noted,),) = self._execute("SELECT COUNT(*) FROM {pending} WHERE {load_id} = %s", load_id)
+        if not noted:  # nothing has been loaded yet
+            raise _differing(pending_name(self._read.sync_table), load_id, 1, 0)
 
     def _make_tables(self) -> None:
         """Make what is missing; dlt by itself does not look for tables once it has noted that it made them."""
