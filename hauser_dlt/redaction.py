@@ -167,8 +167,8 @@ _NOUNS = (
     "|object|option|parameter|partition|policy|project|relation|resource|role|rule|schema|server|table|trigger|type|user"
     "|view"
 )
-_QUOTES = "\"'`«»„“”\u2018\u2019"
-_QUOTED = re.compile(rf"(?P<name>\b(?:{_NOUNS})s? [{_QUOTES}][\w.:$/*-]+[{_QUOTES}])|(?<!\w)[{_QUOTES}]", re.IGNORECASE)
+QUOTES = "\"'`«»„“”\u2018\u2019"
+_QUOTED = re.compile(rf"(?P<name>\b(?:{_NOUNS})s? [{QUOTES}][\w.:$/*-]+[{QUOTES}])|(?<!\w)[{QUOTES}]", re.IGNORECASE)
 _SPELLED_OUT = re.compile(r"\b(values?|rows?|records?|contents?)\s*[:=(].*", re.IGNORECASE | re.DOTALL)
 
 
@@ -178,7 +178,7 @@ def without_values(text: str) -> str:
     begin = next((found.start() for found in _QUOTED.finditer(text) if not found["name"]), None)
     if begin is None:
         return text
-    end = max(map(text.rfind, _QUOTES))  # what is quoted may have quotes of its own
+    end = max(map(text.rfind, QUOTES))  # what is quoted may have quotes of its own
     return f"{text[: begin + 1]}…{text[end:] if end > begin else ''}"
 
 
@@ -189,7 +189,8 @@ class SecretRedactingFilter(logging.Filter):
         """Let a record pass, without secrets and values."""
         record.msg, record.args = hidden(record.getMessage()), ()
         if record.exc_info and (exc := record.exc_info[1]):
-            record.exc_text = "".join(traceback.format_exception(redacted(exc)))
+            # a traceback shows lines of source, in which a secret may be written out
+            record.exc_text = hidden("".join(traceback.format_exception(redacted(exc))))
         return True
 
 

@@ -10,7 +10,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
-from hauser_dlt.redaction import chain, error_line, google_reasons, redacted, sqlstate
+from hauser_dlt.redaction import QUOTES, chain, error_line, google_reasons, redacted, sqlstate
 
 _Case = tuple[type[HauserError], str]
 _RIGHTS = "give the loader's user the right to create schema and tables, and to read, insert and delete"
@@ -71,6 +71,7 @@ _CASES: tuple[tuple[str, _Case], ...] = (
         (ConfigError, "the bucket lies in another region than what loads from it: choose one in the same region"),
     ),
     (r"database \S+ does not exist", _DATABASE),
+    (r"invalid (?:sslmode|sslrootcert|gssencmode|channel_binding|port|integer|connection option|URI query)", _LOGIN),
     (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", (LoadError, _KEYS)),
     (r"permission denied|access denied|not authorized|insufficient privilege|must be owner", _NO_RIGHT),
     (r"quota|rate ?limit|too many (?:clients|connections)", _BUSY),
@@ -90,7 +91,14 @@ _PASSES = re.compile(
     r"\b(dead)?lock(ed)?\b|\bconnect(ion)?\b|\bhost name\b|timed? ?out|SlowDown|ServiceUnavailable|\b50[0234]\b",
     re.IGNORECASE,
 )
-_LASTS = re.compile(r"does not exist|no such file|not a valid", re.IGNORECASE)
+_LASTS = re.compile(
+    r"does not exist|no such file|not a valid|does not support SSL|certificate verify failed",
+    re.IGNORECASE,
+)
+# Of a connection that a server refuses, psycopg2 tells no code. libpq puts two spaces after the server's first word,
+# which, as all that follows, is in the server's language. Names of users and databases stand in what must be set
+# right; what passes (a server that starts, or has no connection left) quotes no name but that of a role of its own.
+_REFUSED = re.compile(rf":  [^\n]*[{QUOTES}](?!pg_)[^{QUOTES}\n]+[{QUOTES}]")
 
 
 @contextmanager
@@ -116,7 +124,7 @@ def as_ours(exc: BaseException) -> HauserError:
             return ConfigError(_lacking(error))
         if isinstance(error, (ConfigurationException, MissingDependencyException)):
             return ConfigError(error_line(error))
-    if found := _by_code(reversed(errors)) or _by_text(reversed(errors)):
+    if found := _by_code(reversed(errors)) or _by_text(reversed(errors)) or _by_form(errors):
         error, (kind, advice) = found
         return kind(f"{_BEGINNINGS[kind]}: {error_line(error)}{advice and '; '}{advice}")
     text = str(errors[-1])
@@ -138,6 +146,14 @@ def _by_text(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | N
         for pattern, case in _WHAT_TO_DO:
             if pattern.search(" ".join(str(error).split())):
                 return error, case
+    return None
+
+
+def _by_form(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | None:
+    """Return what a server answered that refuses a connection, whatever its language."""
+    for error in errors:
+        if type(error).__name__ == "OperationalError" and not sqlstate(error) and _REFUSED.search(str(error)):
+            return error, _LOGIN
     return None
 
 

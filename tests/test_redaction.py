@@ -2,8 +2,11 @@
 
 import logging
 import re
+import socketserver
+import struct
+import threading
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from urllib.parse import quote, unquote
 
 import duckdb
@@ -12,6 +15,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from dlt.common.libs.sql_alchemy_compat import make_url
+from dlt.common.schema import Schema
+from dlt.destinations import postgres
 from dlt.destinations.exceptions import DatabaseTerminalException
 from google.api_core.exceptions import BadRequest
 from hypothesis import given, settings
@@ -190,3 +195,69 @@ def test_a_password_that_is_not_encoded_is_told_how_to_be_and_not_what_it_is(tmp
     assert "@" not in password or "%40 for @" in told.stderr
     for part in re.split(r"\W", password):
         assert len(part) < 2 or part not in told.output
+
+
+# What servers of several languages answer to a connection, with its SQLSTATE, which psycopg2 does not tell of it.
+ANSWERS = [
+    ("FATAL", "28P01", 'password authentication failed for user "loader"', ConfigError),
+    ("FATAL", "28P01", "Passwort-Authentifizierung für Benutzer »loader« fehlgeschlagen", ConfigError),
+    ("FATAL", "28000", "le rôle « loader » n'existe pas", ConfigError),
+    ("ВАЖНО", "3D000", 'база данных "nowhere" не существует', ConfigError),
+    ("致命错误", "28000", '没有用于主机 "10.0.0.1", 用户 "loader", 数据库 "db" 的 pg_hba.conf 记录', ConfigError),
+    ("FATAL", "28000", 'role "loader" is not permitted to log in', ConfigError),
+    ("FATAL", "53300", 'too many connections for role "loader"', TransientError),
+    ("FATAL", "53300", "sorry, too many clients already", TransientError),
+    ("FATAL", "57P03", "das Datenbanksystem startet", TransientError),
+    (
+        "FATAL",
+        "53300",
+        'remaining connection slots are reserved for roles with privileges of the "pg_use_reserved_connections" role',
+        TransientError,
+    ),
+]
+
+
+@contextmanager
+def answering(severity, code, text):
+    """Listen as a Postgres that answers each connection with one error; yield the port."""
+    fields = b"".join(
+        key + value.encode() + b"\0" for key, value in ((b"S", severity), (b"V", "FATAL"), (b"C", code), (b"M", text))
+    )
+
+    class Refusing(socketserver.BaseRequestHandler):
+        def handle(self):
+            (length,) = struct.unpack("!I", self.request.recv(4))
+            if self.request.recv(length - 4)[:4] == struct.pack("!I", 80877103):  # may TLS be spoken?
+                self.request.sendall(b"N")
+                self.request.recv(1024)
+            self.request.sendall(b"E" + struct.pack("!I", len(fields) + 5) + fields + b"\0")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("severity", "code", "text", "kind"), ANSWERS)
+def test_a_server_that_refuses_a_connection_is_understood_in_any_language(severity, code, text, kind):
+    with answering(severity, code, text) as port, pytest.raises(kind) as caught, translated():
+        connect_postgres(f"postgresql://loader:s3cret@127.0.0.1:{port}/db?gssencmode=disable")
+    assert text in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert type(caught.value) is kind
+
+
+def test_what_no_server_will_ever_take_is_no_reason_to_try_again():
+    with answering("FATAL", "57P03", "starting") as port:
+        for wrong in ("sslmode=require&gssencmode=disable", "sslmode=never"):
+            with pytest.raises(ConfigError), translated():
+                connect_postgres(f"postgresql://loader:s3cret@127.0.0.1:{port}/db?{wrong}")
+
+
+def connect_postgres(address):
+    """Connect as dlt does, by its own client."""
+    client = postgres(credentials=address).client(Schema("fs"), postgres().spec()._bind_dataset_name("fs"))
+    with client:
+        pass
