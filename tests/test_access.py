@@ -177,6 +177,18 @@ def test_check_leaves_no_trace(runs):
     assert everything(runs.target) == before
 
 
+def test_a_lake_is_not_made_by_those_who_only_read(runs, tmp_path, monkeypatch):
+    """DuckDB makes what it attaches, and a mistyped path is no wish for that."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    places = {"catalog": "sqlite:///lake.sqlite", "storage": {"bucket_url": "lake"}}
+    for named in ({}, {"destination.ducklake.credentials": places}):
+        lake = {"destination": "ducklake", **named}
+        assert "destination: ducklake, " in (found := told(runs, **lake))
+        assert ": reachable; would be created" in found
+        assert list(tmp_path.joinpath("empty").iterdir()) == []
+
+
 def everything(target):
     if target.into_files:
         return sorted((path, path.stat().st_mtime_ns) for path in target.out.rglob("*"))

@@ -180,6 +180,10 @@ def target(run: RunSettings, read: SourceSettings, *, reading: bool = False) -> 
         raise ConfigError(f"destination = {run.destination!r}: it holds neither files nor tables that SQL can ask")
     if isinstance(destination, dlt.destinations.duckdb):
         destination = _duckdb(run, reading=reading)
+    if reading and isinstance(destination, dlt.destinations.ducklake):
+        from hauser_dlt.destinations.ducklake_file import only_read  # needs a driver that others do without
+
+        only_read(destination)
     refuse_ambiguous(run.destination)
     names_of(destination).refuse(read, run.dataset_name)
     destination, dataset = _exact(destination, run, read)
