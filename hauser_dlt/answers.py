@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from hauser_dlt.errors import CorruptBundleError
+from hauser_dlt.fields import is_field_name
 
 _SAYS = {"error", "errors", "message", "code"}
 _SHOWN = 200  # bytes
@@ -37,11 +38,11 @@ class Proof:
             CorruptBundleError: it is an answer.
         """
         self.rows += 1
-        if row.get(self.needed) is not None:
+        if row.get(self.needed) not in (None, ""):
             self._found = True
             return
         self._first = self._first or raw[:_SHOWN]
-        if not _SAYS.isdisjoint(map(str.lower, row)):
+        if _is_answer(row):
             self._refuse(f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's", raw)
 
     def end(self) -> None:
@@ -56,3 +57,12 @@ class Proof:
     def _refuse(self, what: str, raw: bytes) -> NoReturn:
         shown = " ".join(raw[:_SHOWN].decode(errors="replace").split())
         raise CorruptBundleError(f"{what}: {shown}")
+
+
+def _is_answer(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row without the needed field is none: no key of it is FullStory's, nor a custom variable's.
+
+    The latter have an underscore, before their type at the least.
+    """
+    others = row and not any("_" in name or is_field_name(name) for name in row)
+    return bool(others) or not _SAYS.isdisjoint(map(str.lower, row))

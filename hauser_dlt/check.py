@@ -75,7 +75,9 @@ def _account(read: SourceSettings, stopping: Stopping) -> str:
     account = client(read, stopping.pause).me()
     roles.refuse_too_low(account)
     doubt = roles.doubt(account)
-    return f"organisation {account.get('orgId')}, key of role {roles.role_of(account)}{doubt and f'; {doubt}'}"
+    return (
+        f"organisation {account.get('orgId')}, key of role {roles.role_of(account) or '(none)'}{doubt and f'; {doubt}'}"
+    )
 
 
 def _segment(read: SourceSettings, stopping: Stopping) -> Iterator[tuple[str, str]]:

@@ -122,13 +122,16 @@ class SourceSettings:
         "Fields of FullStory whose values are dropped likewise; their columns stay, and are NULL.",
     )
     include_mobile_fields: bool = setting(
-        False, flag, "Export the fields of FullStory for mobile apps, too (an account feature)."
+        False,
+        flag,
+        'Export the fields of FullStory for mobile apps, too (an account feature), where fields is "known".',
     )
     include_selector_tokens: bool = setting(
         False,
         flag,
         "Export EventTargetSelectorTok, too: what EventTargetSelector tells, as percent-encoded tokens."
-        " Where the table has that column already, it is exported anyway.",
+        ' Where the table has that column already, it is exported anyway. Not with fields = "default", where FullStory'
+        " chooses.",
     )
     start_time: datetime | None = setting("", moment, 'Where the first run starts; "" is 30 days ago.')
     export_duration: timedelta = setting(

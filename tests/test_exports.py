@@ -202,6 +202,7 @@ def test_a_window_is_asked_for_exactly_so(sim, pauses, path):
         ({"fields": ["EventStart"], "include_mobile_fields": True}, ["EventStart"]),
         ({"include_mobile_fields": True}, [*KNOWN, *MOBILE, "user_*", "evt_*", "page_*"]),
         ({"include_selector_tokens": True}, [*KNOWN, "EventTargetSelectorTok", "user_*", "evt_*", "page_*"]),
+        ({"fields": ["EventStart"], "include_selector_tokens": True}, ["EventStart", "EventTargetSelectorTok"]),
         ({"include_selector_tokens": True, "drop_fields": ["*Tok"]}, [*KNOWN, "user_*", "evt_*", "page_*"]),
         ({"extra_fields": {"PageUrl": "text", "EventNew": "float"}}, [*KNOWN, "user_*", "evt_*", "page_*", "EventNew"]),
     ],
@@ -651,6 +652,13 @@ def test_the_scope_is_spelled_as_fullstory_takes_it(sim, pauses, path, taken, as
 
     segments(sim, pauses, operations, event_scope="individuals").fetch(BUNDLE, path)
     assert scopes(sim) == asked_for  # found again by the next run, however its scope was spelled
+
+
+def test_the_scope_of_events_is_spelled_as_the_contracts_prose_has_it_where_its_value_is_refused(sim, pauses, path):
+    sim.scopes = ("SCOPE_EVENT",)
+    segments(sim, pauses, event_scope="events").fetch(BUNDLE, path)
+    assert rows(path)
+    assert scopes(sim) == ["SCOPE_EVENTS", "SCOPE_EVENT"]
 
 
 def test_a_scope_of_one_spelling_is_tried_once(sim, pauses, path):

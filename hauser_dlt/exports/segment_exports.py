@@ -248,7 +248,8 @@ def export_fields(settings: SourceSettings) -> list[str]:
     known = requested(settings)
     drops = settings.denylist(known).drops
     wanted = [name for name in known if not drops(name)]
-    names = (*wanted, *CUSTOM_TOKENS) if settings.fields == "known" else settings.fields
+    tokens = [SELECTOR_TOKENS] if SELECTOR_TOKENS in wanted else []
+    names = (*wanted, *CUSTOM_TOKENS) if settings.fields == "known" else (*settings.fields, *tokens)
     return list(dict.fromkeys((*names, *settings.extra_fields)))
 
 
@@ -260,8 +261,8 @@ def unknown_segment(settings: SourceSettings, said: object) -> ConfigError:
     )
 
 
-_TWO_SPELLINGS = {"SCOPE_INDIVIDUALS": "SCOPE_INDIVIDUAL"}
-"""Of one scope: FullStory's contract lists the first as a value, its prose and its SDK have the second."""
+_TWO_SPELLINGS = {"SCOPE_INDIVIDUALS": "SCOPE_INDIVIDUAL", "SCOPE_EVENTS": "SCOPE_EVENT"}
+"""Of one scope: FullStory's contract lists the first as a value, its prose has the second."""
 
 
 def _scope(request: dict[str, Any]) -> str:
