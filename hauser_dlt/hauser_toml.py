@@ -142,6 +142,7 @@ KEYS = (
     Key("CheckInterval", _idle),
     Key("ListExportLimit", _idle),
     Key("[local] SaveDir", _save_dir, need="the folder of the exported files"),
+    Key("[local] SaveAsJson", flag),  # where the first hauser with files had it
     Key("[local] UseStartTime", flag),
     Key("[local] StartTime", _as_spelled(parsers.moment)),
     Key("[s3] Bucket", _bucket, need="the bucket of the exported files"),
@@ -331,7 +332,8 @@ def _place(storage: str, destination: str, values: dict[str, Any]) -> dict[str, 
     place = f"{_root(storage, values)}/{values.get('FilePrefix', '')}".rstrip("/")
     flat = {"destination.filesystem.bucket_url": place, "hauser.destination": destination}
     if destination == "filesystem":
-        return flat | {"hauser.file_format": "json" if values.get("SaveAsJson") else "csv"}
+        as_json = values.get("SaveAsJson", values.get("[local] SaveAsJson"))
+        return flat | {"hauser.file_format": "json" if as_json else "csv"}
     return flat | {"hauser.staging": "filesystem"}
 
 

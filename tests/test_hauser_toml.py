@@ -98,6 +98,7 @@ Provider = "local"
 StartTime = "2026-01-31"
 [local]
 SaveDir = "/data/fs"
+SaveAsJson = false
 StartTime = ""
 UseStartTime = false
 """
@@ -492,6 +493,8 @@ def test_a_relative_folder_lies_in_the_current_directory(config, tmp_path, monke
 @pytest.mark.parametrize(("as_json", "file_format"), [("true", "json"), ("false", "csv")])
 def test_files_are_csv_or_json(config, as_json, file_format):
     assert config(f"SaveAsJson = {as_json}\n{LOCAL}").settings["hauser"]["file_format"] == file_format
+    below = LOCAL.replace("SaveAsJson = false", f"SaveAsJson = {as_json}")
+    assert config(below).settings["hauser"]["file_format"] == file_format
 
 
 @pytest.mark.parametrize("prefix", ["prod/fs", "/prod/fs/"])
