@@ -155,7 +155,6 @@ class Batcher:
         window: rows whose `EventStart` lies outside are left out; None keeps all rows.
         marks: columns with one value for all rows (`_dlt_load_id`, say), appended to each batch.
         needed: the field of which each row of FullStory's has a value; without any, they are refused.
-        floats: False if no value of a record is a float, since they were read `as_written`.
         replays: what each link to a session begins with; "" leaves links NULL.
     """
 
@@ -166,7 +165,6 @@ class Batcher:
         marks: Mapping[str, pa.Scalar],
         *,
         needed: str | None = None,
-        floats: bool = True,
         replays: str = "",
     ) -> None:
         self.columns = columns
@@ -175,7 +173,6 @@ class Batcher:
         self.tally = Tally()
         self._window = window
         self._marks = marks
-        self._at_once = {_TEXT} if floats else {_TEXT, _INTEGER}  # Arrow would take 1.5 for an integer
         self._first = len(columns.kinds)
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
         self._apart: dict[str, None] = {}  # names of those columns, and of what is dropped
@@ -265,7 +262,7 @@ class Batcher:
         """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
         natural = {name: _NATURAL[self.columns.kinds[name]] for name in self._in_use}
         natural |= dict.fromkeys(self._quoted & natural.keys(), _TEXT)
-        easy = [(name, kind) for name, kind in natural.items() if kind in self._at_once]
+        easy = [(name, kind) for name, kind in natural.items() if kind in (_TEXT, _INTEGER)]
         try:
             struct = pa.array(rows, pa.struct(easy))
         except (pa.ArrowException, OverflowError):

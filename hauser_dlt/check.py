@@ -9,7 +9,7 @@ import dlt
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
 from hauser_dlt.errors import AccessError, ExportError, LoadError
-from hauser_dlt.exports import DataExports, roles
+from hauser_dlt.exports import Client, DataExports, roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import Kind
@@ -36,9 +36,10 @@ def check(config: Configuration) -> Iterator[tuple[str, str]]:
     yield "settings", _schedule(config.source)
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
         fitness = _fitness(sync)  # before FullStory is asked, as in a run
-        yield "fullstory", _account(config.source, stopping)
-        yield from _segment(config.source, stopping)
-        if begin := replays_begin(config.source, stopping.pause):
+        today = api_client(config.source, stopping.pause)
+        yield "fullstory", _account(config.source, today, stopping)
+        yield from _segment(config.source, today)
+        if begin := replays_begin(config.source, today.me):
             yield "replays", f"{begin}..."
         yield "destination", _writable(sync.pipeline, sync.target, fitness)
         if staging := sync.target.staging:
@@ -67,12 +68,11 @@ def _schedule(read: SourceSettings) -> str:
     return f"windows of {step:g} h, settled for {delay:g} h"
 
 
-def _account(read: SourceSettings, stopping: Stopping) -> str:
+def _account(read: SourceSettings, today: Client, stopping: Stopping) -> str:
     if read.api == "data_export":
-        today = api_client(read, stopping.pause)
         DataExports(client(read, stopping.pause), read, today).page(datetime.now(UTC))
         return "the key can list data exports"
-    account = client(read, stopping.pause).me()
+    account = today.me()
     roles.refuse_too_low(account)
     doubt = roles.doubt(account)
     return (
@@ -80,11 +80,11 @@ def _account(read: SourceSettings, stopping: Stopping) -> str:
     )
 
 
-def _segment(read: SourceSettings, stopping: Stopping) -> Iterator[tuple[str, str]]:
+def _segment(read: SourceSettings, today: Client) -> Iterator[tuple[str, str]]:
     if read.api == "data_export" or read.segment_id == EVERYONE:
         return
     try:
-        name = segment(api_client(read, stopping.pause), read)
+        name = segment(today, read)
     except (AccessError, ExportError) as exc:  # exports may be allowed all the same
         yield "segment", f"{read.segment_id}; whether it exists could not be looked up ({exc})"
     else:

@@ -31,7 +31,7 @@ class Skimmed(msgspec.Struct):
     IndvId: Any = None
 
 
-_parse_as_written = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
+_parse = msgspec.json.Decoder(float_hook=msgspec.Raw).decode
 _skim = msgspec.json.Decoder(Skimmed).decode
 _OBJECTS = ({dict}, {Skimmed})
 _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
@@ -165,21 +165,22 @@ class _Stream:
         yield from self._chunks
 
 
-def records(chunks: Iterable[bytes], *, as_written: bool = False, in_array: bool = False) -> Iterator[Record]:
+def records(chunks: Iterable[bytes], *, in_array: bool = False) -> Iterator[Record]:
     """Yield each record of a bundle, as its text and as a dict (the last of equal keys wins).
 
     The text is to the byte that of the bundle, but that U+FFFD stands for what no UTF-8 text can hold, and that NUL
     is left out, in names, too: of two that are equal then, the one that had it gets U+FFFD in its place.
 
+    Numbers with a point or an exponent are no floats but `msgspec.Raw`, text that is written as it was read. Only
+    inside lists and objects of records with an oddity may floats be left.
+
     Args:
         in_array: an array is promised, so nothing at all is no bundle.
-        as_written: numbers with a point or an exponent are no floats but `msgspec.Raw`, text that is written as it
-            was read. Only inside lists and objects of records with an oddity may floats be left.
 
     Raises:
         CorruptBundleError: the bundle is not JSON, or ends before it is closed.
     """
-    return _records(chunks, _parse_as_written if as_written else orjson.loads, in_array)
+    return _records(chunks, _parse, in_array)
 
 
 def skimmed(chunks: Iterable[bytes], *, in_array: bool = False) -> Iterator[tuple[bytes, Skimmed | dict[str, Any]]]:
@@ -330,7 +331,7 @@ def _record(raw: bytes, number: int, parse: _Parser) -> Record:
         _refuse(number, raw, "a record is an object")
     if _NUL in raw and any(map(itemgetter(1), _BACKSLASHED.finditer(raw))):
         return _record(_without_nul(raw), number, parse)
-    if parse is _parse_as_written and (floats := [key for key, value in row.items() if type(value) is float]):
+    if parse is _parse and (floats := [key for key, value in row.items() if type(value) is float]):
         texts = members(raw)
         row |= {key: msgspec.Raw(texts[key]) for key in floats}
     return raw, row
@@ -340,22 +341,52 @@ _NUL = rb"\u0000"
 _BACKSLASHED = re.compile(rb"\\(?:(u0000)|.)", re.DOTALL)
 
 
-def _without_nul(text: bytes, levels: int = 2) -> bytes:
-    """Return a JSON value's text without NUL.
+_NAME_OR_TEXT = re.compile(rb"(" + _STRING + rb")(\s*:)?|[{}]", re.DOTALL)
 
-    Args:
-        levels: how deep in objects the names stay different that are equal but for NUL.
-    """
-    if not levels or not text.startswith(b"{"):
-        return _BACKSLASHED.sub(lambda match: b"" if match[1] else match[0], text)
-    values = members(text)
-    taken = {name for name in values if "\0" not in name}
-    parts = []
-    for name, value in values.items():
+
+def _without_nul(text: bytes) -> bytes:
+    """Return a record's text without NUL; the names of one object stay different, however deep it is."""
+    parts: list[bytes] = []
+    objects: list[_Names] = []
+    end = 0
+    for token in _NAME_OR_TEXT.finditer(text):
+        string, colon = token.groups()
+        parts.append(text[end : token.start()])
+        end = token.end()
+        if colon:
+            objects[-1].add(orjson.loads(string), len(parts))
+            parts += string, colon
+        elif string:
+            parts.append(_BACKSLASHED.sub(lambda match: b"" if match[1] else match[0], string))
+        else:
+            parts.append(token[0])
+            if token[0] == b"{":
+                objects.append(_Names())
+            else:
+                objects.pop().put(parts)
+    return b"".join(parts)
+
+
+class _Names:
+    """The names of one object: those without NUL, and where those with it stand."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._places: dict[str, list[int]] = {}
+
+    def add(self, name: str, place: int) -> None:
+        """Note a name."""
         if "\0" in name:
-            taken.add(name := _unlike(taken, name))
-        parts.append(orjson.dumps(name) + b":" + _without_nul(value, levels - 1))
-    return b"{%b}" % b",".join(parts)
+            self._places.setdefault(name, []).append(place)
+        else:
+            self._taken.add(name)
+
+    def put(self, parts: list[bytes]) -> None:
+        """Write the names that had NUL without it."""
+        for name, places in self._places.items():
+            self._taken.add(other := _unlike(self._taken, name))
+            for place in places:
+                parts[place] = orjson.dumps(other)
 
 
 def _unlike(taken: set[str], name: str) -> str:

@@ -65,7 +65,7 @@ def read_snapshot(
     A row without the key is left out, and counted as being outside.
     """
     marks = {LOAD_ID: pa.scalar(load_id, pa.string())}
-    batcher = Batcher(columns, None, marks, needed=snapshot.key, floats=False)
+    batcher = Batcher(columns, None, marks, needed=snapshot.key)
     with closing(delivery.pieces()) as pieces:
         for batch in batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
             kept = batch.filter(batch.column(snapshot.key).is_valid()) if snapshot.key else batch
@@ -83,7 +83,7 @@ def read_snapshot(
 
 def _flat(records: Iterable[Record]) -> Iterator[Record]:
     """Put the custom variables, which stand in an object of their own, beside the fields, each as it was written."""
-    return decode.records(map(_flat_line, records), as_written=True)
+    return decode.records(map(_flat_line, records))
 
 
 def _flat_line(record: Record) -> bytes:

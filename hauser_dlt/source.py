@@ -172,7 +172,7 @@ def fullstory(
                 yield delivery
                 delivery.path.unlink()
 
-    links = cache(partial(replays_begin, read, sleep))
+    links = cache(partial(replays_begin, read, api_client(read, sleep).me))
 
     def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
         return read_batches(read, Fitting(Table(), text_limit()), delivery, columns, load_id, replays=links())
@@ -248,24 +248,30 @@ def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
 
 def api_client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of today's API, which alone tells of accounts, segments and individuals."""
+    return Client(read, _api_url(read), pause)
+
+
+def _api_url(read: SourceSettings) -> str:
     base_url = hosts.api_beside(read.base_url) if read.api == "data_export" else read.base_url
-    return Client(read, base_url or hosts.api(read.api_token), pause)
+    return base_url or hosts.api(read.api_token)
 
 
-def replays_begin(read: SourceSettings, pause: Callable[[float], None]) -> str:
+def replays_begin(read: SourceSettings, asked: Callable[[], dict[str, Any]]) -> str:
     """Return what all links to sessions begin with; "" if the settings want none.
+
+    Args:
+        asked: returns the key's account.
 
     Raises:
         AccessError: the key, by its role, cannot export.
     """
     if not read.session_replay_url:
         return ""
-    asking = api_client(read, pause)
-    account = asking.me()
+    account = asked()
     roles.refuse_too_low(account)
     if doubt := roles.doubt(account):
         logger.warning("%s", doubt)
-    return replays.beginning(account, asking.base_url)
+    return replays.beginning(account, _api_url(read))
 
 
 def snapshots(
@@ -392,9 +398,9 @@ def read_batches(
     window = delivery.bundle.window
     strict = window if keeps_to_windows(read) else None
     marks = _marks(load_id, window.start)
-    batcher = Batcher(columns, strict, marks, needed=EVENT_START, floats=False, replays=replays)
+    batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
     with closing(delivery.pieces()) as pieces:
-        records = decode.records(pieces, as_written=True, in_array=comes_in_array(read))
+        records = decode.records(pieces, in_array=comes_in_array(read))
         for batch in batcher.batches(records, BATCH_ROWS):
             yield fit(batch, batcher.tally)
     if not batcher.tally.rows:

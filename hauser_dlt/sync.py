@@ -372,7 +372,7 @@ class Sync:
                 self.target.keep_days(self.pipeline, self._config)
             windows = (bundle.window for bundle in plan.bundles)
             read = self._config.source
-            self._replays = replays_begin(read, self._pause) if plan.bundles else ""
+            self._replays = replays_begin(read, self._exports.account) if plan.bundles else ""
             fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
             with closing(fetching) as deliveries, self._at_hand:
                 bad: list[HauserError] = []

@@ -33,19 +33,19 @@ def write(value, indent=None, level=0, *, ascii_only=False, colon=": "):
     return json.dumps(value, ensure_ascii=ascii_only)
 
 
-def without_nul(value, levels=2):
+def without_nul(value):
     """A value as JSON functions can read it; of two names that are equal then, one has U+FFFD."""
     if isinstance(value, str):
         return value if isinstance(value, Number) else value.replace("\0", "")
     if isinstance(value, list):
-        return [without_nul(item, 0) for item in value]
+        return [without_nul(item) for item in value]
     if not isinstance(value, dict):
         return value
     kept = {}
     for name, item in value.items():
         clean, length = name.replace("\0", ""), 0
-        while levels and "\0" in name and (clean in kept or clean in value):
+        while "\0" in name and (clean in kept or clean in value):
             length += 1
             clean = name.replace("\0", "\ufffd" * length)
-        kept[clean] = without_nul(item, max(levels - 1, 0))
+        kept[clean] = without_nul(item)
     return kept

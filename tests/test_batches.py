@@ -44,19 +44,10 @@ def bundle(events, layout="NDJSON", *, ascii_only=False):
 
 
 def load(data, kinds=KINDS, *, window=None, grow=True, size=1000, marks=None):
-    """The rows of a bundle as dicts, and the batcher that made them; the same whatever way numbers are read."""
-    options = {"kinds": kinds, "window": window, "grow": grow, "size": size, "marks": marks}
-    rows, batcher = load_in_one_way(data, as_written=False, **options)
-    again, other = load_in_one_way(data, as_written=True, **options)
-    assert (again, other.tally, other.columns.kinds) == (rows, batcher.tally, batcher.columns.kinds)
-    return rows, batcher
-
-
-def load_in_one_way(data, kinds=KINDS, *, as_written, window=None, grow=True, size=1000, marks=None):
-    batcher = Batcher(Columns(kinds, grow=grow), window, marks or {}, floats=not as_written)
+    """The rows of a bundle as dicts, and the batcher that made them."""
+    batcher = Batcher(Columns(kinds, grow=grow), window, marks or {})
     data = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    read = records([data], as_written=as_written)
-    found = [row for batch in batcher.batches(read, size) for row in batch.to_pylist()]
+    found = [row for batch in batcher.batches(records([data]), size) for row in batch.to_pylist()]
     columns = dict.fromkeys(batcher.columns.kinds) | {CUSTOM_VARS: None}
     return [columns | row for row in found], batcher
 
@@ -599,8 +590,7 @@ def test_any_number_of_names_can_come_up(monkeypatch):
     assert rows[-1]["EventNew"] == "x"
 
 
-@pytest.mark.parametrize("as_written", [False, True])
-def test_each_record_is_looked_at_closely_once_at_most(monkeypatch, as_written):
+def test_each_record_is_looked_at_closely_once_at_most(monkeypatch):
     closely = []
     monkeypatch.setattr(batches, "members", lambda raw, members=batches.members: closely.append(raw) or members(raw))
     odd = {
@@ -610,7 +600,7 @@ def test_each_record_is_looked_at_closely_once_at_most(monkeypatch, as_written):
         "a": [Number("2")],
         "b": [Number("3")],
     }
-    load_in_one_way(bundle([odd] * 20), as_written=as_written)
+    load(bundle([odd] * 20))
     assert len(closely) == 20
 
 

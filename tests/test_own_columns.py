@@ -31,8 +31,8 @@ BASE = "https://app.fullstory.com/ui/o-SIM-na1/session/"
 def load(*events, custom=None, drop=(), drop_fields=(), start="", kinds=KNOWN):
     """Return the rows of events given as JSON, and the tally."""
     columns = Columns(kinds, custom=custom or {}, replays=bool(start), drops=Denylist(drop, drop_fields, kinds).drops)
-    batcher = Batcher(columns, None, {}, floats=False, replays=start)
-    read = records(["\n".join(events).encode()], as_written=True)
+    batcher = Batcher(columns, None, {}, replays=start)
+    read = records(["\n".join(events).encode()])
     rows = [row for batch in batcher.batches(read, 1000) for row in batch.to_pylist()]
     return rows, batcher.tally
 

@@ -67,9 +67,9 @@ def test_a_column_of_any_numbers_takes_numbers(written, expected):
 )
 def test_numbers_that_the_tables_column_cannot_hold_are_misfits(kind, into, fits, not_there):
     columns = Columns({"ReqStatus": kind}, numbers=lambda name, kind: into)
-    batcher = Batcher(columns, None, {}, floats=False)
+    batcher = Batcher(columns, None, {})
     sent = "\n".join(f'{{"ReqStatus":{text}}}' for text in [*fits, *not_there])
-    (batch,) = batcher.batches(records([sent.encode()], as_written=True), 100)
+    (batch,) = batcher.batches(records([sent.encode()]), 100)
 
     assert batch.schema.field("ReqStatus").type == into
     expected = [None if text == "null" else float(text.strip('"')) for text in fits]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hauser_dlt.windows import Window
 
@@ -31,6 +31,9 @@ class Exports(Protocol):
     """
 
     final: bool
+
+    def account(self) -> dict[str, Any]:
+        """Return the key's account, as today's API tells it."""
 
     def compare_clocks(self) -> None:
         """Make sure that this machine's clock agrees with FullStory's.

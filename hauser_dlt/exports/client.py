@@ -46,7 +46,7 @@ _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_ANSWER = 1 << 26  # bytes of JSON: thousands of times what FullStory has to say
 _CHUNK = 1 << 18
 _CLOCK_TOLERANCE = timedelta(minutes=5)
-_CLOCK_HOLDS = 60.0  # seconds for which a comparison of clocks is good
+_ANSWER_HOLDS = 60.0  # seconds for which a comparison of clocks, and what is known of the account, is good
 _GOOD = (200, 201, 202, 203)
 _CONNECTIONS = 64  # no fewer than are ever open at once: each that could not be kept would be a line in the log
 
@@ -147,7 +147,8 @@ class Client:
         self._api.headers["Accept-Encoding"] = "gzip"  # a bundle is written as it comes, and read as gzip or plain
         self._storage = _Session(None)
         self._storage.headers["Accept-Encoding"] = "identity"  # the gzip of the bundle itself is ours to undo
-        self._clock_compared = -_CLOCK_HOLDS
+        self._clock_compared = -_ANSWER_HOLDS
+        self._account: tuple[float, dict[str, Any] | None] = (0.0, None)
         self._secrets = sorted(filter(None, (settings.api_token, *settings.http_headers.values())), key=len)
         self.retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((BusyError, LinkError)),
@@ -159,19 +160,26 @@ class Client:
         )
 
     def me(self, *, retry: bool = True) -> dict[str, Any]:
-        """Return the key's account: `orgId`, `email`, `role`."""
-        return self.request("GET", "/me", promised="orgId role", retry=retry)
+        """Return the key's account: `orgId`, `email`, `role`; that of an answer which has just come."""
+        answer, held = self._account
+        if held is None or time.monotonic() - answer >= _ANSWER_HOLDS:
+            held = self.request("GET", "/me", promised="orgId role", retry=retry)
+            self._account = time.monotonic(), held
+        return held
 
-    def compare_clocks(self, path: str) -> None:
+    def compare_clocks(self, ask: Callable[[], object]) -> None:
         """Ask FullStory for something, to learn what time it is there, unless that has just been learned.
+
+        Args:
+            ask: sends a request of this client, once.
 
         Raises:
             ClockError: this machine's clock disagrees. Whatever else is wrong will show when events are asked for.
         """
-        if time.monotonic() - self._clock_compared < _CLOCK_HOLDS:
+        if time.monotonic() - self._clock_compared < _ANSWER_HOLDS:
             return
         try:
-            self.request("GET", path, promised="", retry=False)
+            ask()
         except (ClockError, StoppedError):
             raise
         except HauserError as exc:

@@ -7,6 +7,7 @@ The API, which FullStory marks as deprecated: https://developer.fullstory.com/se
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,14 @@ class DataExports:
         self._account = account
         self._limiter = Limiter(min(_DOWNLOADS, settings.concurrent_exports), client.pause)
 
+    def account(self) -> dict[str, Any]:
+        """See `Exports`."""
+        return self._account.me()
+
     def compare_clocks(self) -> None:
         """See `Exports`. The list of bundles that end after tomorrow is short."""
-        self._client.compare_clocks(f"/export/list?start={int(time.time()) + 86_400}")
+        path = f"/export/list?start={int(time.time()) + 86_400}"
+        self._client.compare_clocks(partial(self._client.request, "GET", path, promised="", retry=False))
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""

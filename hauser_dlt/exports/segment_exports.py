@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,13 @@ class SegmentExports:
         )
         self._refused_scope = ""  # of the two spellings of one, that which FullStory does not take
 
+    def account(self) -> dict[str, Any]:
+        """See `Exports`."""
+        return self._client.me()
+
     def compare_clocks(self) -> None:
         """See `Exports`."""
-        self._client.compare_clocks("/me")
+        self._client.compare_clocks(partial(self._client.me, retry=False))
 
     def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
