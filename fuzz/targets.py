@@ -15,7 +15,8 @@ from typing import Any
 
 import reference
 from test_batches import as_found, expected
-from test_decode import plain, read_slowly
+from test_decode import plain as with_floats
+from test_decode import read_slowly
 
 from hauser_dlt import cutting, decode, settings
 from hauser_dlt.batches import Columns
@@ -38,7 +39,7 @@ def bundle(data: bytes) -> None:
     size, packing, plain = data[0] if data else 0, data[1] if len(data) > 1 else 0, data[2:]
     file = _packed(plain, packing)
     try:
-        found = [plain(row) for _, row in decode.records(decode.gunzip(_pieces(file, size)))]
+        found = [with_floats(row) for _, row in decode.records(decode.gunzip(_pieces(file, size)))]
     except CorruptBundleError:
         found = None
     if packing % 3 < 2 and not plain.startswith(b"\x1f\x8b") and _is_shallow(plain):
