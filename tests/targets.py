@@ -274,7 +274,7 @@ def _jsonl(file: Path) -> list[Row]:
 _CELL = re.compile(r'("(?:[^"]|"")*"|[^,\r\n]*)(,|\r?\n)')
 
 
-def _csv(file: Path) -> Iterator[Row]:
+def csv_rows(file: Path) -> Iterator[Row]:
     """Read CSV so that NULL (nothing at all) and "" (a pair of quotes) stay apart; Python's reader must agree."""
     text = unpacked(file).decode()
     lines: list[list[str]] = [[]]
@@ -303,4 +303,4 @@ def _json(file: Path) -> list[Row]:
     return [_expected(line, KNOWN) for line in unpacked(file).splitlines()]
 
 
-_READERS: dict[str, Any] = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "json": _json}
+_READERS: dict[str, Any] = {"parquet": _parquet, "csv": csv_rows, "jsonl": _jsonl, "json": _json}

@@ -1,9 +1,6 @@
 """Tables that the Go hauser has made, of either generation, and the fields that only some of them have."""
 
-from contextlib import closing
-
 import duckdb
-import psycopg2
 import pytest
 from targets import HOUR, MIDNIGHT
 
@@ -23,11 +20,16 @@ def click(start, **more):
     }
 
 
-def make(target, *statements):
-    """Make a schema and tables on DuckDB."""
-    with duckdb.connect(str(target.database)) as connection:
-        for statement in (f'CREATE SCHEMA "{target.dataset}"', f'USE "{target.dataset}"', *statements):
-            connection.execute(statement)
+def make_tables(target, *statements):
+    """Make a schema and tables on DuckDB or Postgres."""
+    schema = f'CREATE SCHEMA "{target.dataset}"'
+    if target.kind == "duckdb":
+        with duckdb.connect(str(target.database)) as connection:
+            for statement in (schema, f'USE "{target.dataset}"', *statements):
+                connection.execute(statement)
+        return
+    for statement in (schema, *statements):
+        target.query(statement)
 
 
 def selectors(runs):
@@ -45,7 +47,7 @@ def selectors(runs):
 )
 def test_selectors_in_tokens_are_asked_for_where_the_table_or_a_setting_has_them(runs, columns, settings, found):
     runs.sim.events = lambda start, end: [click(start)]
-    make(runs.target, f'CREATE TABLE "fs_export" ({columns})')
+    make_tables(runs.target, f'CREATE TABLE "fs_export" ({columns})')
 
     runs.load(NOW, fields="known", **settings)
 
@@ -106,7 +108,7 @@ def test_a_table_with_hausers_own_types_is_continued_and_keeps_its_types(runs):
     target = runs.target
     columns = ", ".join(f"{name.lower()} {kind}" for name, kind in HAUSERS.items())
     sync = "id BIGINT, processed TIMESTAMP, bundleendtime TIMESTAMP"
-    make(target, f"CREATE TABLE fs_export ({columns}, mine SMALLINT)", f"CREATE TABLE fs_sync ({sync})")
+    make_tables(target, f"CREATE TABLE fs_export ({columns}, mine SMALLINT)", f"CREATE TABLE fs_sync ({sync})")
     delays = [12, 12.0, 12.5, "7", 0]
     runs.sim.events = lambda start, end: [
         click(start, EventFirstInputDelay=delay, EventCumulativeLayoutShift=0.1, PageNumEvents=3) for delay in delays
@@ -155,11 +157,10 @@ def test_what_fullstory_says_instead_of_events_becomes_no_rows_and_no_window(run
 @pytest.mark.parametrize("target", ["postgres"], indirect=True)
 def test_postgres_reads_its_numbers_and_all_json_back(runs):
     target = runs.target
-    with closing(psycopg2.connect(target.dsn)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(f'CREATE SCHEMA "{target.dataset}"')
-    target.query(
+    make_tables(
+        target,
         'CREATE TABLE "fs_export" ("EventFirstInputDelay" BIGINT, "EventCumulativeLayoutShift" REAL,'
-        ' "ReqStatus" SMALLINT, "PageDuration" NUMERIC(10,2), "UserId" NUMERIC(20,0), "PageNumEvents" FLOAT8)'
+        ' "ReqStatus" SMALLINT, "PageDuration" NUMERIC(10,2), "UserId" NUMERIC(20,0), "PageNumEvents" FLOAT8)',
     )
     numbers = {"EventFirstInputDelay": 12.5, "EventCumulativeLayoutShift": 0.1, "ReqStatus": 40000, "PageDuration": 5}
     texts = {"evt_\0a_str": ["x\0", {"b\0": "\0"}], "evt_b_str": "\\u0000", "EventNew": ["\0"], "PageUrl": "a\0b"}
