@@ -1,13 +1,13 @@
 """What FullStory answers instead of rows never becomes any: an error object, or nothing where rows were promised."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.fields import is_field_name
 
 _SAYS = {"error", "errors", "message", "code"}
-_SHOWN = 200  # bytes
+_SHOWN = 200  # characters
 
 
 class Proof:
@@ -24,14 +24,14 @@ class Proof:
         self.needed = needed
         self.rows = 0
         self._found = False
-        self._first = b""
+        self._first: Mapping[str, Any] = {}
 
     def passed(self, rows: int) -> None:
         """Count rows that have the field."""
         self.rows += rows
         self._found = True
 
-    def see(self, row: Mapping[str, Any], raw: bytes) -> None:
+    def see(self, row: Mapping[str, Any]) -> None:
         """Look at a row that may lack the field.
 
         Raises:
@@ -41,9 +41,13 @@ class Proof:
         if row.get(self.needed) not in (None, ""):
             self._found = True
             return
-        self._first = self._first or raw[:_SHOWN]
+        self._first = self._first or row
         if _is_answer(row):
-            self._refuse(f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's", raw)
+            said = {key: value for key, value in row.items() if key.lower() in _SAYS} or row
+            shown = " ".join(str(said).split())[:_SHOWN]
+            raise CorruptBundleError(
+                f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's: {shown}"
+            )
 
     def end(self) -> None:
         """Refuse rows of which none has the field.
@@ -52,11 +56,11 @@ class Proof:
             CorruptBundleError: they are not what was asked for.
         """
         if self.rows and not self._found:
-            self._refuse(f"none of the bundle's {self.rows:,} rows has {self.needed}, which was asked for", self._first)
-
-    def _refuse(self, what: str, raw: bytes) -> NoReturn:
-        shown = " ".join(raw[:_SHOWN].decode(errors="replace").split())
-        raise CorruptBundleError(f"{what}: {shown}")
+            names = ", ".join(self._first) or "nothing"  # no values, which are of users
+            raise CorruptBundleError(
+                f"none of the bundle's {self.rows:,} rows has {self.needed}, which was asked for; the first has"
+                f" {names[:_SHOWN]}"
+            )
 
 
 def _is_answer(row: Mapping[str, Any]) -> bool:

@@ -85,12 +85,14 @@ class Columns:
         replays: whether there is a column of links to sessions.
         drops: whether the value of a record's key is dropped.
         takes: whether the destination can hold a new column of this name.
+        fits: whether a column of the user's own with this name, should there be one, takes such values.
         numbers: (a column, its type) -> what its numbers must be to fit the table, where that is something else.
 
     Attributes:
         kinds: the columns of fields.
         extra: the other columns that are made from events: those of custom variables, and links.
         variables: custom variable -> its column.
+        unfit: unknown fields that stay among the custom variables since the user's column takes no such values.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Columns:
         replays: bool = False,
         drops: Callable[[str], bool] = lambda key: False,
         takes: Callable[[str], bool] = lambda name: True,
+        fits: Callable[[str], bool] = lambda name: True,
         numbers: Callable[[str, Kind], pa.DataType | None] = lambda name, kind: None,
     ) -> None:
         self.kinds: dict[str, Kind] = dict(kinds)
@@ -117,6 +120,8 @@ class Columns:
         self._grow = grow
         self._kind_of_new = new
         self._takes = takes
+        self._fits = fits
+        self.unfit: set[str] = set()
 
     def type_of(self, name: str) -> pa.DataType:
         """Return what a column of fields or custom variables holds."""
@@ -130,6 +135,9 @@ class Columns:
         if lower in self._known or not self._grow or not is_field_name(key):
             return self._known.get(lower)
         if not self._takes(key) or self._new.setdefault(lower, key) != key:
+            return None
+        if not self._fits(key):
+            self.unfit.add(key)
             return None
         self.kinds[key] = self._kind_of_new(key)
         return key
@@ -243,20 +251,19 @@ class Batcher:
             kind, into = self.columns.extra[column], self.columns.type_of(column)
             arrays[column], misfits = _column(kind, into, values, lambda i: written(i, name))  # noqa: B023
             self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
+        self.tally.misfits.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
         if self._proof:
-            self._prove(self._proof, arrays, rows, raws)
+            self._prove(self._proof, arrays, rows)
         for index, names in odd.items():
             custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
         return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
 
-    def _prove(
-        self, proof: Proof, arrays: Mapping[str, pa.Array], rows: list[dict[str, Any]], raws: list[bytes]
-    ) -> None:
+    def _prove(self, proof: Proof, arrays: Mapping[str, pa.Array], rows: list[dict[str, Any]]) -> None:
         if proof.needed in arrays and not arrays[proof.needed].null_count:
             proof.passed(len(rows))
             return
-        for row, raw in zip(rows, raws, strict=True):
-            proof.see(row, raw)
+        for row in rows:
+            proof.see(row)
 
     def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
         """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
@@ -403,9 +410,10 @@ def _column(
     for index, value in enumerate(values.to_pylist() if isinstance(values, pa.Array) else values):
         if value is not None:
             try:
-                fit = _fit(kind, value, lambda: written(index))  # noqa: B023
-                same = into == ARROW_TYPES[kind]
-                fitted[index] = fit if same else _fitting(pa.array([fit], ARROW_TYPES[kind]), into)[0].as_py()
+                fits = "int" if pa.types.is_integer(into) and type(value) in (int, str) else kind
+                fit = _fit(fits, value, lambda: written(index))  # noqa: B023
+                same = into == ARROW_TYPES[fits]
+                fitted[index] = fit if same else _fitting(pa.array([fit], ARROW_TYPES[fits]), into)[0].as_py()
             except (ValueError, OverflowError, pa.ArrowException):
                 misfits.append(index)
     return pa.array(fitted, into), misfits

@@ -448,7 +448,7 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
     earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
     for name in earlier:
         # with an underscore, it was the column of a custom variable
-        if todays(name).lower() not in declared and "_" not in name and names.takes(name):
+        if todays(name).lower() not in declared and "_" not in name and names.takes(name) and table.fits_new(name):
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
     custom: dict[str, Kind] = {name: "any" if kind == "text" else kind for name, kind in read.custom_columns.items()}
     return Columns(
@@ -459,6 +459,7 @@ def table_columns(read: SourceSettings, table: Table) -> Columns:
         replays=read.session_replay_url,
         drops=read.denylist(declared_kinds(read)).drops,
         takes=names.takes,
+        fits=table.fits_new,
         numbers=table.numbers,
     )
 

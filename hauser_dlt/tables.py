@@ -23,6 +23,9 @@ DLT_TYPES: dict[Kind, str] = {
     "bool": "bool",
     "timestamp": "timestamp",
 }
+PERHAPS_TEXT = "text of some kind"
+"""The type of columns that may take texts of ours, or may not; nobody but the destination knows."""
+
 _OURS = {*KNOWN, *MOBILE, CUSTOM_VARS, LOAD_ID, ROW_WINDOW, SESSION_REPLAY_URL}
 _USUAL_VARCHAR = 65535  # what Redshift calls VARCHAR(MAX)
 _KINDS: dict[str, Kind] = {"bigint": "int", "double": "float", "bool": "bool", "timestamp": "timestamp"}
@@ -93,13 +96,23 @@ class Table:
         column = self.column(name) or {}
         return _KINDS.get(str(column.get("data_type")), "any")
 
+    def fits_new(self, name: str) -> bool:
+        """Tell whether a field that we do not know can go into the table's column, should there be one."""
+        column = self.column(name)
+        return column is None or column.get("data_type") in (*_KINDS, "text")
+
     def narrower(self, name: str) -> dict[str, Any]:
-        """Return dlt's hints for a column of whole numbers or times that takes less than ours would."""
+        """Return dlt's hints for a column of numbers or times that takes less than ours would.
+
+        Of a column that takes no NULL, BigQuery takes no Parquet that could hold one; hauser's sync table has such
+        columns there, since `bigquery.InferSchema` makes REQUIRED what is no pointer.
+        """
         column = self.column(name) or {}
+        hints = {} if column.get("nullable", True) else {"nullable": False}
         if column.get("timezone") is False:
-            return {"timezone": False}
+            return hints | {"timezone": False}
         kept = ("data_type", "precision", "scale") if column.get("data_type") in _NUMBERS else ()
-        return {key: column[key] for key in kept if key in column}
+        return hints | {key: column[key] for key in kept if key in column}
 
     def conflicts(self, kinds: Mapping[str, Kind]) -> Iterator[str]:
         """Yield what is wrong with each column that cannot take our values."""
@@ -126,7 +139,7 @@ class Table:
 
 def _takes(column: Mapping[str, Any], kind: Kind) -> bool:
     found, needed = column.get("data_type"), DLT_TYPES[kind]
-    return found == needed or (found in _NUMBERS and needed in _NUMBERS)
+    return found == needed or (found == PERHAPS_TEXT and needed == "text") or (found in _NUMBERS and needed in _NUMBERS)
 
 
 @dataclass(frozen=True, slots=True)

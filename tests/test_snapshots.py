@@ -126,9 +126,10 @@ def test_people_who_all_have_no_id_are_something_else_and_no_empty_table(runs):
     runs.load(NOW, individuals=True)
     before = loaded_people(runs.target)
     runs.sim.events = lambda start, end: ()
-    runs.sim.account.people[:] = [Fixed({"Uid": "nobody"})]
-    with pytest.raises(CorruptBundleError, match="fs_individuals: none of the bundle's rows has IndvId"):
-        runs.load(NOW + DAY, individuals=True)
+    for person, said in (({"Uid": "nobody"}, "1 rows has IndvId.*the first has Uid$"), ({"IndvId": "x"}, "something")):
+        runs.sim.account.people[:] = [Fixed(person)]
+        with pytest.raises(CorruptBundleError, match=f"fs_individuals: none of the bundle's .*{said}"):
+            runs.load(NOW + DAY, individuals=True)
 
     assert loaded_people(runs.target) == before
 

@@ -198,8 +198,9 @@ PartitionExpiration = "0"
         export = google.Table(f"{place}.fs_export", fields)
         export.time_partitioning = google.TimePartitioning()  # by ingestion time
         client.create_table(export)
-        sync = [google.SchemaField("id", "INTEGER")]
-        sync += [google.SchemaField(name, "TIMESTAMP") for name in ("processed", "bundleendtime")]
+        # hauser has Go's `bigquery.InferSchema` make it, which makes REQUIRED what is neither pointer nor nullable
+        sync = [google.SchemaField("id", "INTEGER", "REQUIRED")]
+        sync += [google.SchemaField(name, "TIMESTAMP", "REQUIRED") for name in ("processed", "bundleendtime")]
         client.create_table(google.Table(f"{place}.fs_sync", sync))
         config = google.LoadJobConfig(source_format="NEWLINE_DELIMITED_JSON")
         for moment, kind in ((MIDNIGHT - SECOND, "loaded"), (MIDNIGHT, "half")):

@@ -30,13 +30,26 @@ from hauser_dlt.machine import refuse_unwritable
 from hauser_dlt.places import database_file, local_path, place
 from hauser_dlt.resources import names_of
 from hauser_dlt.settings import RunSettings, SourceSettings
-from hauser_dlt.tables import Table, Tables
+from hauser_dlt.tables import PERHAPS_TEXT, Table, Tables
 from hauser_dlt.windows import DAY
 
 __all__ = ["Target", "target"]
 
 _ALSO: dict[str, Any] = {"real": "double", "FLOAT": "double"}  # of Postgres and Redshift; of DuckDB
+_TEXTS = ("text", "character", "character varying", "varchar", "bpchar", "name", "string")
+_PERHAPS_TEXT = ("json", "user-defined")  # of Postgres: CustomVars may stand in the first, `citext` is of the second
 _EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
+
+
+class _Types(dict[str, str]):
+    """A destination's types -> dlt's. What dlt does not know, it takes for text; here it keeps its own name."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return dlt's type."""
+        name = key.lower().partition("(")[0]
+        if key in self or name in _TEXTS:
+            return super().get(key, default)
+        return PERHAPS_TEXT if name in _PERHAPS_TEXT else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +77,7 @@ class Target:
         needed = [read.export_table, read.sync_table, *_beside(read)]
         with pipeline.destination_client() as client:
             storage: Any = client
-            # dlt takes what it does not know for text
-            storage.type_mapper.dbt_to_sct = _ALSO | storage.type_mapper.dbt_to_sct
+            storage.type_mapper.dbt_to_sct = _Types(_ALSO | storage.type_mapper.dbt_to_sct)
             found = dict(storage.get_storage_tables(needed))
             present = found.get(read.export_table, {})
             bigquery = isinstance(self.destination, dlt.destinations.bigquery)

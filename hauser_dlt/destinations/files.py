@@ -243,7 +243,7 @@ class WindowFiles:
         proof = Proof(self.needed)
         for raw, row in decode.skimmed(pieces, in_array=self.in_array):
             if getattr(row, proof.needed, None) is None:
-                proof.see(_in_any_case(raw, proof.needed), raw)
+                proof.see(_in_any_case(raw, proof.needed))
             else:
                 proof.passed(1)
         proof.end()

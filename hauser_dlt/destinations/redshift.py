@@ -19,7 +19,7 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
-from hauser_dlt.access import Access, Relation
+from hauser_dlt.access import TRUNCATE, Access, Relation
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.errors import ConfigError
 
@@ -113,7 +113,8 @@ class ExactRedshiftClient(RedshiftClient):
             spelled[table]: Relation(
                 kind="table" if kind == "r" else "view",
                 takes_rows=kind == "r",
-                rights=frozenset(right for right, may in zip(_RIGHTS, rights, strict=True) if may),
+                # of TRUNCATE, `has_table_privilege` cannot be asked
+                rights=frozenset((TRUNCATE, *(right for right, may in zip(_RIGHTS, rights, strict=True) if may))),
                 owned=superuser or owned,
                 needing=tuple(column for other, column in needing or () if other == table),
             )
