@@ -59,9 +59,9 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     plan = sync.plan(now)
     rows = sync.ledger.rows()
     whole = [row for row in rows if row.owns]
-    sync_point = plan.stretch.start if plan.begun else None
     windows = list(_windows(whole))
     loaded = [window for row, window in zip(whole, windows, strict=True) if row.start is not None]
+    sync_point = _sync_point(plan, loaded)
     begin = min((window.start for window in loaded), default=plan.stretch.start)
     gaps = uncovered(Window(begin, max(begin, plan.stretch.start)), loaded)
     missing = [window for gap in gaps for window in cut(gap, step)]
@@ -88,6 +88,14 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
         days=calendar(found, now, days),
         problems=[*sync.warnings(), *([plan.lost] if plan.lost else [])],
     )
+
+
+def _sync_point(plan: Plan, loaded: list[Window]) -> datetime | None:
+    """Return where the next run goes on. Without dlt's tables it begins anew, and finds windows that are loaded."""
+    if plan.begun:
+        return plan.stretch.start
+    found = next((gap.start for gap in uncovered(plan.stretch, loaded)), plan.stretch.end)
+    return found if found > plan.stretch.start else None
 
 
 def _windows(rows: list[SyncRow]) -> Iterator[Window]:

@@ -8,6 +8,7 @@ import pytest
 from targets import HOUR, MIDNIGHT
 
 from hauser_dlt.errors import LoadError
+from hauser_dlt.status import status
 
 STEP = 12 * HOUR
 SETTINGS = {"export_duration": STEP}
@@ -60,6 +61,8 @@ def test_whatever_tables_were_dropped_every_event_is_there_once(runs, choices, d
             shutil.rmtree(runs.working_dir)
         drop(runs, gone)
         try:
+            with runs.sync(**SETTINGS) as sync:
+                assert status(sync, NOW, STEP).sync_point == (None if SYNC in gone else SETTLED)
             expect_all_or_a_refusal(runs, lost=EXPORT in gone and SYNC not in gone)
         except BaseException as exc:
             exc.add_note(f"without {', '.join(gone)}")
