@@ -91,7 +91,7 @@ def told(found: Status) -> Iterator[tuple[str, str]]:
     """Yield what there is to say, each with its name."""
     yield "destination", found.place
     if found.sync_point is None or found.lag is None:
-        yield "sync point", "nothing is loaded yet"
+        yield "sync point", "none yet, only backfills are loaded" if found.windows else "nothing is loaded yet"
     else:
         yield "sync point", f"{found.sync_point:%Y-%m-%d %H:%M} UTC, {hours(found.lag)} ago"
     yield "loaded", f"{found.events:,} events in {found.windows:,} windows, {found.empty:,} of them empty"

@@ -358,7 +358,7 @@ class Sync:
         if plan.bundles:  # before FullStory is asked for any; `check` judges in the same order
             with translated():
                 self.fitness().refuse()
-        if plan.bundles or plan.stretch.start > plan.settled or plan.again or plan.rewound or plan.warnings:
+        if plan.bundles or plan.stretch.start >= plan.settled or plan.again or plan.rewound or plan.warnings:
             self._exports.compare_clocks()
         if plan.lost:
             raise LoadError(plan.lost)

@@ -103,7 +103,7 @@ def test_a_back_fill_takes_what_is_asked_for_and_leaves_the_sync_point(shell):
 
     day = datetime(2026, 1, 5, tzinfo=UTC)
     assert sorted(shell.sim.created()) == [(day.replace(hour=h), day.replace(hour=h + 1)) for h in (6, 7, 8)]
-    assert "nothing is loaded" not in shell("status")
+    assert "sync point   none yet, only backfills are loaded\n" in shell("status")
     assert shell("run", "--dry-run").startswith(f"would load {START} 00:00")
 
 

@@ -21,7 +21,6 @@ from hauser_dlt.errors import (
     CorruptBundleError,
     HauserError,
     LinkError,
-    LoadError,
     TransientError,
     UnfinishedError,
 )
@@ -488,7 +487,7 @@ class Elsewhere:
         ("postgresql://loader:wrong-s3cret@127.0.0.1:{port}/postgres", ConfigError, "password authentication failed"),
         ("postgresql://loader:pg-s3cret@127.0.0.1:{port}/nowhere", ConfigError, '"nowhere" does not exist'),
         ("postgresql://loader:pg-s3cret@127.0.0.1:{free}/postgres", TransientError, "refused"),
-        ("postgresql://loader:pg-s3cret@127.0.0.1:port/postgres", ConfigError, "cannot parse"),
+        ("postgresql://loader:pg-s3cret@127.0.0.1:port/postgres", ConfigError, "are no address of the form"),
         ("", ConfigError, "credentials"),
     ],
     ids=["wrong password", "no such database", "server down", "no port", "nothing"],
@@ -552,7 +551,11 @@ def test_a_duckdb_file_is_free_while_fullstory_prepares_an_export(runs):
 
 @pytest.mark.parametrize(
     ("file", "said"),
-    [("fullstory.duckdb", "named like its dataset"), ("no/folder/x.duckdb", "No such file"), ("junk", "not a valid")],
+    [
+        ("fullstory.duckdb", "named like its dataset"),
+        ("no/folder/x.duckdb", "x.duckdb is not there: make it"),
+        ("junk", "not a valid"),
+    ],
 )
 def test_a_duckdb_file_that_cannot_be_one_is_a_matter_of_settings(runs, tmp_path, file, said):
     (tmp_path / "junk").write_text("no database at all, is it? " * 100)
@@ -568,8 +571,8 @@ def test_a_file_where_a_folder_should_be_is_refused(runs, tmp_path):
     runs.target = Elsewhere("filesystem", bucket_url=str(tmp_path / "taken"))
 
     error = refusal(runs)
-    assert type(error) is LoadError
-    assert "Not a directory" in str(error)
+    assert type(error) is ConfigError
+    assert "taken is not a folder: choose another bucket_url" in str(error)
 
 
 @pytest.mark.parametrize(
