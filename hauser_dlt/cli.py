@@ -179,14 +179,7 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
     Raises:
         ConfigError: it is a secret, or no setting.
     """
-    from dataclasses import fields
-
-    from hauser_dlt.redaction import shows_secret
-    from hauser_dlt.settings import SourceSettings
-
-    hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
-    hidden.add("slack_incoming_hook")
-    if hidden.intersection(name.split(".")) or shows_secret(f"{name}={value}"):
+    if _is_secret(name, value):
         raise ConfigError(
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
             " or into .dlt/secrets.toml"
@@ -198,6 +191,21 @@ def _put(options: dict[str, Any], name: str, value: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {name}: {section} has got a value already, so nothing can stand below it")
     place[key] = value
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Tell whether a setting must not stand on the command line; of ours, only a value can tell, not the name."""
+    from dataclasses import fields
+
+    from hauser_dlt.redaction import shows_password, shows_secret
+    from hauser_dlt.settings import RunSettings, SourceSettings
+
+    declared = {each.name: each for each in (*fields(SourceSettings), *fields(RunSettings))}
+    hidden = {each.name for each in declared.values() if each.metadata["hide"]} | {"slack_incoming_hook"}
+    if hidden.intersection(name.split(".")):
+        return True
+    ours = name.removeprefix("sources.fullstory.").removeprefix("hauser.").partition(".")[0] in declared
+    return shows_password(value) if ours and not name.startswith("destination.") else shows_secret(f"{name}={value}")
 
 
 def _path(name: str) -> list[str]:

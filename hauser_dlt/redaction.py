@@ -14,9 +14,10 @@ from dlt.common.configuration.exceptions import ConfigurationException
 
 from hauser_dlt.errors import HauserError
 
+_IN_ADDRESS = r"(://[^:/@\s]*:)[^@\s]+@"
 _SECRETS = re.compile(
     r"-----BEGIN .*?(?:-----END[^-]*-----|$)"
-    r"|(://[^:/@\s]*:)[^@\s]+@"
+    rf"|{_IN_ADDRESS}"
     r"|(\w*(?:passw(?:or)?d|pwd|secret|token|private_key|signature)\w*\W{0,3}[=:]\s*['\"]?)[^\s;,&'\"]+"
     r"|(\b(?:bearer|basic)\s+)[^\s;,&'\"]+",
     re.IGNORECASE | re.DOTALL,
@@ -32,6 +33,11 @@ def hidden(text: str) -> str:
 def shows_secret(text: str) -> bool:
     """Tell whether a text looks as if it held a password, a key or a token."""
     return _SECRETS.search(text) is not None
+
+
+def shows_password(text: str) -> bool:
+    """Tell whether a text holds an address with a password."""
+    return re.search(_IN_ADDRESS, text) is not None
 
 
 def error_line(exc: BaseException) -> str:

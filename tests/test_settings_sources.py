@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -250,7 +251,9 @@ def everything():
     """Return a strategy of values for all settings at once that agree with each other."""
     some = st.fixed_dictionaries({name: good(declared) for name, (_, declared) in DECLARED.items()})
     return some.map(
-        lambda found: found | {name: f"{name}_{found[name][-9:]}" for name in TABLES} | {"file_format": "csv"}
+        lambda found: (
+            found | {name: f"{name}_{found[name][-9:].lstrip('_')}" for name in TABLES} | {"file_format": "csv"}
+        )
     )
 
 
@@ -352,8 +355,8 @@ def test_a_wrong_value_is_refused_in_all_places_with_its_name(place, wrong, fold
         read_from(place, {name: value}, folder)
 
 
-def test_names_in_a_table_may_be_set_one_by_one(folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_names_in_a_table_may_be_set_one_by_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
     options = {}
     cli._put(options, "custom_columns.evt_order.id_str", "text")
@@ -365,8 +368,8 @@ def test_names_in_a_table_may_be_set_one_by_one(folder, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["http_headers.X", "sources.fullstory.http_headers.X", "x", "a..b", ".x", "segment_id."]
 )
-def test_what_cannot_be_set_on_the_command_line_is_refused(name, folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_what_cannot_be_set_on_the_command_line_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
     with pytest.raises(ConfigError, match=r"^(--set |segment_id = )"):
         put_and_read(name)
@@ -377,6 +380,23 @@ def put_and_read(name):
     cli._put(options, name, "x")
     configure(options)
     read_source()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hidden"),
+    [
+        ("include_selector_tokens", "true", False),
+        ("custom_columns", '{"user_token_str": "text"}', False),
+        ("sources.fullstory.custom_columns.user_password_str", "text", False),
+        ("base_url", "https://me:pw@x.example", True),
+        ("destination.postgres.credentials.password", "x", True),
+        ("sources.fullstory.api_token", "x", True),
+    ],
+)
+def test_of_our_own_settings_only_a_value_can_be_a_secret_by_its_looks(name, value, hidden):
+    refused = pytest.raises(ConfigError, match="what stands on the command line, others can read")
+    with refused if hidden else nullcontext():
+        cli._put({}, name, value)
 
 
 def test_a_setting_cannot_have_a_value_and_settings_below_it():
