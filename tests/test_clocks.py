@@ -33,7 +33,7 @@ def test_a_clock_that_disagrees_is_refused_before_anything_is_exported(runs, set
     kept = [Window(MIDNIGHT, MIDNIGHT + DAY)]
     ways = {
         "run": lambda: runs.load(NOW, **settings),
-        "run, nothing is ready": lambda: runs.load(MIDNIGHT, **settings),
+        "run, nothing is ready": lambda: runs.load(MIDNIGHT - MINUTE, **settings),
         "backfill": lambda: runs.load(NOW, MIDNIGHT, NOW, **settings),
         "reload": lambda: runs.reload(NOW, kept[0].start, kept[0].end, **settings),
         "check": lambda: list(check(runs.configuration(**settings))),

@@ -2,12 +2,20 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 
 import duckdb
+import psycopg2
 import pytest
 from google.cloud import bigquery as google
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reference import without_nul, write
 from targets import HOUR, MIDNIGHT
+from test_decode import texts, values
 
+from hauser_dlt.batches import Batcher, Columns
+from hauser_dlt.decode import records
 from hauser_dlt.errors import CorruptBundleError, HauserError
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
@@ -290,3 +298,20 @@ def test_postgres_reads_its_numbers_and_all_json_back(runs):
     assert (row["new"], row["PageUrl"], row["UserId"], row["PageNumEvents"]) == ([""], "ab", 2**53 + 1, 3)
     assert (row["EventCumulativeLayoutShift"], row["PageDuration"]) == (0.1, 5)
     assert not misfits.keys() & row.keys()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(texts.map("evt_{}".format), values, max_size=4), min_size=1, max_size=6))
+def test_postgres_and_duckdb_read_all_custom_variables_back(server, sent):
+    batcher = Batcher(Columns({}), None, {})
+    (batch,) = batcher.batches(records(["\n".join(map(write, sent)).encode()]), 100)
+    found, expected = batch.column("CustomVars").to_pylist(), [write(without_nul(row)) for row in sent]
+
+    with closing(psycopg2.connect(server.dsn())) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT BOOL_AND(a::jsonb = b::jsonb) FROM UNNEST(%s, %s) pairs (a, b)", (found, expected))
+        assert cursor.fetchall() == [(True,)]
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT BOOL_AND(JSON_VALID(a) AND a::JSON IS NOT NULL) FROM UNNEST($1) t (a)", [found]
+        )
+        assert rows.fetchall() == [(True,)]

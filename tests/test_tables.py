@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 
+import dlt
 import pyarrow as pa
 import pytest
+from dlt.common.libs.pyarrow import columns_to_arrow
 
 from hauser_dlt.batches import Batcher, Columns, Tally
 from hauser_dlt.decode import records
@@ -124,3 +126,12 @@ def test_batches_get_the_tables_names_its_times_and_its_bounds():
     assert fitted.column("pageagent").to_pylist() == ["Mözi", "short"]
     assert len(fitted.column("customvars")[0].as_py()) <= 40
     assert tally.cut == {"PageUserAgent": 1, "CustomVars": 1}
+
+
+def test_columns_of_the_sync_table_that_take_no_null_are_written_so():
+    """BigQuery refuses Parquet that could hold a NULL for a REQUIRED column, and so are hauser's."""
+    columns = {"ID": {"data_type": "bigint", "nullable": False}, "Processed": {"data_type": "timestamp"}}
+    hints = {name: Table.of(columns).narrower(name) for name in ("ID", "Processed", "EventCount")}
+    assert hints == {"ID": {"data_type": "bigint", "nullable": False}, "Processed": {}, "EventCount": {}}
+    limits = dlt.destinations.bigquery().capabilities()
+    assert not columns_to_arrow({"ID": {"name": "ID", **hints["ID"]}}, limits, "UTC").field("ID").nullable
