@@ -139,6 +139,13 @@ class Plan:
     reached: datetime | None = None
     unready: Unready | None = None
 
+    @property
+    def hangs_on_clock(self) -> bool:
+        """Whether a wrong clock may have made this plan what it is; not so for a run that is up to date."""
+        first_run = self.moves_cursor and not self.begun
+        starts_later = self.stretch.start > self.settled
+        return bool(self.bundles or self.again or self.rewound or self.warnings or first_run or starts_later)
+
 
 class Report(Protocol):
     """Told how a run goes."""
@@ -358,7 +365,7 @@ class Sync:
         if plan.bundles:  # before FullStory is asked for any; `check` judges in the same order
             with translated():
                 self.fitness().refuse()
-        if plan.bundles or plan.stretch.start >= plan.settled or plan.again or plan.rewound or plan.warnings:
+        if plan.hangs_on_clock:
             self._exports.compare_clocks()
         if plan.lost:
             raise LoadError(plan.lost)
