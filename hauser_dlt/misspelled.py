@@ -25,6 +25,7 @@ _NAMES: dict[Path, set[str]] = {
 _DOUBLED = (*SOURCE, "fullstory")  # the module's name and the source's: dlt reads the same settings there
 # tables below [sources.fullstory] that dlt reads for itself
 _INNER = {"bundles", "fs_export", "fs_sync", "fs_individuals", "fs_segments", "schema", "credentials"}
+_OTHERS = {"pipeline_name", "dataset_name"}  # which dlt reads outside of any section, too, for other pipelines
 _NEAR = 0.75  # by difflib's measure: as near as hauser_dlt is to hauser
 
 
@@ -83,7 +84,7 @@ def _misspelled(path: Path) -> Misspelled | None:
             return Misspelled(path, ())
         if path[: len(section)] == section:
             return _unknown(section, path[len(section) :], names)
-    meant = _elsewhere(path)
+    meant = _in_destination(path) or _elsewhere(path)
     return Misspelled(path, meant) if meant and meant != path else None
 
 
@@ -99,11 +100,21 @@ def _unknown(section: Path, rest: Path, names: set[str]) -> Misspelled | None:
     return Misspelled((*section, name), (*others, *near, ())[0])
 
 
+def _in_destination(path: Path) -> Path:
+    """Return the key that was meant by one of a destination's; () if dlt reads it, or if nothing is near."""
+    match path:
+        case ("destination", kind, name, *below) if kind in dlt.destinations.__all__:
+            known = getattr(dlt.destinations, kind)().spec.get_resolvable_fields()
+            near = difflib.get_close_matches(name.lower(), known, 1, _NEAR)
+            return ("destination", kind, *near, *below) if near and name not in known else ()
+    return ()
+
+
 def _elsewhere(path: Path) -> Path:
     """Return the path that was meant by one in a section that is none; () if it may well be somebody else's."""
     first, *rest = path
     if not rest:
-        return ()
+        return next(((*section, first) for section, names in _NAMES.items() if first in names - _OTHERS), ())
     if _is_near(first, "sources") and rest[1:] and _is_near(rest[0], "fullstory"):
         return (*SOURCE, *rest[1:])
     if _is_near(first, "destination") and rest[1:] and rest[0] in dlt.destinations.__all__:

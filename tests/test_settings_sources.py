@@ -424,6 +424,11 @@ def test_a_setting_cannot_have_a_value_and_settings_below_it():
         ('[hauser_dlt]\ndestination = "x"', "did you mean [hauser] destination?"),
         ('[hauser_dlt.hauser]\ndestinaton = "x"', "did you mean [hauser_dlt.hauser] destination?"),
         ('[destinations.duckdb]\ncredentials = "x"', "did you mean [destination.duckdb] credentials?"),
+        ('[destination.duckdb]\ncredential = "x"', "did you mean [destination.duckdb] credentials?"),
+        ('[destination.postgres]\nCredentials.user = "x"', "did you mean [destination.postgres.credentials] user?"),
+        ('[destination.filesystem]\nbucket-url = "x"', "did you mean [destination.filesystem] bucket_url?"),
+        ('destination = "x"', "destination (from config.toml) is not a setting; did you mean [hauser] destination?"),
+        ('export_delay = "3h"', "did you mean [sources.fullstory] export_delay?"),
         ("hauser = 5", "hauser (from config.toml) is not a setting"),
     ],
 )
@@ -451,6 +456,7 @@ def test_a_name_in_a_file_that_nobody_would_read_is_refused_with_what_was_meant(
         ("hauser__destination", "HAUSER__DESTINATION"),
         ("HAUSER_DLT__HAUSER__DESTINATON", "HAUSER_DLT__HAUSER__DESTINATION"),
         ("DESTINATIONS__DUCKDB__CREDENTIALS", "DESTINATION__DUCKDB__CREDENTIALS"),
+        ("DESTINATION__DUCKDB__CREDENTIAL", "DESTINATION__DUCKDB__CREDENTIALS"),
     ],
 )
 def test_a_variable_that_nobody_would_read_is_refused_with_what_was_meant(variable, meant, tmp_path, monkeypatch):
@@ -467,6 +473,7 @@ def test_names_of_other_tools_are_let_be(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt" / "config.toml").write_text(
+        'dataset_name = "x"\n'
         '[sources]\nsegment_id = "x"\n[sources.hubspot]\nx = 1\n[source]\ntype = "a"\n[hauser_dlt.destination.duckdb]\n'
         'x = 1\n[house]\nx = 1\n[sources.fullstory.extra_fields]\nEventFoo = "int"\n[sources.fullstory.schema]\nx = 1\n'
     )
