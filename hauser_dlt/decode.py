@@ -91,7 +91,8 @@ def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _refuse_no_member(data: bytes) -> None:
     if not data.startswith(_GZIP):
-        raise CorruptBundleError(f"bytes follow the end of the bundle's gzip that are no gzip ({data[:20]!r}...)")
+        begins = f"they begin with {data[:1]!r}"  # no more: users may have filled what follows
+        raise CorruptBundleError(f"bytes follow the end of the bundle's gzip that are no gzip ({begins})")
 
 
 def _sliced(chunks: Iterable[bytes]) -> Iterator[bytes]:
