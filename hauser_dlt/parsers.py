@@ -289,8 +289,8 @@ def typed_fields(value: Any) -> dict[str, Kind]:
     table = {"": ""} if not isinstance(value, Mapping) else {str(key): kind for key, kind in value.items()}
     if not all(_is_extra(key, kind) for key, kind in table.items()) or _spelled_twice(table):
         raise ValueError(
-            f'a table such as {{ EventFoo = "int" }}, with types {", ".join(DECLARABLE)}; known fields keep their type,'
-            " and no two names differ in case only"
+            f'a table such as {{ EventFoo = "int" }}, with types {", ".join(DECLARABLE)}, and names of letters, digits'
+            " and _, 63 at most, no two of which differ in case only; known fields keep their type"
         )
     return cast(dict[str, Kind], table)
 
