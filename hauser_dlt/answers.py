@@ -43,8 +43,8 @@ class Proof:
             return
         self._first = self._first or row
         if _is_answer(row):
-            said = {key: value for key, value in row.items() if key.lower() in _SAYS} or row
-            shown = " ".join(str(said).split())[:_SHOWN]
+            said = {key: value for key, value in row.items() if key.lower() in _SAYS}
+            shown = " ".join(str(said or list(row)).split())[:_SHOWN]  # of others no values, which may be of users
             raise CorruptBundleError(
                 f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's: {shown}"
             )

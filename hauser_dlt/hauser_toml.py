@@ -26,7 +26,7 @@ from typing import Any
 
 from hauser_dlt import parsers
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.parsers import between, flag, name, one_of, text
+from hauser_dlt.parsers import NO_OWN_HEADERS, between, flag, name, one_of, text
 
 CHECKPOINT = ".sync.hauser"
 
@@ -102,7 +102,7 @@ def _headers(value: Any) -> dict[str, str]:
         table = {item.pop("key"): item.pop("value") for item in items}
         return parsers.headers(None if any(items) else table)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError("a list of { Key, Value }, without Authorization, Content-Type and Host") from None
+        raise ValueError(f"a list of {{ Key, Value }}, {NO_OWN_HEADERS}") from None
 
 
 def _credentials(value: Any) -> dict[str, str]:

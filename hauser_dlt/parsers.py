@@ -383,7 +383,6 @@ def headers(value: Any) -> dict[str, str]:
     return {key: text.strip() for key, text in table.items()}
 
 
-_HEADERS = "a table of header = text, without Authorization, Content-Type and Host"
 _OWN_HEADERS = (
     "accept-encoding",
     "authorization",
@@ -394,6 +393,8 @@ _OWN_HEADERS = (
     "host",
     "transfer-encoding",
 )
+NO_OWN_HEADERS = f"without {', '.join(_OWN_HEADERS)}"
+_HEADERS = f"a table of header = text, {NO_OWN_HEADERS}"
 
 
 def _is_header(key: Any, value: Any) -> bool:

@@ -104,6 +104,8 @@ def changes(method: str, path: str, body: bytes) -> bool:
 
 def _name_in_bigquery(method: str, path: str, body: bytes) -> str | None:
     what = path.partition("/projects/")[2].partition("/")[2]
+    if what.endswith(":testIamPermissions"):
+        return None
     if path.startswith("/upload"):
         return f"load job {_table_in(body.decode(errors='replace'))}"
     if what in ("jobs", "queries"):

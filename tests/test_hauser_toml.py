@@ -836,7 +836,10 @@ DURATION = "a duration such as 15m, 1h30m or 24h"
 WINDOW = "15m to 24h, an even fraction of 24h (15m, 30m, 1h, 2h, 3h, 4h, 6h, 8h, 12h, 24h)"
 MOMENT = "a date or time such as 2026-01-31 or 2026-01-31T06:00:00Z"
 URL = "an address such as https://api.fullstory.com"
-HEADERS = "a list of { Key, Value }, without Authorization, Content-Type and Host"
+HEADERS = (
+    "a list of { Key, Value }, without accept-encoding, authorization, connection, content-encoding, content-length,"
+    " content-type, host, transfer-encoding"
+)
 TABLE_NAME = (
     "letters, digits and _, beginning with a letter or _, and not with _dlt or _hauser; 63 at most, and no __ or _ at"
     " the end"

@@ -84,7 +84,7 @@ def test_a_window_without_events_has_no_file(runs):
 
 @pytest.mark.parametrize("target", ["json"], indirect=True)
 def test_raw_files_are_fullstorys_own_bytes(runs):
-    odd = b'{"EventStart" :"2024-05-01T00:00:00Z", "k":1.10 , "CustomVars":[ ]}\n\n{"a":\t"\\u0041"}'
+    odd = b'{"EventStart" :"2024-05-01T00:00:00Z", "k":1.10 , "CustomVars":[ ]}\n\n{"a_str":\t"\\u0041"}'
     runs.sim.bodies["2024-05-01T00:00:00Z"] = gzip.compress(odd)
     runs.load(MIDNIGHT + DAY + 6 * HOUR)
 
