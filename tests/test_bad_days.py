@@ -107,6 +107,30 @@ def test_a_damaged_export_fails_its_window_alone_and_says_which_and_why(runs, bo
     assert bare(runs.target.rows()) == bare(as_rows(runs.sim.rows(MIDNIGHT + STEP, MIDNIGHT + 2 * STEP)))
 
 
+EVENT = '{"EventStart": "2024-05-01T00:00:01Z", "EventType": "click", "UserEmail": "me@example.com"}'
+ANSWERS = {
+    "an error behind events": (EVENT + '\n{"error": "ran out of time"}', "row 2 .*answer of .*ran out of time"),
+    "an error before events": (
+        '[{"code": 500, "message": "no"}, ' + EVENT + "]",
+        "row 1 .*'code': 500, 'message': 'no'",
+    ),
+    "something else": (EVENT + '\n{"email": "me@example.com"}', r"row 2 .*\['email'\]"),
+    "empty objects": ("[{}, {}]", "none of the bundle's 2 rows has EventStart.*the first has nothing"),
+    "nothing that was asked for": ('{"UserEmail": "me@example.com"}', "none of the bundle's 1 rows has .* UserEmail"),
+}
+
+
+@pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
+@pytest.mark.parametrize(("body", "said"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_an_answer_among_rows_fails_its_window_and_quotes_no_user(runs, body, said):
+    runs.sim.bodies[MIDNIGHT.isoformat()] = body.encode()
+    with pytest.raises(CorruptBundleError, match=said) as refused:
+        runs.load(NOW)
+
+    assert "example.com" not in str(refused.value)
+    assert [row["BundleStartTime"] for row in runs.target.sync()] == [MIDNIGHT + STEP]
+
+
 def test_what_a_second_try_can_mend_fails_nothing(runs):
     for kind, on, more in (
         ("status", "create", {"status": 429, "retry_after": 1}),
