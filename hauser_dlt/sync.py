@@ -19,6 +19,7 @@ from hauser_dlt import load_ids, runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
+from hauser_dlt.destinations.capabilities import resolve_once
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.downloads import Deliveries, Delivery, deliver
@@ -219,11 +220,14 @@ class Sync:
         ):
             operations = Operations(root / "operations")
             exports = connect(config.source, pause, operations)
+            staging = to.staging.destination() if to.staging else None
+            for destination in filter(None, (to.destination, staging)):
+                resolve_once(destination)
             pipeline = dlt.pipeline(
                 config.run.pipeline_name,
                 pipelines_dir=str(folder / "dlt"),
                 destination=to.destination,
-                staging=to.staging.destination() if to.staging else None,
+                staging=staging,
                 dataset_name=to.dataset_name,
             )
             downloads = folder / "downloads"
