@@ -26,7 +26,7 @@ from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.hauser_toml import read_hauser_toml
 from hauser_dlt.settings import RunSettings, SourceSettings
-from hauser_dlt.source import read_batches
+from hauser_dlt.source import EventReader
 from hauser_dlt.windows import Window
 
 _MARKS = (LOAD_ID, ROW_WINDOW)
@@ -143,7 +143,7 @@ def _rows(data: bytes, new_fields: str) -> Iterator[dict[str, Any]]:
     columns = Columns(KNOWN, grow=new_fields == "columns")
     in_memory: Any = SimpleNamespace(open=lambda mode: io.BytesIO(data))
     delivery = Delivery(Bundle(_WINDOW), in_memory)
-    for batch in read_batches(read, lambda batch, tally: batch, delivery, columns, "1.0"):  # type: ignore[arg-type]
+    for batch in EventReader(read, lambda batch, tally: batch, delivery, columns, "1.0"):  # type: ignore[arg-type]
         for row in batch.to_pylist():
             assert isinstance(json.loads(row[CUSTOM_VARS]), dict)
             yield {name: value for name, value in row.items() if name not in _MARKS}

@@ -1,6 +1,6 @@
 """What dlt's resources need to know here: events come as Arrow batches, windows are whole, destinations differ."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -15,8 +15,7 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT
 from dlt.extract import DltResource
 from dlt.extract.items_transform import FilterItem, LimitItem
 
-from hauser_dlt.batches import Columns, Tally
-from hauser_dlt.downloads import Delivery
+from hauser_dlt.batches import Tally
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import EVENT_START
@@ -42,10 +41,6 @@ class Loaded:
             "BundleStartTime": self.bundle.window.start,
             "EventCount": self.tally.rows,
         }
-
-
-Reader = Callable[[Delivery, Columns, str | None], Generator[Any, None, Tally]]
-"""(a bundle's file, the table's columns, the load id) -> items for dlt's resource; returns the tally."""
 
 
 class WindowResource(DltResource):

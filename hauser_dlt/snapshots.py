@@ -1,6 +1,6 @@
 """Tables that are fetched whole, beside the events: the account's individuals and its segments."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,15 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
 from hauser_dlt import decode
-from hauser_dlt.batches import BATCH_ROWS, Batcher, Columns, Tally, no_rows
+from hauser_dlt.batches import BATCH_ROWS, Batcher, Columns, no_rows
 from hauser_dlt.decode import Record
 from hauser_dlt.denylist import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
-from hauser_dlt.resources import Reader, active_destination, arrive_unaltered, names_of
+from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.resources import active_destination, arrive_unaltered, names_of
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 
@@ -57,28 +58,33 @@ class Snapshot:
         return Columns(self.kinds, grow=self.grow, drops=self.denylist.drops, takes=takes)
 
 
-def read_snapshot(
-    snapshot: Snapshot, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
-) -> Generator[pa.RecordBatch, None, Tally]:
-    """Yield the rows as Arrow batches; a `Reader` once the first two arguments are given.
+class SnapshotReader(Reader):
+    """The rows of a snapshot as Arrow batches; an `OpenReader` once the first two arguments are given.
 
     A row without the key is left out, and counted as being outside.
     """
-    marks = {LOAD_ID: pa.scalar(load_id, pa.string())}
-    batcher = Batcher(columns, None, marks, needed=snapshot.key)
-    with closing(delivery.pieces()) as pieces:
-        for batch in batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
-            kept = batch.filter(batch.column(snapshot.key).is_valid()) if snapshot.key else batch
-            batcher.tally.rows -= batch.num_rows - kept.num_rows
-            batcher.tally.outside += batch.num_rows - kept.num_rows
-            yield _keyed(fit(kept, batcher.tally), snapshot.key)
-    if batcher.tally.outside and not batcher.tally.rows:
-        raise CorruptBundleError(
-            f"none of the bundle's rows has {snapshot.key}; it is something else than was asked for"
-        )
-    if not batcher.tally.rows:
-        yield _keyed(fit(no_rows(columns, {LOAD_ID: "text"}), batcher.tally), snapshot.key)
-    return batcher.tally
+
+    def __init__(
+        self, snapshot: Snapshot, fit: Fitting, delivery: Delivery, columns: Columns, load_id: str | None
+    ) -> None:
+        self._key = snapshot.key
+        self._fit = fit
+        self._batcher = Batcher(columns, None, {LOAD_ID: pa.scalar(load_id, pa.string())}, needed=snapshot.key)
+        super().__init__(delivery, self._batcher.tally)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches; see `Reader`."""
+        key, tally = self._key, self.tally
+        with closing(self.delivery.pieces()) as pieces:
+            for batch in self._batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
+                kept = batch.filter(batch.column(key).is_valid()) if key else batch
+                tally.rows -= batch.num_rows - kept.num_rows
+                tally.outside += batch.num_rows - kept.num_rows
+                yield _keyed(self._fit(kept, tally), key)
+        if tally.outside and not tally.rows:
+            raise CorruptBundleError(f"none of the bundle's rows has {key}; it is something else than was asked for")
+        if not tally.rows:
+            yield _keyed(self._fit(no_rows(self._batcher.columns, {LOAD_ID: "text"}), tally), key)
 
 
 def _flat(records: Iterable[Record]) -> Iterator[Record]:
@@ -111,12 +117,14 @@ def until(resources: Mapping[str, Any], snapshot: Snapshot, complete: Callable[[
     return datetime.fromisoformat(last[_UNTIL]) if last and complete(last[_LOAD]) else None
 
 
-def snapshot_resource(snapshot: Snapshot, deliveries: Callable[[], Iterable[Delivery]], reader: Reader) -> DltResource:
+def snapshot_resource(
+    snapshot: Snapshot, deliveries: Callable[[], Iterable[Delivery]], open_reader: OpenReader
+) -> DltResource:
     """Return dlt's resource of a snapshot.
 
     Args:
         deliveries: fetches the file.
-        reader: makes the items of the resource out of it.
+        open_reader: opens what makes the items of the resource out of it.
     """
     hints: Any = {"write_disposition": "replace"}
     if snapshot.key:
@@ -132,7 +140,7 @@ def snapshot_resource(snapshot: Snapshot, deliveries: Callable[[], Iterable[Deli
         _suit_destination(dlt.current.source().resources[snapshot.name], snapshot)
         for delivery in deliveries():
             load_id = package_id()
-            yield from reader(delivery, snapshot.columns(), load_id)
+            yield from open_reader(delivery, snapshot.columns(), load_id)
             dlt.current.resource_state().update({_UNTIL: snapshot.stretch.end.isoformat(), _LOAD: load_id})
 
     made: DltResource = rows

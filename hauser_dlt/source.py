@@ -3,7 +3,7 @@
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from dlt.common.configuration.specs.base_configuration import BaseConfiguration,
 from dlt.extract import DltResource
 
 from hauser_dlt import decode, parsers, replays, settings
-from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, Tally, no_rows
+from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, no_rows
 from hauser_dlt.configuration import find, skip_byte_order_marks
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
@@ -50,9 +50,9 @@ from hauser_dlt.fields import (
     todays,
 )
 from hauser_dlt.misspelled import SOURCE
+from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.resources import (
     Loaded,
-    Reader,
     active_destination,
     names_of,
     suit_destination,
@@ -60,7 +60,7 @@ from hauser_dlt.resources import (
     windowed,
 )
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.snapshots import Snapshot, fetched, package_id, read_snapshot, snapshot_resource
+from hauser_dlt.snapshots import Snapshot, SnapshotReader, fetched, package_id, snapshot_resource
 from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.windows import DAY, END_OF_TIME, Schedule, Window, floor
 
@@ -174,11 +174,11 @@ def fullstory(
 
     links = cache(partial(replays_begin, read, api_client(read, sleep).me))
 
-    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-        return read_batches(read, Fitting(Table(), text_limit()), delivery, columns, load_id, replays=links())
+    def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
+        return EventReader(read, Fitting(Table(), text_limit()), delivery, columns, load_id, replays=links())
 
     return (
-        *export_resources(deliveries, reader, read, moves_cursor=stretch_end is None),
+        *export_resources(deliveries, open_reader, read, moves_cursor=stretch_end is None),
         *map(_own_resource, snapshots(read, sleep, {}, datetime.now(UTC))),
     )
 
@@ -188,10 +188,10 @@ def _own_resource(snapshot: Snapshot) -> DltResource:
         with tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder:
             yield from fetched(snapshot, Path(folder))
 
-    def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-        return read_snapshot(snapshot, Fitting(Table(), text_limit()), delivery, columns, load_id)
+    def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
+        return SnapshotReader(snapshot, Fitting(Table(), text_limit()), delivery, columns, load_id)
 
-    return snapshot_resource(snapshot, deliveries, reader)
+    return snapshot_resource(snapshot, deliveries, open_reader)
 
 
 def account(name: str) -> Any:
@@ -315,7 +315,7 @@ def connect(read: SourceSettings, pause: Callable[[float], None], operations: Mu
 
 def export_resources(
     deliveries: Callable[[datetime | None], Iterable[Delivery]],
-    reader: Reader,
+    open_reader: OpenReader,
     read: SourceSettings,
     *,
     moves_cursor: bool = True,
@@ -328,7 +328,7 @@ def export_resources(
 
     Args:
         deliveries: the cursor (None at first) -> the bundles' files, oldest first.
-        reader: makes the items of `fs_export` out of one file.
+        open_reader: opens what makes the items of `fs_export` out of one file.
         read: names of tables, types of fields.
         moves_cursor: False for back-fills.
         tables: as they are at the destination, where that has been looked at.
@@ -341,8 +341,9 @@ def export_resources(
         columns = table_columns(read, there.export)
         load_id = package_id()
         for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
-            tally = yield from reader(delivery, columns, load_id)
-            yield Loaded(delivery.bundle, tally)
+            reader = open_reader(delivery, columns, load_id)
+            yield from reader
+            yield Loaded(delivery.bundle, reader.tally)
 
     @windowed(
         name="fs_export",
@@ -381,32 +382,42 @@ def _sync_columns(table: Table) -> Any:
     return columns
 
 
-def read_batches(
-    read: SourceSettings,
-    fit: Fitting,
-    delivery: Delivery,
-    columns: Columns,
-    load_id: str | None,
-    *,
-    replays: str = "",
-) -> Generator[pa.RecordBatch, None, Tally]:
-    """Yield one bundle's events as Arrow batches; a `Reader` once the first two arguments are given.
+class EventReader(Reader):
+    """One bundle's events as Arrow batches; an `OpenReader` once the first two arguments are given.
 
     Args:
+        read: the settings by which the bundle was asked for.
+        fit: makes a batch fit the destination's table.
         replays: what links to sessions begin with.
     """
-    window = delivery.bundle.window
-    strict = window if keeps_to_windows(read) else None
-    marks = _marks(load_id, window.start)
-    batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
-    with closing(delivery.pieces()) as pieces:
-        records = decode.records(pieces, in_array=comes_in_array(read))
-        for batch in batcher.batches(records, BATCH_ROWS):
-            yield fit(batch, batcher.tally)
-    if not batcher.tally.rows:
-        # the table has all its columns after the first run, events or not
-        yield fit(empty_batch(columns), batcher.tally)
-    return batcher.tally
+
+    def __init__(
+        self,
+        read: SourceSettings,
+        fit: Fitting,
+        delivery: Delivery,
+        columns: Columns,
+        load_id: str | None,
+        *,
+        replays: str = "",
+    ) -> None:
+        window = delivery.bundle.window
+        strict = window if keeps_to_windows(read) else None
+        marks = _marks(load_id, window.start)
+        self._batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
+        self._fit = fit
+        self._in_array = comes_in_array(read)
+        super().__init__(delivery, self._batcher.tally)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches; see `Reader`."""
+        with closing(self.delivery.pieces()) as pieces:
+            records = decode.records(pieces, in_array=self._in_array)
+            for batch in self._batcher.batches(records, BATCH_ROWS):
+                yield self._fit(batch, self.tally)
+        if not self.tally.rows:
+            # the table has all its columns after the first run, events or not
+            yield self._fit(empty_batch(self._batcher.columns), self.tally)
 
 
 def comes_in_array(read: SourceSettings) -> bool:

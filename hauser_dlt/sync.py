@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,12 +41,14 @@ from hauser_dlt.fitness import Fitness, refuse_conflicts
 from hauser_dlt.ledger import CLOCKS_DIFFER, Findings, Ledger, Sent, SyncRow
 from hauser_dlt.machine import notes_of_dlt, root_folder
 from hauser_dlt.parsers import moment
-from hauser_dlt.resources import Reader, text_limit
-from hauser_dlt.snapshots import Snapshot, fetched, read_snapshot, snapshot_resource, until
+from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.resources import text_limit
+from hauser_dlt.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource, until
 from hauser_dlt.source import (
     CURSOR,
     SCHEMA,
     SYNC_KINDS,
+    EventReader,
     ahead,
     as_table_has,
     comes_in_array,
@@ -54,7 +56,6 @@ from hauser_dlt.source import (
     cursor_in,
     export_resources,
     first_start,
-    read_batches,
     ready,
     replays_begin,
     snapshots,
@@ -560,39 +561,30 @@ class Sync:
         noting: Callable[[Window, Tally], None],
     ) -> Package:
         files = self._files(group)
-        read = partial(read_batches, self._config.source, self._fitting(self.tables.export), replays=self._replays)
-        total, began = Tally(), time.monotonic()
-        sent = Sent(group.span)
-
-        def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-            inner = files.reader(read) if self.target.into_files else self._noting(read, sent)
-            tally = yield from self._checking(inner(delivery, columns, load_id))
-            tally.bytes = delivery.path.stat().st_size
-            total.add(tally)
-            sent.windows[delivery.bundle.window] = tally.rows
-            noting(delivery.bundle.window, tally)
-            return tally
-
-        source = self._source(islice(deliveries, len(group.windows)), reader, moves_cursor)
-        load_id = self._ship(source, group.span, files, self._config.source.sync_table, sent)
-        return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
-
-    def _noting(self, read: Reader, sent: Sent) -> Reader:
-        """Return a reader that notes between which moments its events lie."""
+        total, sent, began = Tally(), Sent(group.span), time.monotonic()
         event_start = self.tables.export.spelled(EVENT_START)
 
-        def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-            batches = read(delivery, columns, load_id)
-            while True:
-                try:
-                    batch = next(batches)
-                except StopIteration as stop:
-                    tally: Tally = stop.value
-                    return tally
-                sent.note(*pc.min_max(batch.column(event_start)).as_py().values())
-                yield batch
+        def note_reach(batch: Any) -> None:
+            sent.note(*pc.min_max(batch.column(event_start)).as_py().values())
 
-        return reader
+        def note_window(reader: Reader) -> None:
+            window, reader.tally.bytes = reader.delivery.bundle.window, reader.delivery.path.stat().st_size
+            total.add(reader.tally)
+            sent.windows[window] = reader.tally.rows
+            noting(window, reader.tally)
+
+        fit = self._fitting(self.tables.export)
+        open_batches = partial(EventReader, self._config.source, fit, replays=self._replays)
+        open_items, note_item = (
+            (files.opening(open_batches), _nothing) if self.target.into_files else (open_batches, note_reach)
+        )
+
+        def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
+            return _Watched(open_items(delivery, columns, load_id), self._pause, note_item, note_window)
+
+        source = self._source(islice(deliveries, len(group.windows)), open_reader, moves_cursor)
+        load_id = self._ship(source, group.span, files, self._config.source.sync_table, sent)
+        return Package(load_id, group.span, len(group.windows), total.rows, total, time.monotonic() - began)
 
     def _files(self, group: Group) -> WindowFiles:
         to = self._config.run
@@ -675,18 +667,17 @@ class Sync:
         files = self._files(Group((snapshot.stretch,), whole=False))
         files.needed = snapshot.key or next(iter(snapshot.kinds))
         files.in_array = False
-        read = partial(read_snapshot, snapshot, self._fitting(Table()))
+        open_rows = partial(SnapshotReader, snapshot, self._fitting(Table()))
+        open_items = files.opening(open_rows) if self.target.into_files else open_rows
         total = Tally()
 
-        def reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-            inner = files.reader(read) if self.target.into_files else read
-            tally = yield from self._checking(inner(delivery, columns, load_id))
-            total.add(tally)
-            return tally
+        def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
+            reader = open_items(delivery, columns, load_id)
+            return _Watched(reader, self._pause, _nothing, lambda read: total.add(read.tally))
 
         @dlt.source(schema=SCHEMA, section="fullstory")
         def fullstory() -> Any:
-            return snapshot_resource(snapshot, lambda: fetched(snapshot, self._folder), reader)
+            return snapshot_resource(snapshot, lambda: fetched(snapshot, self._folder), open_reader)
 
         source = fullstory()
         self.target.adapt(source, self._config, self.tables)
@@ -720,27 +711,50 @@ class Sync:
             over.set()
             thread.join()
 
-    def _checking(self, items: Generator[Any, None, Tally]) -> Generator[Any, None, Tally]:
-        """Pass items on, and look between them whether the run was asked to stop."""
-        while True:
-            self._pause(0)
-            try:
-                item = next(items)
-            except StopIteration as stop:
-                tally: Tally = stop.value
-                return tally
-            yield item
-
-    def _source(self, deliveries: Iterator[Delivery], reader: Any, moves_cursor: bool) -> Any:
+    def _source(self, deliveries: Iterator[Delivery], open_reader: OpenReader, moves_cursor: bool) -> Any:
         @dlt.source(schema=SCHEMA, section="fullstory")
         def fullstory() -> Any:
             return export_resources(
-                lambda cursor: deliveries, reader, self._config.source, moves_cursor=moves_cursor, tables=self.tables
+                lambda cursor: deliveries,
+                open_reader,
+                self._config.source,
+                moves_cursor=moves_cursor,
+                tables=self.tables,
             )
 
         source = fullstory()
         self.target.adapt(source, self._config, self.tables)
         return source
+
+
+class _Watched(Reader):
+    """A reader that notes what it reads, and between items looks whether the run was asked to stop."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        pause: Callable[[float], None],
+        note_item: Callable[[Any], None],
+        note_end: Callable[[Reader], None],
+    ) -> None:
+        super().__init__(reader.delivery, reader.tally)
+        self._reader = reader
+        self._pause = pause
+        self._note_item = note_item
+        self._note_end = note_end
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the items; see `Reader`."""
+        self._pause(0)
+        for item in self._reader:
+            self._note_item(item)
+            yield item
+            self._pause(0)
+        self._note_end(self)
+
+
+def _nothing(_item: Any) -> None:
+    """Note nothing of an item."""
 
 
 def _note(failure: HauserError, bad: list[HauserError]) -> None:

@@ -61,7 +61,7 @@ FLOORS = [
         "configuration",
         "written_files",
     },
-    {"resources"},
+    {"readers", "resources"},
     {"snapshots", "source", "destinations"},
     {"fitness", "sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
     {"cli", "__main__", "__init__"},

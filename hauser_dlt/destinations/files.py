@@ -6,11 +6,10 @@ them into its load package and copies them to their place.
 """
 
 import filecmp
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from hauser_dlt.answers import Proof
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.fields import CUSTOM_VARS, EVENT_START
-from hauser_dlt.resources import Reader
+from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.source import empty_batch
 from hauser_dlt.windows import Group, Window
 
@@ -183,36 +182,30 @@ class WindowFiles:
     _numbers: Iterator[int] = field(default_factory=count)
     _part: _Part | None = None
 
-    def reader(self, batches: Reader) -> Reader:
-        """Return what takes the place of a reader of Arrow batches: it yields files to import."""
-        return self._read_raw if self.file_format == "json" else partial(self._read, batches)
+    def opening(self, open_batches: OpenReader) -> OpenReader:
+        """Return what takes the place of a reader of Arrow batches: a reader whose items are files to import."""
+        if self.file_format == "json":
+            return lambda delivery, columns, load_id: _RawReader(self, delivery, columns)
+        return lambda delivery, columns, load_id: _FileReader(self, open_batches(delivery, columns, load_id))
 
-    def _read(
-        self, batches: Reader, delivery: Delivery, columns: Columns, load_id: str | None
-    ) -> Generator[Any, None, Tally]:
-        span = self.group.span if self.group.whole else delivery.bundle.window
-        tally = yield from self._parts(batches(delivery, columns, load_id), span)
-        if self._part and delivery.bundle.window.end == span.end:
-            yield self._finish(self._part)
-        return tally
+    def write(self, batches: Iterable[pa.RecordBatch], window: Window) -> Iterator[Any]:
+        """Write a window's batches, and yield the files that are finished, for dlt to import.
 
-    def _parts(self, reading: Generator[Any, None, Tally], span: Window) -> Generator[Any, None, Tally]:
-        """Write batches; where a new column has come up, another file begins, with another header."""
-        while True:
-            try:
-                batch = next(reading)
-            except StopIteration as stop:
-                tally: Tally = stop.value
-                return tally
+        Where a new column has come up, another file begins, with another header.
+        """
+        span = self.group.span if self.group.whole else window
+        for batch in batches:
             if self._part and not self._part.schema.equals(batch.schema):
                 yield self._finish(self._part)
             if batch.num_rows:
                 self._part = self._part or self._begin(batch.schema, span)
                 self._part.writer.write_batch(batch)
                 self._part.rows += batch.num_rows
+        if self._part and window.end == span.end:
+            yield self._finish(self._part)
 
     def _begin(self, schema: pa.Schema, span: Window) -> _Part:
-        path = self._new_path(span)
+        path = self.new_path(span)
         writer = _TameCsvWriter if self.tame and self.file_format == "csv" else _WRITERS[self.file_format]
         return _Part(path, schema, writer(path, schema, self.compress))
 
@@ -221,35 +214,8 @@ class WindowFiles:
         part.writer.close()
         return dlt.mark.with_file_import(str(part.path), _OPAQUE, part.rows, hints=part.schema.empty_table())
 
-    def _read_raw(self, delivery: Delivery, columns: Columns, load_id: str | None) -> Generator[Any, None, Tally]:
-        """Unpack FullStory's own bytes into a file; reading the records along the way shows that it is whole."""
-        path = self._new_path(delivery.bundle.window)
-        file = _Behind(_open(path, self.compress))
-        with closing(delivery.pieces()) as pieces, closing(file):
-
-            def written() -> Iterator[bytes]:
-                for piece in pieces:
-                    file.write(piece)
-                    yield piece
-
-            tally = Tally(rows=self._proven(written()))
-        if tally.rows:
-            schema = empty_batch(columns).schema
-            yield dlt.mark.with_file_import(str(path), _OPAQUE, tally.rows, hints=schema.empty_table())
-        return tally
-
-    def _proven(self, pieces: Iterator[bytes]) -> int:
-        """Read records; return how many there are."""
-        proof = Proof(self.needed)
-        for raw, row in decode.skimmed(pieces, in_array=self.in_array):
-            if getattr(row, proof.needed, None) is None:
-                proof.see(_in_any_case(raw, proof.needed))
-            else:
-                proof.passed(1)
-        proof.end()
-        return proof.rows
-
-    def _new_path(self, span: Window) -> Path:
+    def new_path(self, span: Window) -> Path:
+        """Return where to write one more file, which covers a stretch."""
         path = self.folder / f"file{next(self._numbers)}"
         self.made[path] = span
         return path
@@ -267,6 +233,55 @@ class WindowFiles:
             number = next(parts.setdefault(info.table_name + stamp(span), count(1)))
             file_id = stamp(span) if number == 1 else f"{stamp(span)}-{number}"
             path.rename(path.with_name(f"{info.table_name}.{file_id}.{info.retry_count}.{info.full_extension()}"))
+
+
+class _FileReader(Reader):
+    """The files that are made of one bundle's Arrow batches."""
+
+    def __init__(self, files: WindowFiles, batches: Reader) -> None:
+        super().__init__(batches.delivery, batches.tally)
+        self._files = files
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the files; see `Reader`."""
+        return self._files.write(self._batches, self.delivery.bundle.window)
+
+
+class _RawReader(Reader):
+    """A file of FullStory's own bytes, unpacked; reading the records along the way shows that it is whole."""
+
+    def __init__(self, files: WindowFiles, delivery: Delivery, columns: Columns) -> None:
+        super().__init__(delivery, Tally())
+        self._files = files
+        self._columns = columns
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the file, unless it has no rows; see `Reader`."""
+        path = self._files.new_path(self.delivery.bundle.window)
+        file = _Behind(_open(path, self._files.compress))
+        with closing(self.delivery.pieces()) as pieces, closing(file):
+
+            def written() -> Iterator[bytes]:
+                for piece in pieces:
+                    file.write(piece)
+                    yield piece
+
+            self.tally.rows = self._proven(written())
+        if self.tally.rows:
+            hints = empty_batch(self._columns).schema.empty_table()
+            yield dlt.mark.with_file_import(str(path), _OPAQUE, self.tally.rows, hints=hints)
+
+    def _proven(self, pieces: Iterator[bytes]) -> int:
+        """Read records; return how many there are."""
+        proof = Proof(self._files.needed)
+        for raw, row in decode.skimmed(pieces, in_array=self._files.in_array):
+            if getattr(row, proof.needed, None) is None:
+                proof.see(_in_any_case(raw, proof.needed))
+            else:
+                proof.passed(1)
+        proof.end()
+        return proof.rows
 
 
 def _in_any_case(raw: bytes, name: str) -> dict[str, Any]:
