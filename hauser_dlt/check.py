@@ -55,10 +55,10 @@ def _next_run(sync: Sync) -> Iterator[tuple[str, str]]:
     if plan.lost:
         raise LoadError(plan.lost)
     with translated():
-        sync.newest_load(plan)
+        sync.newest_load(plan.interval)
     for warning in plan.warnings:
         yield "sync rows", warning
-    yield "next run", f"{len(plan.bundles)} windows from {plan.stretch.start:%Y-%m-%d %H:%M} UTC"
+    yield "next run", f"{len(plan.bundles)} windows from {plan.interval.start:%Y-%m-%d %H:%M} UTC"
 
 
 def _schedule(read: SourceSettings) -> str:

@@ -339,7 +339,7 @@ def _summary(packages: int, events: int, plan: "Plan") -> str:
     done = f"{events:,} events in {packages} load package{'s' * (packages != 1)}" if packages else "nothing new to load"
     if plan.reached is None:
         return f"{done}; nothing is loaded yet" if plan.moves_cursor else done
-    since = "" if plan.moves_cursor else f" from {plan.stretch.start:%Y-%m-%d %H:%M}"
+    since = "" if plan.moves_cursor else f" from {plan.interval.start:%Y-%m-%d %H:%M}"
     return f"{done}; loaded{since} up to {plan.reached:%Y-%m-%d %H:%M} UTC"
 
 

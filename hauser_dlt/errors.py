@@ -16,11 +16,37 @@ HauserError
 └── StoppedError             a signal asked for the end                exit 128 + signal
 """
 
+from collections.abc import Iterable
+from typing import Self
+
 
 class HauserError(Exception):
-    """Whatever hauser-dlt reports to its user as one line."""
+    """Whatever hauser-dlt reports to its user as one line.
+
+    Attributes:
+        subject: what it is about, a window or a table; "" if that goes without saying.
+        others: errors of the same work, which are told in the same line.
+    """
 
     exit_code = 1
+    subject = ""
+    others: "tuple[HauserError, ...]" = ()
+
+    def about(self, subject: object) -> Self:
+        """Return the error, which says now what it is about."""
+        self.subject = str(subject)
+        return self
+
+    def __str__(self) -> str:
+        own = super().__str__()
+        return "; ".join((f"{self.subject}: {own}" if self.subject else own, *map(str, self.others)))
+
+
+def together(errors: Iterable[HauserError]) -> HauserError:
+    """Return the first of some errors, which tells of the others, too."""
+    first, *others = errors
+    first.others = tuple(others)
+    return first
 
 
 class ConfigError(HauserError):

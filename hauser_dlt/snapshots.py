@@ -52,6 +52,11 @@ class Snapshot:
     fetch: Callable[[Path], None]
     forget: Callable[[], None] = lambda: None
 
+    @property
+    def bundle(self) -> Bundle:
+        """The rows as FullStory prepares them."""
+        return Bundle(self.stretch)
+
     def columns(self) -> Columns:
         """Return the table's columns."""
         takes = names_of(active_destination()).takes
@@ -164,7 +169,7 @@ def package_id() -> str | None:
 
 def fetched(snapshot: Snapshot, folder: Path) -> Iterator[Delivery]:
     """Yield the file of a snapshot, and remove it afterwards."""
-    delivery = Delivery(Bundle(snapshot.stretch), folder / snapshot.name)
+    delivery = Delivery(snapshot.bundle, folder / snapshot.name)
     try:
         snapshot.fetch(delivery.path)
         yield delivery

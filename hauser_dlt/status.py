@@ -62,8 +62,8 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     windows = list(_windows(whole))
     loaded = [window for row, window in zip(whole, windows, strict=True) if row.start is not None]
     sync_point = _sync_point(plan, loaded)
-    begin = min((window.start for window in loaded), default=plan.stretch.start)
-    gaps = uncovered(Window(begin, max(begin, plan.stretch.start)), loaded)
+    begin = min((window.start for window in loaded), default=plan.interval.start)
+    gaps = uncovered(Window(begin, max(begin, plan.interval.start)), loaded)
     missing = [window for gap in gaps for window in cut(gap, step)]
     twice = list(doubled(windows))
     since = now - days * DAY
@@ -93,9 +93,9 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
 def _sync_point(plan: Plan, loaded: list[Window]) -> datetime | None:
     """Return where the next run goes on. Without dlt's tables it begins anew, and finds windows that are loaded."""
     if plan.begun:
-        return plan.stretch.start
-    found = next((gap.start for gap in uncovered(plan.stretch, loaded)), plan.stretch.end)
-    return found if found > plan.stretch.start else None
+        return plan.interval.start
+    found = next((gap.start for gap in uncovered(plan.interval, loaded)), plan.interval.end)
+    return found if found > plan.interval.start else None
 
 
 def _windows(rows: list[SyncRow]) -> Iterator[Window]:
@@ -120,7 +120,7 @@ def _found(row: SyncRow, window: Window) -> Found:
 def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[Found]:
     for bundle in plan.bundles:
         yield Found(bundle.window, State.WAITING)
-    for stretch in uncovered(Window(max(plan.settled, plan.stretch.start), now), loaded):
+    for stretch in uncovered(Window(max(plan.settled, plan.interval.start), now), loaded):
         yield Found(stretch, State.SETTLING)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
@@ -107,45 +106,3 @@ class Schedule:
         """Yield, oldest first, the windows of a stretch that are not loaded."""
         for gap in uncovered(stretch, loaded):
             yield from cut(gap, self.step)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Adjoining windows of one UTC day, which are loaded together.
-
-    `whole` says that file destinations write them as one file, instead of one file a window.
-    """
-
-    windows: tuple[Window, ...]
-    whole: bool
-
-    @property
-    def span(self) -> Window:
-        """The stretch from the first window's start to the last window's end."""
-        return Window(self.windows[0].start, self.windows[-1].end)
-
-
-def groups(windows: Iterable[Window], settled: datetime, by_day: bool | None) -> Iterator[Group]:
-    """Yield the load packages: the windows of each UTC day together, where there is no gap between them.
-
-    Args:
-        windows: oldest first.
-        settled: the end of the newest window that is ready.
-        by_day: one file a day (True), a file a window (False), or the first while a day lies more than
-            a day behind `settled` (None).
-    """
-    for day, members in groupby(windows, key=lambda window: floor(window.start, DAY)):
-        whole = day + DAY <= settled - DAY if by_day is None else by_day
-        for adjoining in _adjoining(members):
-            yield Group(tuple(adjoining), whole)
-
-
-def _adjoining(windows: Iterable[Window]) -> Iterator[list[Window]]:
-    row: list[Window] = []
-    for window in windows:
-        if row and row[-1].end != window.start:
-            yield row
-            row = []
-        row.append(window)
-    if row:
-        yield row

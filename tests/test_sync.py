@@ -173,7 +173,7 @@ def test_a_back_fill_ahead_of_the_sync_point_is_not_loaded_again(runs):
 
     assert windows(told) == steps(1, 2, 5)
     runs.expect(MIDNIGHT, END)
-    assert runs.load(NOW + STEP).plans[0].stretch.start == END
+    assert runs.load(NOW + STEP).plans[0].interval.start == END
 
 
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
@@ -450,7 +450,7 @@ def test_legacy_bundles_are_loaded_once_they_are_listed_and_no_setting_holds_the
         assert [row["BundleStartTime"] for row in runs.target.sync()] == [
             MIDNIGHT + n * HOUR for n in range(int(hours))
         ]
-        assert [plan.stretch.end for plan in plans] == [MIDNIGHT + int(hours) * HOUR]
+        assert [plan.interval.end for plan in plans] == [MIDNIGHT + int(hours) * HOUR]
 
     before = len(runs.sim.requests)
     assert runs.load(MIDNIGHT + 60 * HOUR).packages == []  # nothing is loaded again when it is older

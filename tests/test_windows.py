@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hauser_dlt.windows import DAY, Group, Schedule, Window, begins_day, cut, doubled, floor, groups, uncovered
+from hauser_dlt.exports import Bundle
+from hauser_dlt.sync.model import Group, groups
+from hauser_dlt.windows import DAY, Schedule, Window, begins_day, cut, doubled, floor, uncovered
 
 MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
 MINUTE = timedelta(minutes=1)
@@ -162,30 +164,31 @@ def test_one_more_window_is_ready_at_the_next_moment_and_none_before(now, step, 
 @given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps, st.sampled_from([True, False, None]))
 def test_groups_keep_the_order_and_lose_nothing(stretch, loaded, step, by_day):
     missing = list(Schedule(step, DAY).missing(stretch, loaded))
-    assert [window for group in groups(missing, stretch.end, by_day) for window in group.windows] == missing
+    found = groups(map(Bundle, missing), stretch.end, by_day)
+    assert [bundle.window for group in found for bundle in group.bundles] == missing
 
 
 @laws
 @given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps)
 def test_a_group_is_one_stretch_of_one_day_and_as_long_as_can_be(stretch, loaded, step):
     missing = Schedule(step, DAY).missing(stretch, loaded)
-    found = list(groups(missing, stretch.end, by_day=None))
+    found = list(groups(map(Bundle, missing), stretch.end, by_day=None))
     for group in found:
-        assert ticks(group.span) == ticks(*group.windows)
+        assert ticks(group.span) == ticks(*(bundle.window for bundle in group.bundles))
         assert floor(group.span.end - timedelta(microseconds=1), DAY) == floor(group.span.start, DAY)
     for one, other in pairwise(found):
         assert one.span.end < other.span.start or other.span.start == floor(other.span.start, DAY)
 
 
 def test_a_day_is_one_file_while_it_lies_more_than_a_day_behind():
-    windows = list(cut(Window(at(0), at(3 * 24)), DAY / 2))
+    bundles = [Bundle(window) for window in cut(Window(at(0), at(3 * 24)), DAY / 2)]
     settled = at(3 * 24)
-    assert [group.whole for group in groups(windows, settled, by_day=None)] == [True, True, False]
-    assert [group.whole for group in groups(windows, settled - MINUTE, by_day=None)] == [True, False, False]
-    assert {group.whole for group in groups(windows, settled, by_day=True)} == {True}
-    assert {group.whole for group in groups(windows, settled, by_day=False)} == {False}
+    assert [group.by_day for group in groups(bundles, settled, by_day=None)] == [True, True, False]
+    assert [group.by_day for group in groups(bundles, settled - MINUTE, by_day=None)] == [True, False, False]
+    assert {group.by_day for group in groups(bundles, settled, by_day=True)} == {True}
+    assert {group.by_day for group in groups(bundles, settled, by_day=False)} == {False}
 
 
 def test_a_group_spans_its_windows():
-    first, second = Window(at(1), at(2)), Window(at(2), at(3))
-    assert Group((first, second), whole=False).span == Window(at(1), at(3))
+    first, second = Bundle(Window(at(1), at(2))), Bundle(Window(at(2), at(3)))
+    assert Group((first, second), by_day=False).span == Window(at(1), at(3))

@@ -28,7 +28,7 @@ from hauser_dlt.downloads import Delivery
 from hauser_dlt.fields import CUSTOM_VARS, EVENT_START
 from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.source import empty_batch
-from hauser_dlt.windows import Group, Window
+from hauser_dlt.windows import Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -165,6 +165,8 @@ class WindowFiles:
     """Writes the events of one load package into files, and has dlt import them.
 
     Attributes:
+        span: the interval of the package.
+        by_day: one file holds all of it, instead of one window.
         tame: CSV holds nothing that a spreadsheet would run.
         needed: the field that FullStory's own rows have.
         in_array: FullStory promises an array.
@@ -174,7 +176,8 @@ class WindowFiles:
     folder: Path
     file_format: str
     compress: bool
-    group: Group
+    span: Window
+    by_day: bool = False
     tame: bool = False
     needed: str = EVENT_START
     in_array: bool = False
@@ -193,7 +196,7 @@ class WindowFiles:
 
         Where a new column has come up, another file begins, with another header.
         """
-        span = self.group.span if self.group.whole else window
+        span = self.span if self.by_day else window
         for batch in batches:
             if self._part and not self._part.schema.equals(batch.schema):
                 yield self._finish(self._part)
@@ -227,7 +230,7 @@ class WindowFiles:
         for job in pipeline.get_load_package_info(load_id).jobs["new_jobs"]:
             path = Path(job.file_path)
             info = job.job_file_info
-            span = self.group.span if info.table_name == sync_table else _take(unnamed, path)
+            span = self.span if info.table_name == sync_table else _take(unnamed, path)
             if span is None:
                 continue
             number = next(parts.setdefault(info.table_name + stamp(span), count(1)))
