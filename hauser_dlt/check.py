@@ -12,10 +12,10 @@ from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import Client, DataExports, roles
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
-from hauser_dlt.fields import Kind
+from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.fitness import Fitness
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import SYNC_KINDS, api_client, client, export_kinds, replays_begin
+from hauser_dlt.source import api_client, client, export_kinds, replays_begin
 from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table

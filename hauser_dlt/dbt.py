@@ -22,9 +22,9 @@ from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 from hauser_dlt import descriptions
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
+from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import SYNC_KINDS, export_kinds, keeps_to_windows
+from hauser_dlt.source import export_kinds
 from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table, Tables
 from hauser_dlt.translation import translated
@@ -158,7 +158,7 @@ def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str,
         "staged_columns": _described([(c.alias.strip(dialect.quote), c.description) for c in staged], 6),
         "columns": ",\n".join(f"        {column.value} as {column.alias}" for column in staged),
         "load": next(column.quoted for column in events if column.alias == "load_id"),
-        "bounds": _bounds(starts.quoted, tables.export, dialect) if keeps_to_windows(read) else "",
+        "bounds": _bounds(starts.quoted, tables.export, dialect) if read.keeps_to_windows else "",
         "layout": f",\n        {dialect.layout}" if dialect.layout else "",
         "sync_load": synced["load_id"].quoted,
         "sync_count": synced["event_count"].quoted,

@@ -21,6 +21,19 @@ SESSION_REPLAY_URL = "SessionReplayUrl"
 LOAD_ID = "_dlt_load_id"
 ROW_WINDOW = "_hauser_window"
 
+SCHEMA_NAME = "fullstory"
+"""What dlt's schema of the source is called; dlt notes it beside each load."""
+
+SYNC_KINDS: dict[str, Kind] = {
+    "ID": "int",
+    "Processed": "timestamp",
+    "BundleEndTime": "timestamp",
+    "BundleStartTime": "timestamp",
+    "EventCount": "int",
+    LOAD_ID: "text",
+}
+"""The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
+
 _FIELDS: dict[Kind, str] = {
     "int": """
         IndvId UserId SessionId PageId EventDuration EventSecondaryDuration EventPageOffset EventSessionOffset

@@ -193,6 +193,14 @@ class SourceSettings:
                 " segments_table all different, none of them <sync_table>_pending"
             )
 
+    @property
+    def keeps_to_windows(self) -> bool:
+        """Whether a window's events lie inside it.
+
+        Data exports, and scopes of whole pages or visits, bring others on purpose.
+        """
+        return self.api == "segment_export" and self.event_scope in ("", "events")
+
     def denylist(self, declared: Collection[str]) -> Denylist:
         """Return what is dropped of records with these fields."""
         return Denylist(self.drop_custom_vars, self.drop_fields, declared)

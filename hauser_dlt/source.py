@@ -42,9 +42,11 @@ from hauser_dlt.fields import (
     LOAD_ID,
     MOBILE,
     ROW_WINDOW,
+    SCHEMA_NAME,
     SEGMENTS,
     SELECTOR_TOKENS,
     SESSION_REPLAY_URL,
+    SYNC_KINDS,
     Kind,
     column_of,
     todays,
@@ -73,20 +75,11 @@ _FIRST_RUN_REACHES_BACK = 30 * DAY
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
 SCHEMA = dlt.Schema(
-    "fullstory",
+    SCHEMA_NAME,
     normalizers={"names": "sql_cs_v1", "json": {"module": "dlt.common.normalizers.json.relational"}},
 )
 
 _NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
-SYNC_KINDS: dict[str, Kind] = {
-    "ID": "int",
-    "Processed": "timestamp",
-    "BundleEndTime": "timestamp",
-    "BundleStartTime": "timestamp",
-    "EventCount": "int",
-    LOAD_ID: "text",
-}
-"""The columns of the sync table: hauser's three, two of ours, and the load that owns the window."""
 
 
 def _as_found() -> type[BaseConfiguration]:
@@ -402,7 +395,7 @@ class EventReader(Reader):
         replays: str = "",
     ) -> None:
         window = delivery.bundle.window
-        strict = window if keeps_to_windows(read) else None
+        strict = window if read.keeps_to_windows else None
         marks = _marks(load_id, window.start)
         self._batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
         self._fit = fit
@@ -423,14 +416,6 @@ class EventReader(Reader):
 def comes_in_array(read: SourceSettings) -> bool:
     """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
     return read.api == "data_export" or read.export_format == "json"
-
-
-def keeps_to_windows(read: SourceSettings) -> bool:
-    """Tell whether a window's events lie inside it.
-
-    Data exports, and scopes of whole pages or visits, bring others on purpose.
-    """
-    return read.api == "segment_export" and read.event_scope in ("", "events")
 
 
 def declared_kinds(read: SourceSettings) -> dict[str, Kind]:

@@ -23,8 +23,8 @@ from unittest.mock import patch
 import dlt.destinations.impl.bigquery.bigquery
 import steps
 
-from hauser_dlt import runners
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.ledger import process_id
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 
@@ -165,7 +165,7 @@ def _run(errand: Errand, at: Moment, log: Path | None, environ: Mapping[str, str
     place = errand.settings["destination"].get("filesystem", {}).get("bucket_url", "/nowhere")
     steps.watch(killer.around, Path(place), errand.settings["sources"]["fullstory"]["base_url"])
     if errand.elsewhere:
-        runners._machine = lambda: "elsewhere"
+        process_id._machine = lambda: "elsewhere"
     if at.time is not None:
         threading.Timer(at.time, os.kill, (os.getpid(), signal.SIGKILL)).start()
     with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:

@@ -13,8 +13,8 @@ from killing import Errand, Moment, die
 from targets import HOUR, MIDNIGHT, Target, in_files
 
 from hauser_dlt import status
-from hauser_dlt.destinations.file_ledger import FilesLedger
-from hauser_dlt.destinations.files import stamp
+from hauser_dlt.ledger.file_index import stamp
+from hauser_dlt.ledger.files import FilesLedger
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)

@@ -18,14 +18,14 @@ from hauser_dlt.access import Access
 from hauser_dlt.configuration import Configuration, find
 from hauser_dlt.destinations import duckdb
 from hauser_dlt.destinations.address import refuse_ambiguous
-from hauser_dlt.destinations.file_ledger import FilesLedger
 from hauser_dlt.destinations.files import LAYOUT, extension_of
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder
 from hauser_dlt.destinations.guarded import Arrivals, guard
-from hauser_dlt.destinations.sql import LOADS, SqlLedger, pending_name, pending_table
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
+from hauser_dlt.ledger.files import FilesLedger
+from hauser_dlt.ledger.sql import LOADS, SqlLedger, pending_name, pending_table
 from hauser_dlt.machine import refuse_unwritable
 from hauser_dlt.places import database_file, local_path, place
 from hauser_dlt.resources import names_of

@@ -26,12 +26,12 @@ from hauser_dlt.answers import Proof
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.fields import CUSTOM_VARS, EVENT_START
+from hauser_dlt.ledger.file_index import stamp
 from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.source import empty_batch
 from hauser_dlt.windows import Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
-_STAMP = "%Y%m%dT%H%M%SZ"
 # What dlt takes for the format of our files while they are in its hands: it passes CSV on as it is.
 _OPAQUE: Final = "csv"
 
@@ -43,11 +43,6 @@ def extension_of(file_format: str) -> Callable[..., str]:
         return ext.replace(_OPAQUE, file_format)
 
     return extension
-
-
-def stamp(window: Window) -> str:
-    """Return a window as it stands in file names."""
-    return f"{window.start:{_STAMP}}-{window.end:{_STAMP}}"
 
 
 class _ParquetWriter(pyarrow.parquet.ParquetWriter):  # type: ignore[misc]

@@ -13,7 +13,6 @@ from typing import Any, Self
 import dlt
 import pyarrow.compute as pc
 
-from hauser_dlt import load_ids, runners
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target
@@ -22,7 +21,7 @@ from hauser_dlt.downloads import Deliveries, Delivery
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
 from hauser_dlt.fields import EVENT_START
-from hauser_dlt.ledger import Sent
+from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.resources import text_limit
 from hauser_dlt.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
@@ -271,7 +270,7 @@ class Loader:
                     self._pipeline.staging = to.staging.destination(load_id)
                 to.make_sure(ledger, load_id, sent)
                 self._at_hand.enter_context(to.at_hand(ledger))
-                with runners.at_work(load_id):
+                with process_id.at_work(load_id):
                     ledger.announce(load_id, span)
                     with self._heartbeats(load_id, span):
                         self._pipeline.load().raise_on_failed_jobs()

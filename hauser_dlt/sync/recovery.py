@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from hauser_dlt import runners
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import TransientError
-from hauser_dlt.ledger import Ledger
+from hauser_dlt.ledger import Ledger, process_id
 from hauser_dlt.sync.model import Plan
 from hauser_dlt.windows import DAY, Window, begins_day, uncovered, united
 
@@ -64,7 +63,7 @@ class Recovery:
             TransientError: one that is alive loads into `interval`.
         """
         begun = {load.load_id: load for load in self._ledger.announced()}
-        here = {load_id: runners.is_at_work(load.runner, load_id) for load_id, load in begun.items()}
+        here = {load_id: process_id.is_at_work(load.runner, load_id) for load_id, load in begun.items()}
         dead = {load_id for load_id, works in here.items() if works is False}
         alive = {load_id for load_id, works in here.items() if works and abs(now - begun[load_id].seen) < _PATIENCE}
         if begun.keys() - dead - alive:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dlt
 
-from hauser_dlt import load_ids
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import Target, target
 from hauser_dlt.destinations.capabilities import resolve_once
@@ -23,13 +22,13 @@ from hauser_dlt.errors import (
     together,
 )
 from hauser_dlt.exports import Exports
+from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.fitness import Fitness, refuse_conflicts
-from hauser_dlt.ledger import Ledger
+from hauser_dlt.ledger import Ledger, load_ids
 from hauser_dlt.machine import notes_of_dlt, root_folder
 from hauser_dlt.snapshots import Snapshot, until
 from hauser_dlt.source import (
     CURSOR,
-    SYNC_KINDS,
     ahead,
     as_table_has,
     connect,

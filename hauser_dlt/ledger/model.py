@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
-from hauser_dlt import load_ids
+from hauser_dlt.ledger import load_ids
 from hauser_dlt.windows import MOMENT, Window, uncovered
 
 
@@ -52,7 +52,7 @@ class Announcement:
 
     Attributes:
         span: the stretch that it is to fill.
-        runner: the process that loads it, as `runners.this` calls it.
+        runner: the process that loads it, as `process_id.this` calls it.
         seen: its last sign of life.
         complete: all of it has arrived.
         heartbeats: how often it has given a sign of life, where that is counted: a clock can be put back meanwhile.

@@ -19,11 +19,11 @@ import dlt
 import orjson
 from dlt.destinations.impl.filesystem.filesystem import FILENAME_SEPARATOR
 
-from hauser_dlt import load_ids, runners
-from hauser_dlt.destinations.files import stamp
 from hauser_dlt.errors import TransientError
-from hauser_dlt.ledger import Announcement, Findings, SyncRow, is_ahead, is_well_formed, superseded
-from hauser_dlt.source import SCHEMA
+from hauser_dlt.fields import SCHEMA_NAME
+from hauser_dlt.ledger import load_ids, process_id
+from hauser_dlt.ledger.file_index import stamp
+from hauser_dlt.ledger.model import Announcement, Findings, SyncRow, is_ahead, is_well_formed, superseded
 from hauser_dlt.windows import DAY, MOMENT, Window, uncovered
 
 _TIME = r"[0-9]{8}T[0-9]{6}Z"
@@ -281,7 +281,7 @@ class FilesLedger:
         self._restore_loads()
         folder = self._client.get_table_dir(self._pending)
         self._client.fs_client.makedirs(folder, exist_ok=True)
-        note = {"runner": runners.this(), "seen": datetime.now(UTC).isoformat()}
+        note = {"runner": process_id.this(), "seen": datetime.now(UTC).isoformat()}
         path = self._client.pathlib.join(folder, f"{stamp(span)}.{load_id}.json")
         self._client.fs_client.pipe_file(path, orjson.dumps(note))
 
@@ -293,8 +293,8 @@ class FilesLedger:
         folder = self._client.get_table_dir(LOADS)
         self._client.fs_client.makedirs(folder, exist_ok=True)
         for load_id in [load_id for load_id in self._sync_files.names if load_id in self._complete]:
-            note = {"load_id": load_id, "schema_name": SCHEMA.name, "status": 0, "inserted_at": datetime.now(UTC)}
-            path = self._client.pathlib.join(folder, f"{SCHEMA.name}{FILENAME_SEPARATOR}{load_id}.jsonl")
+            note = {"load_id": load_id, "schema_name": SCHEMA_NAME, "status": 0, "inserted_at": datetime.now(UTC)}
+            path = self._client.pathlib.join(folder, f"{SCHEMA_NAME}{FILENAME_SEPARATOR}{load_id}.jsonl")
             self._client.fs_client.pipe_file(path, orjson.dumps(note))
         self._forget("_complete", "_judged")
 
@@ -403,7 +403,7 @@ class FilesLedger:
 
     @cached_property
     def _complete(self) -> _CompleteLoads:
-        before = f"{SCHEMA.name}{FILENAME_SEPARATOR}"
+        before = f"{SCHEMA_NAME}{FILENAME_SEPARATOR}"
 
         def listed(head: str) -> Iterator[str]:
             names = self._list(LOADS, [before + head])

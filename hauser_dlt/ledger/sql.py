@@ -17,10 +17,10 @@ import tenacity
 from dlt.common.schema.utils import new_table
 from dlt.destinations.exceptions import DatabaseException, DatabaseUndefinedRelation
 
-from hauser_dlt import load_ids, runners
 from hauser_dlt.errors import LoadError, TransientError
-from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.ledger import (
+from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SCHEMA_NAME
+from hauser_dlt.ledger import load_ids, process_id
+from hauser_dlt.ledger.model import (
     CLOCKS_DIFFER,
     FIRST_YEAR,
     LAST_YEAR,
@@ -33,7 +33,6 @@ from hauser_dlt.ledger import (
     superseded,
 )
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import SCHEMA, keeps_to_windows
 from hauser_dlt.tables import Table, Tables
 from hauser_dlt.windows import DAY, MOMENT, Window, floor, united
 
@@ -259,7 +258,7 @@ class SqlLedger:
         for gap in gaps if self._events_are_marked else ():
             inside, bounds = self._among_events_of(gap)
             which, moments = f"{{{ROW_WINDOW}}} >= %s AND {{{ROW_WINDOW}}} < %s", [gap.start, gap.end]
-            if keeps_to_windows(self._read):  # a sync row may have been altered, so that other windows hold the events
+            if self._read.keeps_to_windows:  # a sync row may have been altered, so that other windows hold the events
                 which += f" OR {{{LOAD_ID}}} IS NOT NULL AND {{{EVENT_START}}} >= %s AND {{{EVENT_START}}} < %s"
                 moments += [_as_there(self._tables.export, EVENT_START, moment) for moment in (gap.start, gap.end)]
             self._query(f"DELETE FROM {{export}} WHERE ({which}){inside}", *moments, *bounds)
@@ -306,7 +305,7 @@ class SqlLedger:
 
     def _among_events_of(self, span: Window | None) -> tuple[str, list[datetime]]:
         """Return what keeps a statement from going through the whole export table, where a stretch tells the days."""
-        return self._within(span) if span and keeps_to_windows(self._read) else ("", [])
+        return self._within(span) if span and self._read.keeps_to_windows else ("", [])
 
     def _within(self, span: Window) -> tuple[str, list[datetime]]:
         """Return the condition that an event lies in a stretch, or has no time."""
@@ -332,7 +331,7 @@ class SqlLedger:
                 "INSERT INTO {pending} ({load_id}, {runner}, {window_start}, {window_end}, {seen_at})"
                 " VALUES (%s, %s, %s, %s, %s)",
                 load_id,
-                runners.this(),
+                process_id.this(),
                 span.start,
                 span.end,
                 datetime.now(UTC),
@@ -351,7 +350,7 @@ class SqlLedger:
             self._execute(
                 "INSERT INTO {loads} ({load_id}, {schema_name}, {status}, {inserted_at}, {schema_version_hash})"
                 f" SELECT c.{{load_id}}, %s, 0, %s, %s FROM ({complete}) c",
-                SCHEMA.name,
+                SCHEMA_NAME,
                 datetime.now(UTC),
                 self._pipeline.default_schema.stored_version_hash,
             )
