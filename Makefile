@@ -55,7 +55,7 @@ matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
 	$(BIN)/python -m pytest -m soak --capture=no tests/test_soak.py
 
-bench: $(INSTALLED) ## Measure what the README says about speed and memory (15 min, on a quiet machine)
+bench: $(INSTALLED) ## Measure what docs/performance.md says about speed and memory (15 min, on a quiet machine)
 	$(BIN)/python -m benchmarks
 
 fuzz: $(FUZZER) ## Fuzz until something fails: SECONDS=600 for so long, TARGETS=events for one of fuzz/corpus

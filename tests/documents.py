@@ -1,11 +1,13 @@
-"""What docs/settings.md and .dlt/ say of the settings, made from their declarations; `make docs` writes it."""
+"""What docs/ and .dlt/ say of settings and columns, made from their declarations; `make docs` writes it."""
 
 import json
 import re
 from dataclasses import fields
 from pathlib import Path
 
+from hauser_dlt import fields as fullstory
 from hauser_dlt import settings
+from hauser_dlt.descriptions import EVENTS
 from hauser_dlt.settings_files import config_text, secrets_text
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +21,26 @@ def settings_table(kind) -> str:
     return "\n".join(["| setting | default | meaning |", "| --- | --- | --- |", *rows])
 
 
+_TYPES = {"int": "integer", "int32": "integer"}
+_OPTIONAL = {fullstory.SESSION_REPLAY_URL: "text", fullstory.SELECTOR_TOKENS: "text", **fullstory.MOBILE}
+_BOOKKEEPING = {fullstory.CUSTOM_VARS: "text", fullstory.LOAD_ID: "text", fullstory.ROW_WINDOW: "timestamp"}
+
+
+def columns_table() -> str:
+    rows = [
+        f"| `{name}`{' †' * (name in _OPTIONAL)} | {_TYPES.get(kind, kind)} | {EVENTS[name]} |"
+        for name, kind in {**fullstory.KNOWN, **_OPTIONAL, **_BOOKKEEPING}.items()
+    ]
+    return "\n".join(["| column | type | meaning |", "| --- | --- | --- |", *rows])
+
+
+def with_columns(text: str) -> str:
+    """Return a page with its table of columns as it should be."""
+    begin, end = "<!-- columns -->", "<!-- end of columns -->"
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{columns_table()}\n\n{end}{rest.partition(end)[2]}"
+
+
 def with_tables(text: str) -> str:
     """Return a page with its settings tables as they should be."""
 
@@ -29,9 +51,10 @@ def with_tables(text: str) -> str:
 
 
 def documents() -> dict[Path, str]:
-    path = ROOT / "docs" / "settings.md"
+    settings_page, data_model = ROOT / "docs" / "settings.md", ROOT / "docs" / "data-model.md"
     return {
-        path: with_tables(path.read_text()),
+        settings_page: with_tables(settings_page.read_text()),
+        data_model: with_columns(data_model.read_text()),
         ROOT / ".dlt" / "config.toml": config_text({}),
         ROOT / ".dlt" / "example.secrets.toml": secrets_text({}),
     }

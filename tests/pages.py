@@ -1,11 +1,12 @@
 """README and the pages of docs/ as programs: what their blocks say is done, top to bottom, in one folder.
 
 `sh` is run by bash, `python` by Python, and `sql` by DuckDB on the newest database in the folder; a page that has
-loaded nothing itself is given one. `toml`, `yaml`, `ini` and `json` must be what they say. `text` is what a command has
-shown. A comment on the line above a fence says what else there is to know of a block:
+loaded nothing itself is given one. `toml`, `yaml`, `ini` and `json` must be what they say. `text` is for people. A
+comment on the line above a fence says what else there is to know of a block:
 
 * `<!-- file: NAME -->`: it is a file of that name, and not run by itself,
-* `<!-- not run: reason -->`: it is only shown.
+* `<!-- not run: reason -->`: it is only shown,
+* `<!-- output: of what -->`: the last program that was run has printed it, but for numbers, spaces and `...`.
 """
 
 import configparser
@@ -29,7 +30,7 @@ PATIENCE = 300  # seconds that a block may take
 Ask = Callable[[str], object]
 
 _FENCE = re.compile(
-    r"^(?P<indent> *)(?:<!-- (?P<mark>file|not run): (?P<said>[^\n]+) -->\n *)?"
+    r"^(?P<indent> *)(?:<!-- (?P<mark>file|not run|output): (?P<said>[^\n]+) -->\n *)?"
     r"(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^ *(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
@@ -45,6 +46,7 @@ class Block:
     text: str
     file: str = ""
     not_run: str = ""
+    output: str = ""
 
     @property
     def place(self) -> str:
@@ -80,14 +82,34 @@ def run(page: Path, folder: Path, environ: Mapping[str, str], ask: Ask | None = 
     Raises:
         AssertionError: names the block, and says what came of it.
     """
+    printed = ""
+    ask = ask or (lambda sql: query(sql, database(folder, environ)))
     for block in blocks(page):
         try:
-            _do(block, folder, environ, ask or (lambda sql: query(sql, database(folder, environ))))
+            if block.output:
+                assert is_like(block.text, printed), f"it was not this that was printed, but\n{printed}"
+            else:
+                printed = _do(block, folder, environ, ask) or printed
         except Exception as exc:  # noqa: BLE001 - whatever it is, the page is to blame
             raise AssertionError(f"{block.place}: {exc}\n{getattr(exc, 'output', None) or ''}") from None
 
 
-def _do(block: Block, folder: Path, environ: Mapping[str, str], ask: Ask) -> None:
+def is_like(shown: str, printed: str) -> bool:
+    """Tell whether a page shows what was printed; a line of `...` stands for any lines."""
+    lines = _without_chance(shown).splitlines()
+    pattern = "".join(r"(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in lines)
+    return re.fullmatch(pattern, _without_chance(printed)) is not None
+
+
+def _without_chance(text: str) -> str:
+    """Return an output without what differs from run to run: numbers, widths, and the signs of a day in a calendar."""
+    text = re.sub(r"^\w{3} \d{4}-\d\d-\d\d  .*$", "a day", text, flags=re.MULTILINE)
+    text = re.sub(r"\d(?:[\d.,:-]*\d)?", "0", text)
+    return re.sub(r"[ \t]+", "", re.sub(r"─+", "─", text))
+
+
+def _do(block: Block, folder: Path, environ: Mapping[str, str], ask: Ask) -> str:
+    """Return what a block has printed, if it is a program."""
     if block.language not in (*_READERS, *_PROGRAMS, "sql", "text") and not (block.file or block.not_run):
         raise ValueError(f"a block of {block.language or 'no language'}, with which nothing is done")
     if read := _READERS.get(block.language):
@@ -97,9 +119,10 @@ def _do(block: Block, folder: Path, environ: Mapping[str, str], ask: Ask) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
     elif block.language in _PROGRAMS and not block.not_run:
-        command([*_PROGRAMS[block.language], block.text], folder, environ)
+        return command([*_PROGRAMS[block.language], block.text], folder, environ)
     elif block.language == "sql" and not block.not_run:
         ask(block.text)
+    return ""
 
 
 def command(program: list[str], folder: Path, environ: Mapping[str, str]) -> str:

@@ -96,7 +96,7 @@ def bigquery(places):
     return Place(environ, lambda sql: list(at.client().query_and_wait(sql)))
 
 
-PLACES = {"bigquery.md": bigquery, "files.md": files, "from-hauser.md": hausers, "redshift.md": redshift}
+PLACES = {"bigquery.md": bigquery, "files.md": files, "migrating-from-hauser.md": hausers, "redshift.md": redshift}
 
 
 def shown(page):
@@ -181,6 +181,24 @@ def test_each_command_is_shown_on_a_page(name):
     assert any(re.search(rf"\bhauser-dlt {name}\b", text) for text in shown)
 
 
+@each_page
+def test_extras_that_a_page_names_are_there(page):
+    named = {extra for line in code(page) for extra in re.findall(r"(?:'\.|hauser-dlt)\[(\w+)\]", line)}
+    assert named <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+
+
+@each_page
+def test_the_first_line_of_a_page_says_whom_it_serves(page):
+    _, _, below_the_title = page.read_text().partition("\n\n")
+    assert page.name == "README.md" or below_the_title.startswith("For "), below_the_title[:80]
+
+
+def test_outputs_are_like_each_other_but_for_numbers_and_spaces():
+    assert pages.is_like("1 window\n...\nend: 7.5 s\n", "2  window\nany\nline\nend: 12 s\n")
+    assert not pages.is_like("1 window\nend\n", "1 window\nof another\nend\n")
+    assert not pages.is_like("1 window\n", "1 windows\n")
+
+
 def test_each_page_is_in_the_index():
     index = ROOT / "docs" / "README.md"
     listed = set(re.findall(r"\]\(([\w-]+\.md)\)", index.read_text()))
@@ -189,6 +207,7 @@ def test_each_page_is_in_the_index():
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.label)
 def test_each_key_of_hauser_is_in_the_table_for_those_who_move_over(key):
-    rows = re.findall(r"^\| `(.+?)` \| (.*?) \|", (ROOT / "docs" / "from-hauser.md").read_text(), re.MULTILINE)
+    page = ROOT / "docs" / "migrating-from-hauser.md"
+    rows = re.findall(r"^\| `(.+?)` \| (.*?) \|", page.read_text(), re.MULTILINE)
     ((_, path),) = [row for row in rows if row[0] == key.label]
     assert not key.to or path == f"`{key.to}`"
