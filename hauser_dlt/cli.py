@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from hauser_dlt.configuration import Configuration
-    from hauser_dlt.progress import Progress
+    from hauser_dlt.reports.progress import Progress
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Plan, Sync
 
@@ -56,9 +56,9 @@ class ReportingGroup(click.Group):
 def _alarm(ctx: click.Context, failure: Exception, exit_code: int) -> None:
     """Tell Slack and Sentry, if the settings name them, that events were not loaded."""
     if ctx.invoked_subcommand in ("run", "reload"):
-        from hauser_dlt import alarms
+        from hauser_dlt.reports import alerts
 
-        for problem in alarms.tell(failure, ctx.invoked_subcommand, exit_code):
+        for problem in alerts.tell(failure, ctx.invoked_subcommand, exit_code):
             say(f"Warning: {problem}", err=True)
 
 
@@ -149,7 +149,8 @@ def configured(
     Raises:
         ConfigError: a setting is missing, wrong or unknown.
     """
-    from hauser_dlt import alarms, configuration
+    from hauser_dlt import configuration
+    from hauser_dlt.reports import alerts
 
     options: dict[str, Any] = {}
     named = {"destination": destination, "dataset_name": dataset}
@@ -160,7 +161,7 @@ def configured(
         hauser = _hauser_settings(config_file)
     _log(verbose, options)
     configuration.configure(options, hauser, str(config_file))
-    alarms.restrain_sentry()
+    alerts.restrain_sentry()
     return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
 
 
@@ -276,7 +277,7 @@ def run(
     """
     from datetime import UTC, datetime
 
-    from hauser_dlt.progress import Progress
+    from hauser_dlt.reports.progress import Progress
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
 
@@ -401,7 +402,7 @@ def reload(start: "datetime", end: "datetime", *, dry_run: bool, as_json: bool, 
     """
     from datetime import UTC, datetime
 
-    from hauser_dlt.progress import Progress
+    from hauser_dlt.reports.progress import Progress
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
     from hauser_dlt.windows import Window
@@ -470,9 +471,9 @@ def status(
     """
     from datetime import UTC, datetime
 
-    from hauser_dlt import calendar
-    from hauser_dlt import status as statuses
-    from hauser_dlt.page import write_page
+    from hauser_dlt.reports import status as statuses
+    from hauser_dlt.reports import text
+    from hauser_dlt.reports.html import write_page
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
 
@@ -483,9 +484,9 @@ def status(
         write_page(found, page)
     if as_json:
         say(json.dumps(statuses.as_document(found), indent=2))
-    for line in () if as_json else calendar.as_lines(found, sys.stdout.encoding or "ascii"):
+    for line in () if as_json else text.as_lines(found, sys.stdout.encoding or "ascii"):
         say(line, color=False if os.environ.get("NO_COLOR") else None)
-    if wrong := list(calendar.wrong(found, max_lag, exact=exact)):
+    if wrong := list(text.wrong(found, max_lag, exact=exact)):
         raise StatusError("; ".join(wrong))
     _refuse_loss()
 

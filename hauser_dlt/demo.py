@@ -12,7 +12,7 @@ from hauser_dlt import configuration
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
-from hauser_dlt.progress import Progress
+from hauser_dlt.reports.progress import Progress
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync

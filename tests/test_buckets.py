@@ -13,9 +13,9 @@ from servers.faulty import Fault
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
-from hauser_dlt import status
 from hauser_dlt.destinations.bucket import Bucket
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
+from hauser_dlt.reports import status
 from hauser_dlt.windows import floor
 
 DAY = timedelta(days=1)

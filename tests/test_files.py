@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from killing import Errand, Moment, die
 from targets import HOUR, MIDNIGHT, Target, in_files
 
-from hauser_dlt import status
 from hauser_dlt.ledger.file_index import stamp
 from hauser_dlt.ledger.files import FilesLedger
+from hauser_dlt.reports import status
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)

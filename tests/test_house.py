@@ -26,7 +26,6 @@ FLOORS = [
     {"errors"},
     {
         "windows",
-        "days",
         "fields",
         "denylist",
         "descriptions",
@@ -60,7 +59,7 @@ FLOORS = [
     },
     {"readers", "resources", "ledger"},
     {"snapshots", "source", "destinations"},
-    {"fitness", "sync", "status", "calendar", "page", "alarms", "check", "progress", "demo", "dbt"},
+    {"fitness", "sync", "reports", "check", "demo", "dbt"},
     {"cli", "__main__", "__init__"},
 ]
 

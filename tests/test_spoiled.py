@@ -8,7 +8,7 @@ import pytest
 from targets import HOUR, MIDNIGHT
 
 from hauser_dlt.errors import LoadError
-from hauser_dlt.status import status
+from hauser_dlt.reports.status import status
 
 DAY = timedelta(days=1)
 STEP = 2 * HOUR

@@ -9,17 +9,17 @@ import pytest
 from click.testing import CliRunner
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt import calendar
 from hauser_dlt.cli import main
-from hauser_dlt.days import Day, Found, State
-from hauser_dlt.days import calendar as days_of
-from hauser_dlt.status import Status, as_document, status
+from hauser_dlt.reports import text
+from hauser_dlt.reports.day_grid import Day, Found, State
+from hauser_dlt.reports.day_grid import calendar as days_of
+from hauser_dlt.reports.status import Status, as_document, status
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)
 STEP = 6 * HOUR
 NOW = MIDNIGHT + 3 * DAY + STEP  # with the delay of a day, two days and a quarter have settled
-SIGNS = "".join(calendar.SIGNS.values())
+SIGNS = "".join(text.SIGNS.values())
 
 here_and_in_files = pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 
@@ -30,11 +30,11 @@ def look(runs, **options):
 
 
 def signs(day):
-    return "".join(calendar.SIGNS[state] for state in day.hours)
+    return "".join(text.SIGNS[state] for state in day.hours)
 
 
 def drawn(found, **options):
-    return [click.unstyle(line) for line in calendar.as_lines(found, **options)]
+    return [click.unstyle(line) for line in text.as_lines(found, **options)]
 
 
 def load(runs):
@@ -150,7 +150,7 @@ def test_days_fit_into_80_columns_and_their_bars_compare(events):
 
 
 def test_the_signs_differ_without_colours_and_in_ascii():
-    assert len(set(SIGNS)) == len(calendar.SIGNS)
+    assert len(set(SIGNS)) == len(text.SIGNS)
     day = Day(MIDNIGHT, 3, [State(n % 7) for n in range(24)])
     lines = drawn(of([day]), encoding="ascii")
     assert "".join(lines).isascii()

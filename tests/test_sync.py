@@ -25,9 +25,9 @@ from hauser_dlt.errors import (
     UnfinishedError,
 )
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
+from hauser_dlt.reports.status import status
 from hauser_dlt.simulator import Fault
 from hauser_dlt.simulator.events import RawNumber
-from hauser_dlt.status import status
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 

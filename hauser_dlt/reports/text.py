@@ -6,8 +6,8 @@ from itertools import groupby
 
 import click
 
-from hauser_dlt.days import Day, State
-from hauser_dlt.status import Status
+from hauser_dlt.reports.day_grid import Day, State
+from hauser_dlt.reports.status import Status
 from hauser_dlt.windows import Window, united
 
 _WIDTH = 80

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from hauser_dlt.calendar import MEANINGS, SIGNS, share, told
-from hauser_dlt.days import Day, State
 from hauser_dlt.machine import unusable
-from hauser_dlt.status import Status
+from hauser_dlt.reports.day_grid import Day, State
+from hauser_dlt.reports.status import Status
+from hauser_dlt.reports.text import MEANINGS, SIGNS, share, told
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1b1f24; --back: #fff; --line: #6e7781;

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any
 
-from hauser_dlt.days import Day, Found, State, calendar
 from hauser_dlt.ledger import SyncRow
+from hauser_dlt.reports.day_grid import Day, Found, State, calendar
 from hauser_dlt.sync import Plan, Sync
 from hauser_dlt.windows import DAY, MOMENT, Window, cut, doubled, uncovered
 

@@ -12,10 +12,10 @@ from servers import chromium
 from targets import MIDNIGHT
 
 from hauser_dlt.cli import main
-from hauser_dlt.days import Day, State
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.page import as_page, write_page
-from hauser_dlt.status import Status
+from hauser_dlt.reports.day_grid import Day, State
+from hauser_dlt.reports.html import as_page, write_page
+from hauser_dlt.reports.status import Status
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
 
