@@ -58,7 +58,7 @@ def _alarm(ctx: click.Context, failure: Exception, exit_code: int) -> None:
     if ctx.invoked_subcommand in ("run", "reload"):
         from hauser_dlt.reports import alerts
 
-        for problem in alerts.tell(failure, ctx.invoked_subcommand, exit_code):
+        for problem in alerts.send(failure, ctx.invoked_subcommand, exit_code):
             say(f"Warning: {problem}", err=True)
 
 
@@ -161,7 +161,7 @@ def configured(
         hauser = _hauser_settings(config_file)
     _log(verbose, options)
     configuration.configure(options, hauser, str(config_file))
-    alerts.restrain_sentry()
+    alerts.restrict_sentry()
     return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
 
 
@@ -473,7 +473,7 @@ def status(
 
     from hauser_dlt.reports import status as statuses
     from hauser_dlt.reports import text
-    from hauser_dlt.reports.html import write_page
+    from hauser_dlt.reports.html import write_html
     from hauser_dlt.stopping import Stopping
     from hauser_dlt.sync import Sync
 
@@ -481,13 +481,13 @@ def status(
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
         found = statuses.status(sync, datetime.now(UTC), config.source.export_duration, days)
     if page:
-        write_page(found, page)
+        write_html(found, page)
     if as_json:
         say(json.dumps(statuses.as_document(found), indent=2))
     for line in () if as_json else text.as_lines(found, sys.stdout.encoding or "ascii"):
         say(line, color=False if os.environ.get("NO_COLOR") else None)
-    if wrong := list(text.wrong(found, max_lag, exact=exact)):
-        raise StatusError("; ".join(wrong))
+    if violations := list(text.violations(found, max_lag, exact=exact)):
+        raise StatusError("; ".join(violations))
     _refuse_loss()
 
 

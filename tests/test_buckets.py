@@ -74,7 +74,7 @@ def test_files_in_folders_within_are_not_looked_at(runs):
 
     with runs.sync() as sync:
         assert sync.plan(NOW).bundles == []
-        assert status.status(sync, NOW, 6 * HOUR).half == 0
+        assert status.status(sync, NOW, 6 * HOUR).incomplete == 0
 
 
 @in_s3

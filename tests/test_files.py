@@ -89,7 +89,7 @@ def test_files_cut_short_by_a_kill_are_taken_away(runs):
         found = status.status(sync, NOW, STEP)
     runs.load(NOW)
 
-    assert found.half == 1
+    assert found.incomplete == 1
     runs.expect(MIDNIGHT, END)
 
 

@@ -14,7 +14,7 @@ from targets import MIDNIGHT
 from hauser_dlt.cli import main
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.reports.day_grid import Day, State
-from hauser_dlt.reports.html import as_page, write_page
+from hauser_dlt.reports.html import as_html, write_html
 from hauser_dlt.reports.status import Status
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
@@ -54,7 +54,7 @@ class Read(HTMLParser):
 def shown(tmp_path_factory):
     """The page in Chromium, light and dark."""
     page = tmp_path_factory.mktemp("page") / "status.html"
-    write_page(STATUS, page)
+    write_html(STATUS, page)
     try:
         return [chromium.render(page, dark=dark) for dark in (False, True)]
     except chromium.Unavailable as exc:
@@ -77,7 +77,7 @@ def test_in_a_browser_hostile_names_are_text(shown):
     assert not {"script", "img", "link", "iframe"} & {tag for tag, _ in read.elements}
 
 
-def test_in_a_browser_it_is_a_table_with_a_word_for_each_sign(shown):
+def test_in_a_browser_it_is_a_table_with_a_word_for_each_symbol(shown):
     document = shown[0][0]
     read = Read(document)
     assert read.all("html") == [{"lang": "en"}]
@@ -91,7 +91,7 @@ def test_in_a_browser_it_is_a_table_with_a_word_for_each_sign(shown):
 
 
 def test_it_needs_nothing_from_anywhere_and_allows_nothing():
-    read = Read(as_page(STATUS))
+    read = Read(as_html(STATUS))
     (policy,) = (meta["content"] for meta in read.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
@@ -100,9 +100,9 @@ def test_it_needs_nothing_from_anywhere_and_allows_nothing():
 
 def test_the_page_takes_the_place_of_the_old_one_and_leaves_nothing_beside_it(tmp_path):
     page = tmp_path / "status.html"
-    write_page(status_of("old", Day(MIDNIGHT)), page)
+    write_html(status_of("old", Day(MIDNIGHT)), page)
     with page.open() as reader:  # who reads it meanwhile has the old page, to its end
-        write_page(status_of("new", Day(MIDNIGHT)), page)
+        write_html(status_of("new", Day(MIDNIGHT)), page)
         assert "<dd>old</dd>" in reader.read()
     assert "<dd>new</dd>" in page.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["status.html"]
@@ -113,7 +113,7 @@ def test_where_it_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         ConfigError, match=r"nowhere/status.html cannot be used \(No such file or directory\): name a file"
     ):
-        write_page(STATUS, tmp_path / "nowhere" / "status.html")
+        write_html(STATUS, tmp_path / "nowhere" / "status.html")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HAUSER__WORKING_DIR", str(tmp_path / "work"))
     assert CliRunner().invoke(main, ["status", "--html", "status.html"]).exit_code == 0

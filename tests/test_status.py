@@ -1,4 +1,4 @@
-"""What is loaded, at a glance: facts, calendar, and what monitors are told."""
+"""What is loaded, at a glance: facts, day grid, and what monitors are told."""
 
 import json
 import re
@@ -11,15 +11,14 @@ from targets import HOUR, MIDNIGHT
 
 from hauser_dlt.cli import main
 from hauser_dlt.reports import text
-from hauser_dlt.reports.day_grid import Day, Found, State
-from hauser_dlt.reports.day_grid import calendar as days_of
+from hauser_dlt.reports.day_grid import Day, IntervalState, State, day_grid
 from hauser_dlt.reports.status import Status, as_document, status
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)
 STEP = 6 * HOUR
 NOW = MIDNIGHT + 3 * DAY + STEP  # with the delay of a day, two days and a quarter have settled
-SIGNS = "".join(text.SIGNS.values())
+SYMBOLS = "".join(text.SYMBOLS.values())
 
 here_and_in_files = pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 
@@ -29,8 +28,8 @@ def look(runs, **options):
         return status(sync, NOW, STEP, **options)
 
 
-def signs(day):
-    return "".join(text.SIGNS[state] for state in day.hours)
+def symbols(day):
+    return "".join(text.SYMBOLS[state] for state in day.hours)
 
 
 def drawn(found, **options):
@@ -59,12 +58,12 @@ def add_row(target, start, end, load_id="1700000000.25"):
 
 
 @here_and_in_files
-def test_the_calendar_tells_loaded_empty_waiting_and_not_ready(runs):
+def test_the_day_grid_tells_loaded_empty_waiting_and_not_ready(runs):
     load(runs)
     found = look(runs)
 
     assert [f"{day.start:%d}" for day in found.days] == ["01", "02", "03", "04"]
-    assert [signs(day) for day in found.days] == [
+    assert [symbols(day) for day in found.days] == [
         "■" * 6 + "□" * 6 + "■" * 12,
         "■" * 18 + ">" * 6,
         ">" * 6 + "·" * 18,
@@ -73,7 +72,7 @@ def test_the_calendar_tells_loaded_empty_waiting_and_not_ready(runs):
     rows = runs.target.sync()
     assert found.days[0].events == sum(row["EventCount"] for row in rows if row["BundleStartTime"] < MIDNIGHT + DAY) > 0
     assert sum(day.events for day in found.days) == found.events
-    assert (found.empty, found.missing, found.twice) == (1, [], [])
+    assert (found.empty, found.missing, found.duplicates) == (1, [], [])
     assert found.lag == NOW - MIDNIGHT - DAY - 3 * STEP
     document = json.loads(json.dumps(as_document(found)))
     assert [day["day"] for day in document["days"]] == ["2024-05-01", "2024-05-02", "2024-05-03", "2024-05-04"]
@@ -87,11 +86,12 @@ def test_what_two_loads_have_brought_is_shown_and_reload_puts_it_right(runs):
     add_row(runs.target, MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)
     found = look(runs)
 
-    assert found.twice == [Window(MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)]
-    assert signs(found.days[0]) == "■■■222222□□□" + "■" * 12
+    assert found.duplicates == [Window(MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)]
+    assert symbols(found.days[0]) == "■■■222222□□□" + "■" * 12
+    assert as_document(found)["days"][0]["hours"][2:9] == ["loaded"] + ["twice"] * 6
     assert "twice        2024-05-01 03:00 to 2024-05-01 09:00; hauser-dlt reload" in "\n".join(drawn(found))
     runs.reload(NOW, MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)
-    assert look(runs).twice == []
+    assert look(runs).duplicates == []
     runs.target.expect_order()
 
 
@@ -102,28 +102,30 @@ def test_windows_of_the_go_hauser_reach_back_to_its_row_before(runs):
         target.query(f"""INSERT INTO "fs_sync" ("Processed", "BundleEndTime") VALUES ('{NOW}', '{end}')""")
     found = look(runs)
 
-    assert [signs(day) for day in found.days[:4]] == [" " * 23 + "■", "■" * 24, " " * 24, " " * 23 + "■"]
+    assert [symbols(day) for day in found.days[:4]] == [" " * 23 + "■", "■" * 24, " " * 24, " " * 23 + "■"]
     assert found.days[0].start == MIDNIGHT - 4 * DAY
-    assert (found.missing, found.twice) == ([], [])
+    assert (found.missing, found.duplicates) == ([], [])
 
 
 def test_an_hour_has_the_worst_state_of_its_windows():
     quarter = HOUR / 4
     states = [State.EMPTY, State.LOADED, State.WAITING, State.LOADED]
-    parts = [Found(Window(MIDNIGHT + n * quarter, MIDNIGHT + (n + 1) * quarter), s, 5) for n, s in enumerate(states)]
-    (day,) = days_of(parts, MIDNIGHT + HOUR, 30)
+    parts = [
+        IntervalState(Window(MIDNIGHT + n * quarter, MIDNIGHT + (n + 1) * quarter), s, 5) for n, s in enumerate(states)
+    ]
+    (day,) = day_grid(parts, MIDNIGHT + HOUR, 30)
 
-    assert signs(day) == ">" + " " * 23
+    assert symbols(day) == ">" + " " * 23
     assert day.events == 20
     assert sorted(State) == [State(n) for n in range(7)]
-    assert State.TWICE > State.MISSING > State.WAITING > State.SETTLING > State.LOADED > State.EMPTY
+    assert State.DUPLICATE > State.MISSING > State.WAITING > State.SETTLING > State.LOADED > State.EMPTY
 
 
 def test_only_the_last_days_are_drawn_and_none_before_anything_was_loaded():
-    parts = [Found(Window(MIDNIGHT - 9 * DAY, MIDNIGHT - 7 * DAY), State.LOADED, 1)]
+    parts = [IntervalState(Window(MIDNIGHT - 9 * DAY, MIDNIGHT - 7 * DAY), State.LOADED, 1)]
 
-    assert [day.start for day in days_of(parts, MIDNIGHT + HOUR, 9)] == [MIDNIGHT - n * DAY for n in range(8, -1, -1)]
-    assert [day.start for day in days_of([], MIDNIGHT + HOUR, 9)] == [MIDNIGHT]
+    assert [day.start for day in day_grid(parts, MIDNIGHT + HOUR, 9)] == [MIDNIGHT - n * DAY for n in range(8, -1, -1)]
+    assert [day.start for day in day_grid([], MIDNIGHT + HOUR, 9)] == [MIDNIGHT]
 
 
 def of(days):
@@ -149,8 +151,8 @@ def test_days_fit_into_80_columns_and_their_bars_compare(events):
     assert len({line.index("█") for line in lines[1:5] if "█" in line}) == 1
 
 
-def test_the_signs_differ_without_colours_and_in_ascii():
-    assert len(set(SIGNS)) == len(text.SIGNS)
+def test_the_symbols_differ_without_colours_and_in_ascii():
+    assert len(set(SYMBOLS)) == len(text.SYMBOLS)
     day = Day(MIDNIGHT, 3, [State(n % 7) for n in range(24)])
     lines = drawn(of([day]), encoding="ascii")
     assert "".join(lines).isascii()
@@ -175,7 +177,7 @@ def test_a_monitor_gets_exit_code_1_and_one_line_beside_what_there_is_to_see(run
     runs.target.query(f"""DELETE FROM "fs_sync" WHERE "BundleStartTime" = '{MIDNIGHT + 2 * STEP}'""")
     found = look(runs)
     assert found.missing == [Window(MIDNIGHT + 2 * STEP, MIDNIGHT + 3 * STEP)]
-    assert signs(found.days[0]) == "■" * 6 + "□" * 6 + "!" * 6 + "■" * 6
+    assert symbols(found.days[0]) == "■" * 6 + "□" * 6 + "!" * 6 + "■" * 6
 
     late, missing = (
         r"the sync point is \d+ h \d+ min ago, and 3 h 0 min are allowed",

@@ -1,6 +1,6 @@
-"""A run that failed is told to Slack and to Sentry: one line, without secrets.
+"""Alerts of failed runs, to Slack and Sentry: one line, without secrets.
 
-Where they are, dlt's own settings say: `slack_incoming_hook` and `sentry_dsn` under `[runtime]`.
+dlt's own settings say where they go: `slack_incoming_hook` and `sentry_dsn` under `[runtime]`.
 """
 
 import os
@@ -17,14 +17,14 @@ from hauser_dlt.errors import HauserError
 from hauser_dlt.network import Session, is_this_machine, proxy_to, tls_problem
 from hauser_dlt.redaction import error_line, hidden
 
-_PATIENCE = 10.0  # seconds
+_TIMEOUT = 10.0  # seconds
 
 
-def restrain_sentry() -> None:
-    """Have Sentry told nothing but what `tell` says.
+def restrict_sentry() -> None:
+    """Limit what is sent to Sentry to the lines of `send`.
 
-    dlt has it send traces and log records, too: the variables of functions and the addresses of requests are in
-    those, and with them keys and signed links.
+    dlt sends traces and log records, too. They hold the variables of functions and the addresses of requests,
+    and with them keys and signed links.
     """
     if dsn := _setting("sentry_dsn", "runtime"):
         import sentry_sdk  # noqa: PLC0415 - only there if somebody uses it
@@ -42,11 +42,11 @@ def restrain_sentry() -> None:
         )
 
 
-def tell(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
-    """Tell those who want to know that a command failed; yield what went wrong at that."""
-    said = " ".join(hidden(error_line(failure)).split()) or type(failure).__name__
+def send(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
+    """Send an alert that a command failed to each service in the settings; yield why one could not be sent."""
+    reason = " ".join(hidden(error_line(failure)).split()) or type(failure).__name__
     pipeline = _setting("pipeline_name", "hauser") or "hauser_dlt"
-    line = f"hauser-dlt {command} of {pipeline} ended with exit code {exit_code}: {said}"
+    line = f"hauser-dlt {command} of {pipeline} ended with exit code {exit_code}: {reason}"
     if _setting("sentry_dsn", "runtime") and (problem := _to_sentry(line, pipeline, command)):
         yield f"Sentry could not be told of it: {problem}"
     if (hook := _setting("slack_incoming_hook", "runtime")) and (problem := _to_slack(hook, line)):
@@ -72,28 +72,28 @@ def _to_sentry(line: str, pipeline: str, command: str) -> str:
     try:
         import sentry_sdk  # noqa: PLC0415 - as above
 
-        restrain_sentry()  # the settings may have been too wrong to get so far before
+        restrict_sentry()  # the settings may have been too wrong to get so far before
         sentry_sdk.capture_message(line, level="error", tags={"pipeline": pipeline, "command": command})
-        sentry_sdk.flush(_PATIENCE)
+        sentry_sdk.flush(_TIMEOUT)
     except Exception as exc:  # noqa: BLE001 - of whatever kind: what there is to report is another failure
         return type(exc).__name__
     return ""
 
 
 def _to_slack(hook: str, line: str) -> str:
-    """Post a line; return what went wrong, if anything. dlt's own function would wait for an answer for ever."""
+    """Post a line; return what went wrong, or "". dlt's own function has no timeout."""
     text = escape(line, quote=False)  # < > & are Slack's marks for links and for calling people
     try:
         with Session() as session:
-            answer = session.post(hook, json={"text": text}, timeout=_PATIENCE, allow_redirects=False)
+            answer = session.post(hook, json={"text": text}, timeout=_TIMEOUT, allow_redirects=False)
     except HauserError as exc:
         return str(exc)
     except (requests.RequestException, ValueError) as exc:
-        return _of_network(hook, exc) or type(exc).__name__  # no more than that: the address is a secret
+        return _network_problem(hook, exc) or type(exc).__name__  # no more than that: the address is a secret
     return "" if answer.status_code == 200 else f"it answered with status {answer.status_code}"
 
 
-def _of_network(hook: str, exc: Exception) -> str:
+def _network_problem(hook: str, exc: Exception) -> str:
     host, proxy = _host(hook), proxy_to(hook)
     problem = (proxy and proxy.problem(exc, host)) or tls_problem(exc, host, "REQUESTS_CA_BUNDLE")
     return str(problem or "")

@@ -1,4 +1,4 @@
-"""Days of a calendar: what has become of each hour, and how many events came. No clock, no I/O."""
+"""The day grid: the state of each hour, and the number of events of each day. No clock, no I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ _HOUR = timedelta(hours=1)
 
 
 class State(IntEnum):
-    """What has become of a window. Of several windows in one hour, the greatest state is the hour's."""
+    """The state of a window. Of several windows in one hour, the greatest state is the hour's."""
 
     NONE = 0
     EMPTY = 1
@@ -19,7 +19,7 @@ class State(IntEnum):
     SETTLING = 3
     WAITING = 4
     MISSING = 5
-    TWICE = 6
+    DUPLICATE = 6
 
 
 @dataclass(slots=True)
@@ -36,33 +36,33 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A stretch and what has become of it."""
+class IntervalState:
+    """An interval, its state, and how many events it has."""
 
-    stretch: Window
+    interval: Window
     state: State
     events: int = 0
 
 
-def calendar(found: Iterable[Found], now: datetime, count: int) -> list[Day]:
-    """Return the last `count` days up to today, oldest first, beginning with the first of which anything is known."""
+def day_grid(intervals: Iterable[IntervalState], now: datetime, count: int) -> list[Day]:
+    """Return the last `count` days up to today, oldest first, beginning with the first that has a state."""
     today = floor(now, DAY)
     days = {start: Day(start) for start in (today - n * DAY for n in reversed(range(count)))}
     shown = Window(today - (count - 1) * DAY, today + DAY)
-    for part in found:
-        if part.stretch.overlaps(shown):
-            if day := days.get(floor(part.stretch.start, DAY)):
+    for part in intervals:
+        if part.interval.overlaps(shown):
+            if day := days.get(floor(part.interval.start, DAY)):
                 day.events += part.events
-            for hour in _hours(part.stretch, shown):
+            for hour in _hours(part.interval, shown):
                 states = days[floor(hour, DAY)].hours
                 states[hour.hour] = max(states[hour.hour], part.state)
-    known = (day.start for day in days.values() if any(day.hours))
-    begin = next(known, today)
+    with_states = (day.start for day in days.values() if any(day.hours))
+    begin = next(with_states, today)
     return [day for day in days.values() if day.start >= begin]
 
 
-def _hours(stretch: Window, shown: Window) -> Iterator[datetime]:
-    hour = floor(max(stretch.start, shown.start), _HOUR)
-    while hour < min(stretch.end, shown.end):
+def _hours(interval: Window, shown: Window) -> Iterator[datetime]:
+    hour = floor(max(interval.start, shown.start), _HOUR)
+    while hour < min(interval.end, shown.end):
         yield hour
         hour += _HOUR

@@ -1,4 +1,4 @@
-"""A status as one HTML page that needs nothing from anywhere: no script, no picture, no network."""
+"""A status as one self-contained HTML page: no script, no picture, no network."""
 
 import base64
 import hashlib
@@ -10,13 +10,13 @@ from pathlib import Path
 from hauser_dlt.machine import unusable
 from hauser_dlt.reports.day_grid import Day, State
 from hauser_dlt.reports.status import Status
-from hauser_dlt.reports.text import MEANINGS, SIGNS, share, told
+from hauser_dlt.reports.text import LABELS, SYMBOLS, bar_length, facts
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1b1f24; --back: #fff; --line: #6e7781;
-  --loaded: #1a7f37; --settling: #59636e; --waiting: #0969da; --missing: #cf222e; --twice: #8250df; }
+  --loaded: #1a7f37; --settling: #59636e; --waiting: #0969da; --missing: #cf222e; --duplicate: #8250df; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --back: #0d1117; --line: #8b949e;
-  --loaded: #3fb950; --settling: #9198a1; --waiting: #58a6ff; --missing: #ff7b72; --twice: #d2a8ff; } }
+  --loaded: #3fb950; --settling: #9198a1; --waiting: #58a6ff; --missing: #ff7b72; --duplicate: #d2a8ff; } }
 body { margin: 1.5rem auto; padding: 0 1rem; max-width: 60rem; color: var(--text); background: var(--back);
   font: 1rem/1.4 system-ui, sans-serif; }
 h1 { font-size: 1.4rem; }
@@ -33,7 +33,7 @@ td.events { text-align: right; padding: 0 .6rem; }
 td:nth-of-type(6n + 1) { padding-left: .35rem; }
 svg { width: 10rem; height: .7rem; fill: var(--loaded); }
 .empty, .loaded { color: var(--loaded); } .settling { color: var(--settling); } .waiting { color: var(--waiting); }
-.missing { color: var(--missing); } .twice { color: var(--twice); } .missing, .twice { font-weight: 700; }
+.missing { color: var(--missing); } .duplicate { color: var(--duplicate); } .missing, .duplicate { font-weight: 700; }
 .key { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 44rem) { td { min-width: .55rem; font-size: .7rem; } .wide { display: none; }
@@ -43,13 +43,13 @@ _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 
 
-def as_page(found: Status) -> str:
+def as_html(found: Status) -> str:
     """Return a status as a page. Whatever comes from settings or the destination is escaped."""
     title = f"hauser-dlt: {escape(found.place)}"
-    facts = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in told(found))
+    listed = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts(found))
     key = "\n".join(
-        f'<li><span class="{state.name.lower()}" aria-hidden="true">{SIGNS[state]}</span> {meaning}</li>'
-        for state, meaning in MEANINGS.items()
+        f'<li><span class="{state.name.lower()}" aria-hidden="true">{SYMBOLS[state]}</span> {label}</li>'
+        for state, label in LABELS.items()
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -65,10 +65,10 @@ def as_page(found: Status) -> str:
 <main>
 <h1>What is loaded</h1>
 <p>As of <time datetime="{found.now:%Y-%m-%dT%H:%M:%SZ}">{found.now:%Y-%m-%d %H:%M} UTC</time></p>
-<div class="scroll" role="region" aria-labelledby="calendar" tabindex="0">
+<div class="scroll" role="region" aria-labelledby="day-grid" tabindex="0">
 <table>
-<caption id="calendar">Hours of each day, in UTC, newest day first</caption>
-<thead><tr><th scope="col">day</th>{_heads()}<th scope="col">events</th><td class="wide"></td></tr></thead>
+<caption id="day-grid">Hours of each day, in UTC, newest day first</caption>
+<thead><tr><th scope="col">day</th>{_hour_headings()}<th scope="col">events</th><td class="wide"></td></tr></thead>
 <tbody>
 {"".join(_rows(found.days))}</tbody>
 </table>
@@ -77,7 +77,7 @@ def as_page(found: Status) -> str:
 {key}
 </ul>
 <dl>
-{facts}
+{listed}
 </dl>
 </main>
 </body>
@@ -85,7 +85,7 @@ def as_page(found: Status) -> str:
 """
 
 
-def _heads() -> str:
+def _hour_headings() -> str:
     return "".join(
         f'<th scope="col">{hour:02}</th>'
         if hour % 6 == 0
@@ -98,8 +98,8 @@ def _rows(days: list[Day]) -> Iterator[str]:
     most = max(day.events for day in days)
     for day in reversed(days):
         hours = "".join(map(_cell, day.hours))
-        filled = f'<rect width="{share(day.events, most, 100)}" height="1"/>'
-        bar = f'<svg viewBox="0 0 100 1" preserveAspectRatio="none">{filled}</svg>'
+        rect = f'<rect width="{bar_length(day.events, most, 100)}" height="1"/>'
+        bar = f'<svg viewBox="0 0 100 1" preserveAspectRatio="none">{rect}</svg>'
         yield (
             f'<tr><th scope="row"><span class="wide">{day.start:%a} </span>{day.start:%Y-%m-%d}</th>{hours}'
             f'<td class="events">{day.events:,}</td><td class="wide" aria-hidden="true">{bar}</td></tr>\n'
@@ -109,30 +109,30 @@ def _rows(days: list[Day]) -> Iterator[str]:
 def _cell(state: State) -> str:
     if state is State.NONE:
         return "<td></td>"
-    meaning = MEANINGS[state]
+    label = LABELS[state]
     return (
-        f'<td class="{state.name.lower()}" title="{meaning}">'
-        f'<span aria-hidden="true">{SIGNS[state]}</span><span class="said">{meaning}</span></td>'
+        f'<td class="{state.name.lower()}" title="{label}">'
+        f'<span aria-hidden="true">{SYMBOLS[state]}</span><span class="said">{label}</span></td>'
     )
 
 
-def write_page(found: Status, path: Path) -> None:
-    """Write the page, so that whoever reads the file meanwhile has the old page or the new one.
+def write_html(found: Status, path: Path) -> None:
+    """Write the page atomically: whoever reads the file meanwhile has the old page or the new one.
 
     Raises:
         HauserError: it cannot be written there.
     """
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, say, which must not be replaced
-            path.write_text(as_page(found), encoding="utf-8")
+            path.write_text(as_html(found), encoding="utf-8")
         else:
-            _replace(path.resolve(), as_page(found))
+            _replace(path.resolve(), as_html(found))
     except OSError as exc:
         raise unusable(f"--html {path}", exc, "name a file that can be written") from None
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole. A name that nobody can guess keeps others from putting a link in its way."""
+    """Write a new file in the place of the old one; others cannot guess its name and put a link there meanwhile."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with fresh.open("x", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""How a run is told: results on stdout, talk on stderr, a progress bar only where a person looks on."""
+"""The progress of a run: results on stdout, messages on stderr, a progress bar on a terminal only."""
 
 import json
 import sys
@@ -52,7 +52,7 @@ class Progress:
         self._events += tally.rows
         if self._bar:
             self._bar.update(1, window)
-        for line in remarks(window, tally):
+        for line in window_warnings(window, tally):
             self._say(line, err=True)
 
     def loaded(self, package: Package) -> None:
@@ -64,7 +64,7 @@ class Progress:
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
         table, rows = snapshot.table, snapshot.tally.rows
-        for line in snapshot_remarks(table, snapshot.tally):
+        for line in snapshot_warnings(table, snapshot.tally):
             self._say(line, err=True)
         document = {"load_id": snapshot.load_id, "table": table, "rows": rows}
         text = f"loaded {table}: {rows:,} rows (load {snapshot.load_id})"
@@ -88,23 +88,23 @@ class Progress:
             self._bar.render_progress()
 
 
-def remarks(window: Window, tally: Tally) -> list[str]:
-    """Return what is worth a warning about one window."""
-    lines = _about_values(str(window), tally)
+def window_warnings(window: Window, tally: Tally) -> list[str]:
+    """Return the warnings about one window."""
+    lines = _value_warnings(str(window), tally)
     if tally.outside:
         lines.append(f"Warning: {window}: left out {tally.outside} events from outside the window")
     return lines
 
 
-def snapshot_remarks(table: str, tally: Tally) -> list[str]:
-    """Return what is worth a warning about a table that was loaded anew."""
-    lines = _about_values(table, tally)
+def snapshot_warnings(table: str, tally: Tally) -> list[str]:
+    """Return the warnings about a table that was replaced."""
+    lines = _value_warnings(table, tally)
     if tally.outside:
         lines.append(f"Warning: {table}: left out {tally.outside} rows without a key")
     return lines
 
 
-def _about_values(subject: str, tally: Tally) -> list[str]:
+def _value_warnings(subject: str, tally: Tally) -> list[str]:
     lines = []
     if tally.misfits:
         fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.misfits.items()))

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nlargest
+from itertools import chain
 from typing import Any
 
 from hauser_dlt.ledger import SyncRow
-from hauser_dlt.reports.day_grid import Day, Found, State, calendar
+from hauser_dlt.reports.day_grid import Day, IntervalState, State, day_grid
 from hauser_dlt.sync import Plan, Sync
 from hauser_dlt.windows import DAY, MOMENT, Window, cut, doubled, uncovered
 
 _LAST_LOADS = 5
+_STATE_NAMES = {state: state.name.lower() for state in State} | {State.DUPLICATE: "twice"}  # as monitors read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,10 @@ class Status:
         windows: loaded windows, of which `empty` had no events.
         missing: windows before the sync point that are not loaded.
         waiting: windows that are ready, but not loaded.
-        twice: stretches that more than one complete load has brought, so that their events are there twice.
-        half: rows of loads that did not become complete; the next run sees to them.
+        duplicates: intervals that more than one complete load has loaded, so that their events are there twice.
+        incomplete: rows of loads that did not finish; the next run removes them.
         loads: the newest loads, newest first.
-        days: the last days, oldest first.
+        days: the day grid, oldest first.
         problems: what is wrong with the sync table, and what to do about it.
     """
 
@@ -42,8 +44,8 @@ class Status:
     events: int
     missing: list[Window]
     waiting: list[Window]
-    twice: list[Window]
-    half: int
+    duplicates: list[Window]
+    incomplete: int
     loads: list[dict[str, Any]]
     days: list[Day]
     problems: list[str] = field(default_factory=list)
@@ -53,55 +55,60 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     """Return what the destination says about itself, without changing or asking FullStory anything.
 
     Args:
-        step: the length in which missing stretches are told.
-        days: how many are drawn, up to today.
+        step: the length of the windows in which missing intervals are listed.
+        days: how many days the grid has, up to today.
     """
     plan = sync.plan(now)
     rows = sync.ledger.rows()
-    whole = [row for row in rows if row.owns]
-    windows = list(_windows(whole))
-    loaded = [window for row, window in zip(whole, windows, strict=True) if row.start is not None]
+    owners = [row for row in rows if row.owns]
+    windows = list(_windows(owners))
+    loaded = [window for row, window in zip(owners, windows, strict=True) if row.start is not None]
+    missing = _missing(plan, loaded, step)
+    duplicates = list(doubled(windows))
     sync_point = _sync_point(plan, loaded)
-    begin = min((window.start for window in loaded), default=plan.interval.start)
-    gaps = uncovered(Window(begin, max(begin, plan.interval.start)), loaded)
-    missing = [window for gap in gaps for window in cut(gap, step)]
-    twice = list(doubled(windows))
-    since = now - days * DAY
-    found = [_found(row, window) for row, window in zip(whole, windows, strict=True) if window.end > since]
-    found += [Found(window, State.TWICE) for window in twice]
-    found += [Found(window, State.MISSING) for window in missing if window.end > since]
-    found += _to_come(plan, loaded, now)
+    states = chain(
+        map(_loaded, owners, windows),
+        (IntervalState(window, State.DUPLICATE) for window in duplicates),
+        (IntervalState(window, State.MISSING) for window in missing),
+        _to_come(plan, loaded, now),
+    )
     return Status(
         now=now,
         place=sync.target.place,
         sync_point=sync_point,
         lag=now - sync_point if sync_point else None,
         next_ready=None if sync.waits_for_list else sync.next_ready(now),
-        windows=len(whole),
-        empty=sum(1 for row in whole if row.events == 0),
-        events=sum(row.events or 0 for row in whole),
+        windows=len(owners),
+        empty=sum(1 for row in owners if row.events == 0),
+        events=sum(row.events or 0 for row in owners),
         missing=missing,
         waiting=[bundle.window for bundle in plan.bundles],
-        twice=twice,
-        half=sum(1 for row in rows if not row.complete),
-        loads=list(_last_loads(whole)),
-        days=calendar(found, now, days),
+        duplicates=duplicates,
+        incomplete=sum(1 for row in rows if not row.complete),
+        loads=list(_last_loads(owners)),
+        days=day_grid(states, now, days),
         problems=[*sync.warnings(), *([plan.lost] if plan.lost else [])],
     )
 
 
 def _sync_point(plan: Plan, loaded: list[Window]) -> datetime | None:
-    """Return where the next run goes on. Without dlt's tables it begins anew, and finds windows that are loaded."""
+    """Return where the next run goes on. Without dlt's tables it starts anew, and skips windows that are loaded."""
     if plan.begun:
         return plan.interval.start
-    found = next((gap.start for gap in uncovered(plan.interval, loaded)), plan.interval.end)
-    return found if found > plan.interval.start else None
+    first_gap = next((gap.start for gap in uncovered(plan.interval, loaded)), plan.interval.end)
+    return first_gap if first_gap > plan.interval.start else None
+
+
+def _missing(plan: Plan, loaded: list[Window], step: timedelta) -> list[Window]:
+    begin = min((window.start for window in loaded), default=plan.interval.start)
+    gaps = uncovered(Window(begin, max(begin, plan.interval.start)), loaded)
+    return [window for gap in gaps for window in cut(gap, step)]
 
 
 def _windows(rows: list[SyncRow]) -> Iterator[Window]:
-    """Yield the stretch of each row; `rows` are in the order of their ends.
+    """Yield the window of each row; `rows` are in the order of their ends.
 
-    The Go hauser's rows do not tell where a window began: where its row before ended, if that is no more than a day.
+    The Go hauser's rows have no start: it is the end of the row before, if that is no more than a day earlier.
     """
     before: datetime | None = None
     for row in rows:
@@ -113,15 +120,15 @@ def _windows(rows: list[SyncRow]) -> Iterator[Window]:
         before = row.end
 
 
-def _found(row: SyncRow, window: Window) -> Found:
-    return Found(window, State.EMPTY if row.events == 0 else State.LOADED, row.events or 0)
+def _loaded(row: SyncRow, window: Window) -> IntervalState:
+    return IntervalState(window, State.EMPTY if row.events == 0 else State.LOADED, row.events or 0)
 
 
-def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[Found]:
+def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[IntervalState]:
     for bundle in plan.bundles:
-        yield Found(bundle.window, State.WAITING)
-    for stretch in uncovered(Window(max(plan.settled, plan.interval.start), now), loaded):
-        yield Found(stretch, State.SETTLING)
+        yield IntervalState(bundle.window, State.WAITING)
+    for interval in uncovered(Window(max(plan.settled, plan.interval.start), now), loaded):
+        yield IntervalState(interval, State.SETTLING)
 
 
 def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
@@ -130,12 +137,12 @@ def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:
     for row in rows:
         by_load.get(row.load_id or "hauser", []).append(row)
     for load_id, members in by_load.items():
-        span = Window(min(row.window.start for row in members), max(row.end for row in members))
+        interval = Window(min(row.window.start for row in members), max(row.end for row in members))
         processed = max((row.processed for row in members if row.processed), default=None)
         yield {
             "load_id": load_id,
-            "start": span.start.isoformat(),
-            "end": span.end.isoformat(),
+            "start": interval.start.isoformat(),
+            "end": interval.end.isoformat(),
             "windows": len(members),
             "events": sum(row.events or 0 for row in members),
             "processed": processed and processed.isoformat(),
@@ -153,22 +160,22 @@ def as_document(found: Status) -> dict[str, Any]:
         "windows": found.windows,
         "empty_windows": found.empty,
         "events": found.events,
-        "missing": _stretches(found.missing),
-        "waiting": _stretches(found.waiting),
-        "twice": _stretches(found.twice),
-        "incomplete_rows": found.half,
+        "missing": _intervals(found.missing),
+        "waiting": _intervals(found.waiting),
+        "twice": _intervals(found.duplicates),
+        "incomplete_rows": found.incomplete,
         "problems": found.problems,
         "last_loads": found.loads,
         "days": [
             {
                 "day": f"{day.start:%Y-%m-%d}",
                 "events": day.events,
-                "hours": [state.name.lower() for state in day.hours],
+                "hours": [_STATE_NAMES[state] for state in day.hours],
             }
             for day in found.days
         ],
     }
 
 
-def _stretches(windows: list[Window]) -> list[dict[str, str]]:
+def _intervals(windows: list[Window]) -> list[dict[str, str]]:
     return [{"start": window.start.isoformat(), "end": window.end.isoformat()} for window in windows]

@@ -1,4 +1,4 @@
-"""A status as text for people: a calendar of the days, and what there is to say beside it. 80 columns are enough."""
+"""A status as text: the day grid, and the facts below it. 80 columns are enough."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -12,25 +12,25 @@ from hauser_dlt.windows import Window, united
 
 _WIDTH = 80
 _BEFORE_BARS = 46  # columns of a day, its hours and the space around the number of its events
-_SHOWN = 3
+_NEWEST = 3
 
-# The signs differ without their colours, too.
-SIGNS = {
+# The symbols differ without their colours, too.
+SYMBOLS = {
     State.NONE: " ",
     State.EMPTY: "□",
     State.LOADED: "■",
     State.SETTLING: "·",
     State.WAITING: ">",
     State.MISSING: "!",
-    State.TWICE: "2",
+    State.DUPLICATE: "2",
 }
-MEANINGS = {
+LABELS = {
     State.LOADED: "loaded",
     State.EMPTY: "empty",
     State.SETTLING: "not ready yet",
     State.WAITING: "waiting",
     State.MISSING: "missing",
-    State.TWICE: "loaded twice",
+    State.DUPLICATE: "loaded twice",
 }
 _COLOURS = {
     State.EMPTY: "green",
@@ -38,7 +38,7 @@ _COLOURS = {
     State.SETTLING: "bright_black",
     State.WAITING: "cyan",
     State.MISSING: "red",
-    State.TWICE: "magenta",
+    State.DUPLICATE: "magenta",
 }
 _IN_ASCII = str.maketrans("□■·█", "o#.=")
 
@@ -47,9 +47,9 @@ def as_lines(found: Status, encoding: str = "utf-8") -> Iterator[str]:
     """Yield a status as lines, with colours.
 
     Args:
-        encoding: where that cannot write the signs, they are of ASCII.
+        encoding: symbols that it does not have are replaced by ASCII ones.
     """
-    for line in (*_drawn(found.days), "", *_told(found)):
+    for line in (*_grid(found.days), "", *_fact_lines(found)):
         try:
             line.encode(encoding)
         except UnicodeEncodeError:
@@ -58,51 +58,51 @@ def as_lines(found: Status, encoding: str = "utf-8") -> Iterator[str]:
             yield line
 
 
-def _drawn(days: list[Day]) -> Iterator[str]:
+def _grid(days: list[Day]) -> Iterator[str]:
     numbers = [f"{day.events:,}" for day in days]
     wide = max(len("events"), *map(len, numbers))
     yield f"{'':16}00     06     12     18     {'events':>{wide}}"
     most = max(day.events for day in days)
     for day, number in zip(days, numbers, strict=True):
         hours = " ".join(_coloured(day.hours[begin : begin + 6]) for begin in range(0, 24, 6))
-        bar = "█" * share(day.events, most, _WIDTH - _BEFORE_BARS - wide)
+        bar = "█" * bar_length(day.events, most, _WIDTH - _BEFORE_BARS - wide)
         yield f"{day.start:%a %Y-%m-%d}  {hours}{number:>{wide + 1}}  {bar}".rstrip()
-    yield "  ".join(f"{_coloured([state])} {meaning}" for state, meaning in MEANINGS.items())
+    yield "  ".join(f"{_coloured([state])} {label}" for state, label in LABELS.items())
 
 
-def share(events: int, most: int, width: int) -> int:
-    """Return how long the bar of a day is; that of a day with events is never nothing."""
+def bar_length(events: int, most: int, width: int) -> int:
+    """Return the length of a day's bar; it is at least 1 where there are events."""
     return max(width * events // most, 1) if events else 0
 
 
 def _coloured(states: Iterable[State]) -> str:
     runs = ((state, sum(1 for _ in run)) for state, run in groupby(states))
     return "".join(
-        click.style(SIGNS[state] * count, fg=_COLOURS[state]) if state else " " * count for state, count in runs
+        click.style(SYMBOLS[state] * count, fg=_COLOURS[state]) if state else " " * count for state, count in runs
     )
 
 
-def _told(found: Status) -> Iterator[str]:
-    for name, text in told(found):
+def _fact_lines(found: Status) -> Iterator[str]:
+    for name, text in facts(found):
         yield f"{name:<13}{text}"
 
 
-def told(found: Status) -> Iterator[tuple[str, str]]:
-    """Yield what there is to say, each with its name."""
+def facts(found: Status) -> Iterator[tuple[str, str]]:
+    """Yield the facts below the grid, each as its name and its text."""
     yield "destination", found.place
     if found.sync_point is None or found.lag is None:
         yield "sync point", "none yet, only backfills are loaded" if found.windows else "nothing is loaded yet"
     else:
-        yield "sync point", f"{found.sync_point:%Y-%m-%d %H:%M} UTC, {hours(found.lag)} ago"
+        yield "sync point", f"{found.sync_point:%Y-%m-%d %H:%M} UTC, {hours_and_minutes(found.lag)} ago"
     yield "loaded", f"{found.events:,} events in {found.windows:,} windows, {found.empty:,} of them empty"
     yield "waiting", _windows(found.waiting) or "none"
     yield "next ready", f"{found.next_ready:%Y-%m-%d %H:%M} UTC" if found.next_ready else "once FullStory lists it"
-    filled = "; hauser-dlt run --start ... --end ... loads them" if found.missing else ""
-    yield "missing", (_windows(found.missing) or "none") + filled
-    if found.twice:
-        yield "twice", f"{_stretches(found.twice)}; hauser-dlt reload --start ... --end ... puts it right"
-    if found.half:
-        yield "incomplete", f"{found.half} rows of loads that did not finish; the next run removes them"
+    advice = "; hauser-dlt run --start ... --end ... loads them" if found.missing else ""
+    yield "missing", (_windows(found.missing) or "none") + advice
+    if found.duplicates:
+        yield "twice", f"{_intervals(found.duplicates)}; hauser-dlt reload --start ... --end ... puts it right"
+    if found.incomplete:
+        yield "incomplete", f"{found.incomplete} rows of loads that did not finish; the next run removes them"
     for problem in found.problems:
         yield "problem", problem
     for load in found.loads:
@@ -112,31 +112,31 @@ def told(found: Status) -> Iterator[tuple[str, str]]:
 
 def _windows(windows: list[Window]) -> str:
     count = "1 window" if len(windows) == 1 else f"{len(windows):,} windows"
-    return f"{count}: {_stretches(windows)}" if windows else ""
+    return f"{count}: {_intervals(windows)}" if windows else ""
 
 
-def _stretches(windows: list[Window]) -> str:
-    """Name some stretches, the newest, which are the likeliest to be news."""
-    whole = list(united(windows))
-    shown = ", ".join(f"{part.start:%Y-%m-%d %H:%M} to {part.end:%Y-%m-%d %H:%M}" for part in whole[-_SHOWN:])
-    return f"{shown} and {len(whole) - _SHOWN} more" if len(whole) > _SHOWN else shown
+def _intervals(windows: list[Window]) -> str:
+    """Return the newest intervals that some windows cover; they are the likeliest to be news."""
+    intervals = list(united(windows))
+    shown = ", ".join(f"{part.start:%Y-%m-%d %H:%M} to {part.end:%Y-%m-%d %H:%M}" for part in intervals[-_NEWEST:])
+    return f"{shown} and {len(intervals) - _NEWEST} more" if len(intervals) > _NEWEST else shown
 
 
-def hours(lag: timedelta) -> str:
-    """Return a length of time in hours and minutes."""
-    whole, minutes = divmod(round(lag.total_seconds() / 60), 60)
-    return f"{whole} h {minutes} min"
+def hours_and_minutes(lag: timedelta) -> str:
+    """Return a duration in hours and minutes."""
+    hours, minutes = divmod(round(lag.total_seconds() / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
-def wrong(found: Status, max_lag: timedelta | None, *, exact: bool) -> Iterator[str]:
-    """Yield what a monitor was asked to watch for, and is so."""
+def violations(found: Status, max_lag: timedelta | None, *, exact: bool) -> Iterator[str]:
+    """Yield each condition of a monitor, `--max-lag` or `--exact`, that does not hold."""
     if max_lag is not None and found.lag is None:
         yield "nothing is loaded yet"
     if max_lag is not None and found.lag is not None and found.lag > max_lag:
-        yield f"the sync point is {hours(found.lag)} ago, and {hours(max_lag)} are allowed"
+        yield f"the sync point is {hours_and_minutes(found.lag)} ago, and {hours_and_minutes(max_lag)} are allowed"
     if exact and found.missing:
         yield f"missing: {_windows(found.missing)}"
     if exact:
         yield from found.problems
-    if exact and found.twice:
-        yield f"loaded twice: {_stretches(found.twice)}"
+    if exact and found.duplicates:
+        yield f"loaded twice: {_intervals(found.duplicates)}"
