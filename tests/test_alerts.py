@@ -166,7 +166,7 @@ def test_a_hook_that_fails_is_one_warning_and_changes_nothing(listener, command,
 
 
 def test_an_error_of_ours_is_told_and_still_shows_where_it_is(listener, command, monkeypatch):
-    monkeypatch.setattr("hauser_dlt.cli.configured", lambda **settings: 1 / 0)
+    monkeypatch.setattr("hauser_dlt.cli.run.configured", lambda **settings: 1 / 0)
     assert isinstance(command("run").exception, ZeroDivisionError)
     assert "exit code 1: division by zero" in listener.posted(HOOK)[0]
 

@@ -1440,12 +1440,12 @@ def test_a_good_day_shows_no_secret_in_our_logs_either(sim, path, caplog):
 
 
 def test_the_command_leaves_urllib3_quiet_which_would_log_links(sim, path, caplog):
-    from hauser_dlt.cli import _log  # noqa: PLC0415
+    from hauser_dlt.cli.options import set_up_logging  # noqa: PLC0415
 
     ours = logging.getLogger("hauser_dlt")
     before = ours.level
     try:
-        _log(2, {})
+        set_up_logging(2, {})
         call(sim, Pauses(), path, "any")
     finally:
         ours.setLevel(before)

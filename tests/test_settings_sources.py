@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt import cli, parsers, settings, source
+from hauser_dlt import parsers, settings, source
+from hauser_dlt.cli.options import put_setting
 from hauser_dlt.configuration import configure, read_run, read_source
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
@@ -207,7 +208,7 @@ def from_environment(values, folder, monkeypatch):
 def from_command_line(values, folder, monkeypatch):
     options = {}
     for name, value in values.items():
-        cli._put(options, name, spelled(value))
+        put_setting(options, name, spelled(value))
     configure(options)
 
 
@@ -359,8 +360,8 @@ def test_names_in_a_table_may_be_set_one_by_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
     options = {}
-    cli._put(options, "custom_columns.evt_order.id_str", "text")
-    cli._put(options, "sources.fullstory.custom_columns.user_plan_str", "text")
+    put_setting(options, "custom_columns.evt_order.id_str", "text")
+    put_setting(options, "sources.fullstory.custom_columns.user_plan_str", "text")
     configure(options)
     assert read_source().custom_columns == {"evt_order.id_str": "text", "user_plan_str": "text"}
 
@@ -377,7 +378,7 @@ def test_what_cannot_be_set_on_the_command_line_is_refused(name, tmp_path, monke
 
 def put_and_read(name):
     options = {}
-    cli._put(options, name, "x")
+    put_setting(options, name, "x")
     configure(options)
     read_source()
 
@@ -396,14 +397,14 @@ def put_and_read(name):
 def test_of_our_own_settings_only_a_value_can_be_a_secret_by_its_looks(name, value, hidden):
     refused = pytest.raises(ConfigError, match="what stands on the command line, others can read")
     with refused if hidden else nullcontext():
-        cli._put({}, name, value)
+        put_setting({}, name, value)
 
 
 def test_a_setting_cannot_have_a_value_and_settings_below_it():
     options = {}
-    cli._put(options, "custom_columns", "{}")
+    put_setting(options, "custom_columns", "{}")
     with pytest.raises(ConfigError, match=r"^--set custom_columns.x: custom_columns has got a value already"):
-        cli._put(options, "custom_columns.x", "text")
+        put_setting(options, "custom_columns.x", "text")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""The group of all commands. It reports each error once: one line on stderr, an exit code, and an alert."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from hauser_dlt.errors import HauserError, StoppedError
+from hauser_dlt.streams import guard, say
+
+PROGRAM = "hauser-dlt"
+_LOADING = ("run", "reload")  # the commands whose failure is worth an alert
+
+
+class ReportingGroup(click.Group):
+    """A group whose commands end a HauserError as one line on stderr and its exit code."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command, whatever the standard streams are."""
+        guard()
+        return super().main(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except StoppedError as exc:
+            say(f"Stopped: {exc}", err=True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exc.exit_code)  # threads that wait for FullStory would keep the process alive
+        except HauserError as exc:
+            say(f"Error: {exc}", err=True)
+            _alert(ctx, exc, exc.exit_code)
+            ctx.exit(exc.exit_code)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as exc:
+            _alert(ctx, exc, 1)
+            raise
+
+
+def _alert(ctx: click.Context, failure: Exception, exit_code: int) -> None:
+    """Send an alert to Slack and Sentry, if the settings name them, that events were not loaded."""
+    if ctx.invoked_subcommand in _LOADING:
+        from hauser_dlt.reports import alerts
+
+        for problem in alerts.send(failure, ctx.invoked_subcommand, exit_code):
+            say(f"Warning: {problem}", err=True)
+
+
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
+def main() -> None:
+    """Load FullStory's events into your own warehouse, a window at a time, each event exactly once.
+
+    Settings come from the command line, the environment, and .dlt/config.toml and .dlt/secrets.toml, in this
+    order of strength; `hauser-dlt init` writes the files. An existing hauser configuration is read with -c.
+
+    \b
+    Example:
+      export FULLSTORY_API_TOKEN=...
+      hauser-dlt run --destination duckdb
+    """

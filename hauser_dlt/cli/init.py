@@ -1,0 +1,31 @@
+"""`hauser-dlt init`: write the files of settings."""
+
+from pathlib import Path
+
+import click
+
+from hauser_dlt.cli.options import read_hauser_settings
+from hauser_dlt.streams import say
+
+
+@click.command()
+@click.option(
+    "--from",
+    "hauser_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Take the settings of a hauser configuration (TOML).",
+)
+def init(hauser_file: Path | None) -> None:
+    """Write .dlt/config.toml, with every setting explained, and .dlt/secrets.toml into the current folder.
+
+    \b
+    Example:
+      hauser-dlt init --from hauser.toml
+    """
+    from hauser_dlt import settings_files
+
+    values = read_hauser_settings(hauser_file) if hauser_file else {}
+    for path in settings_files.write(Path(".dlt"), values):
+        say(f"wrote {path}")
+    say("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)

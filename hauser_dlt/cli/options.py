@@ -1,0 +1,222 @@
+"""The options that several commands share, and the settings that they give."""
+
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.streams import say
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+    from hauser_dlt.configuration import Configuration
+
+_DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift")  # those that README names
+
+
+def _parse_sets(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
+        values[name.strip()] = value
+    return values
+
+
+def _complete_destination(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _DESTINATIONS if name.startswith(incomplete)]
+
+
+def _complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the settings that may stand on the command line."""
+    of_source, of_run = _declared()
+    declared = (of_source | of_run).items()
+    return [f"{name}=" for name, each in declared if name.startswith(incomplete) and not each.metadata["hide"]]
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that set the settings; `configured` takes what they give."""
+    for option in (
+        click.option("-v", "--verbose", count=True, help="Tell more on stderr (-vv: dlt's own log, too)."),
+        click.option(
+            "-s",
+            "--set",
+            "sets",
+            multiple=True,
+            callback=_parse_sets,
+            metavar="NAME=VALUE",
+            shell_complete=_complete_setting,
+            help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable.",
+        ),
+        click.option("--dataset", metavar="NAME", help="Same as --set dataset_name=NAME."),
+        click.option(
+            "--destination",
+            metavar="NAME",
+            shell_complete=_complete_destination,
+            help="Same as --set destination=NAME.",
+        ),
+        click.option(
+            "-c",
+            "--config",
+            "config_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Read a hauser configuration (TOML) as well; it is stronger than .dlt/.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show the windows that would be loaded; change nothing.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """Return an option's value as a time in UTC."""
+    from hauser_dlt.parsers import moment
+
+    try:
+        return moment(value or "")
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
+
+
+def parse_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
+    """Return an option's value as a duration."""
+    from hauser_dlt.parsers import duration
+
+    try:
+        return duration(value) if value else None
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
+
+
+def whole_windows(
+    start: datetime | None, end: datetime | None, step: timedelta
+) -> tuple[datetime | None, datetime | None]:
+    """Return an interval expanded to window boundaries."""
+    from hauser_dlt.windows import floor
+
+    if start and end and start >= end:
+        raise click.UsageError("--start must lie before --end")
+    past = end - floor(end, step) if end else None
+    return start and floor(start, step), end - past + step if end and past else end
+
+
+def configured(
+    config_file: Path | None,
+    destination: str | None,
+    dataset: str | None,
+    sets: dict[str, str],
+    verbose: int,
+    *,
+    keyless: bool = False,
+) -> "Configuration":
+    """Return the settings of one command; without a key where FullStory is not asked anything.
+
+    Raises:
+        ConfigError: a setting is missing, wrong or unknown.
+    """
+    from hauser_dlt import configuration
+    from hauser_dlt.reports import alerts
+
+    options: dict[str, Any] = {}
+    named = {"destination": destination, "dataset_name": dataset}
+    for name, value in {**{k: v for k, v in named.items() if v is not None}, **sets}.items():
+        put_setting(options, name, value)
+    hauser = read_hauser_settings(config_file) if config_file else {}
+    set_up_logging(verbose, options)
+    configuration.configure(options, hauser, str(config_file))
+    alerts.restrict_sentry()
+    return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
+
+
+def read_hauser_settings(file: Path) -> dict[str, Any]:
+    """Return the settings in a hauser configuration; print what it warns of."""
+    from hauser_dlt.hauser_toml import read_hauser_toml
+
+    read = read_hauser_toml(file)
+    for warning in read.warnings:
+        say(f"Warning: {warning}", err=True)
+    return read.settings
+
+
+def put_setting(options: dict[str, Any], name: str, value: str) -> None:
+    """Put a setting where dlt looks for it; a name without a path is one of ours.
+
+    Raises:
+        ConfigError: it is a secret, or no setting.
+    """
+    if _is_secret(name, value):
+        raise ConfigError(
+            f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
+            " or into .dlt/secrets.toml"
+        )
+    *sections, key = _path(name)
+    place = options
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {name}: {section} has got a value already, so nothing can stand below it")
+    place[key] = value
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Tell whether a setting must not stand on the command line; of ours, only a value can tell, not the name."""
+    from hauser_dlt.redaction import shows_password, shows_secret
+
+    of_source, of_run = _declared()
+    declared = of_source | of_run
+    hidden = {each.name for each in declared.values() if each.metadata["hide"]} | {"slack_incoming_hook"}
+    if hidden.intersection(name.split(".")):
+        return True
+    ours = name.removeprefix("sources.fullstory.").removeprefix("hauser.").partition(".")[0] in declared
+    return shows_password(value) if ours and not name.startswith("destination.") else shows_secret(f"{name}={value}")
+
+
+def _path(name: str) -> list[str]:
+    """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
+    of_source, of_run = _declared()
+    first, dot, inner = name.partition(".")
+    if first in of_source:
+        return ["sources", "fullstory", first, *([inner] if dot else [])]
+    if dot and all(name.split(".")):
+        return name.split(".")
+    if first in of_run:
+        return ["hauser", first]
+    raise ConfigError(f"--set {name}: there is no such setting; `hauser-dlt init` writes a file with all of them")
+
+
+def _declared() -> "tuple[dict[str, Field[Any]], dict[str, Field[Any]]]":
+    """Return the settings of the source, and those of a run, by name."""
+    from dataclasses import fields
+
+    from hauser_dlt.settings import RunSettings, SourceSettings
+
+    return {each.name: each for each in fields(SourceSettings)}, {each.name: each for each in fields(RunSettings)}
+
+
+def set_up_logging(verbose: int, options: dict[str, Any]) -> None:
+    """Have logs written to stderr, without secrets: warnings, or more; from the second -v on, dlt's own as well."""
+    import logging
+    import warnings
+
+    from hauser_dlt.redaction import redact
+
+    # a faster road for large answers, and we ask for small ones
+    warnings.filterwarnings("ignore", "Cannot create BigQuery Storage client")
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    redact(*logging.getLogger().handlers)
+    logging.getLogger("hauser_dlt").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    if verbose > 1:
+        options.setdefault("runtime", {})["log_level"] = "INFO"
+    else:
+        for theirs in ("asyncio", "gcsfs", "google.auth"):  # they log what they raise, with all its traceback
+            logging.getLogger(theirs).setLevel(logging.CRITICAL)

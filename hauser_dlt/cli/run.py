@@ -1,0 +1,105 @@
+"""`hauser-dlt run`: load what is ready."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Never
+
+import click
+
+from hauser_dlt.cli.options import (
+    as_json_option,
+    configured,
+    dry_run_option,
+    parse_time,
+    settings_options,
+    whole_windows,
+)
+from hauser_dlt.cli.output import say_unready, show_plan, summary
+from hauser_dlt.errors import TransientError
+from hauser_dlt.streams import say
+
+if TYPE_CHECKING:
+    from hauser_dlt.reports.progress import Progress
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+
+_RETRY_AFTER = 60.0  # seconds
+
+
+@click.command()
+@settings_options
+@click.option(
+    "--start", callback=parse_time, metavar="TIME", help="Backfill from here (UTC), without moving the sync point."
+)
+@click.option("--end", callback=parse_time, metavar="TIME", help="Stop before this time (UTC).")
+@click.option("--follow", is_flag=True, help="Go on: sleep until the next window is ready, load it at once.")
+@dry_run_option
+@as_json_option
+def run(
+    start: datetime | None, end: datetime | None, *, follow: bool, dry_run: bool, as_json: bool, **settings: Any
+) -> None:
+    """Load all windows that are ready and not loaded yet, then end.
+
+    \b
+    Exit codes: 0 done, 1 the export or the load failed, 2 settings or usage, 75 try again later,
+    130 and 143 stopped by a signal. What was loaded before stays loaded; run again to go on.
+
+    \b
+    Example:
+      hauser-dlt run --destination duckdb --dry-run
+      hauser-dlt run --start 2026-01-01 --end 2026-02-01
+    """
+    from hauser_dlt.reports.progress import Progress
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+
+    if follow and (start or end or dry_run):
+        raise click.UsageError("--follow goes on for ever: it takes no --start, --end or --dry-run")
+    config = configured(**settings)
+    start, end = whole_windows(start, end, config.source.export_duration)
+    progress = Progress(as_json=as_json)
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
+        if dry_run:
+            show_plan(sync.plan(datetime.now(UTC), start, end), as_json=as_json)
+            return
+        _load_ready(sync, progress, start, end)
+        if follow:
+            _follow(sync, stopping, progress)
+
+
+def _load_ready(sync: "Sync", progress: "Progress", start: datetime | None, end: datetime | None) -> None:
+    """Load what is ready, and print a summary. A backfill leaves the snapshots alone."""
+    for plan in sync.plans(datetime.now(UTC), start, end):
+        sync.run(plan, progress)
+        if not plan.again:
+            say(summary(progress.packages, progress.events, plan), err=True)
+            say_unready(plan, asked=start)
+    if not (start or end):
+        sync.load_snapshots(datetime.now(UTC), progress)
+
+
+def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> Never:
+    """Load each window as soon as it is ready, until a signal ends the run."""
+    while True:
+        _wait_for_next_window(sync, stopping, progress)
+        while not _load_next(sync, progress):
+            stopping.pause(_RETRY_AFTER)
+
+
+def _wait_for_next_window(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:
+    wait = (sync.next_ready(datetime.now(UTC)) - datetime.now(UTC)).total_seconds()
+    event = "FullStory is asked for new bundles again" if sync.waits_for_list else "the next window is ready"
+    state = "up to date" if progress.reached else "nothing is loaded yet"
+    say(f"{state}; {event} in {max(wait, 0) / 60:.0f} min", err=True)
+    stopping.pause(max(wait, 1))
+
+
+def _load_next(sync: "Sync", progress: "Progress") -> bool:
+    """Load what has become ready; return False, and say why, if that failed and is worth another try."""
+    try:
+        for plan in sync.plans(datetime.now(UTC)):
+            sync.run(plan, progress)
+        sync.load_snapshots(datetime.now(UTC), progress)
+    except TransientError as exc:
+        say(f"Error: {exc}; trying again in {_RETRY_AFTER:.0f} s", err=True)
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""`hauser-dlt status`: show what is loaded, waiting and missing."""
+
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hauser_dlt.cli.options import configured, parse_duration, settings_options
+from hauser_dlt.cli.output import refuse_lost_output
+from hauser_dlt.errors import StatusError
+from hauser_dlt.streams import say
+
+if TYPE_CHECKING:
+    from hauser_dlt.configuration import Configuration
+    from hauser_dlt.reports.status import Status
+
+
+@click.command()
+@settings_options
+@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How many days to draw.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the same as one page, too.",
+)
+@click.option(
+    "--max-lag",
+    callback=parse_duration,
+    metavar="DURATION",
+    help="End with exit code 1 if the sync point is longer ago (26h).",
+)
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="End with exit code 1 if windows are missing or loaded twice, or sync rows are spoiled.",
+)
+def status(
+    *, days: int, as_json: bool, page: Path | None, max_lag: timedelta | None, exact: bool, **settings: Any
+) -> None:
+    """Show what is loaded, what is waiting and what is missing.
+
+    FullStory is not asked, but for the list of bundles, if they come from its legacy API.
+
+    \b
+    Each sign stands for an hour, in UTC. Where windows are shorter, the worst of them counts.
+    For monitors: --max-lag and --exact tell on stderr what is wrong, and end with exit code 1.
+
+    \b
+    Example:
+      hauser-dlt status --destination duckdb --json
+      hauser-dlt status --html status.html --max-lag 26h --exact
+    """
+    from hauser_dlt.reports.html import write_html
+    from hauser_dlt.reports.text import violations
+
+    found = _status(configured(**settings, keyless=True), days)
+    if page:
+        write_html(found, page)
+    _show(found, as_json=as_json)
+    if violated := list(violations(found, max_lag, exact=exact)):
+        raise StatusError("; ".join(violated))
+    refuse_lost_output()
+
+
+def _status(config: "Configuration", days: int) -> "Status":
+    from hauser_dlt.reports.status import status
+    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.sync import Sync
+
+    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
+        return status(sync, datetime.now(UTC), config.source.export_duration, days)
+
+
+def _show(found: "Status", *, as_json: bool) -> None:
+    from hauser_dlt.reports.status import as_document
+    from hauser_dlt.reports.text import as_lines
+
+    if as_json:
+        say(json.dumps(as_document(found), indent=2))
+        return
+    for line in as_lines(found, sys.stdout.encoding or "ascii"):
+        say(line, color=False if os.environ.get("NO_COLOR") else None)
