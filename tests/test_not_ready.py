@@ -53,7 +53,7 @@ def test_a_start_in_the_future_says_so_and_when_the_first_window_is_ready(do, ru
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=" ".join)
-def test_a_stretch_of_which_nothing_is_ready_is_an_error_to_try_again(do, runs, options):
+def test_an_interval_of_which_nothing_is_ready_is_an_error_to_try_again(do, runs, options):
     start, end = ("--start", LATER.isoformat()), ("--end", (LATER + DAY).isoformat())
     told = (
         f"{at(LATER)} to {at(LATER + DAY)} UTC is not ready yet;"

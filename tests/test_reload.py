@@ -21,7 +21,7 @@ in_duckdb = pytest.mark.parametrize("target", ["duckdb"], indirect=True)
 
 
 @everywhere
-def test_a_stretch_that_is_loaded_again_has_what_came_late_and_nothing_twice(runs):
+def test_an_interval_that_is_loaded_again_has_what_came_late_and_nothing_twice(runs):
     runs.load(NOW)
     ends = [row["BundleEndTime"] for row in runs.target.sync()]
     runs.sim.extra_events.append(LATE)
