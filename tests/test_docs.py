@@ -20,6 +20,7 @@ from pages import PAGES, ROOT, blocks, code, prose
 from servers.dbt import HOME as DBT
 
 from hauser_dlt import cli
+from hauser_dlt.calendar import MEANINGS, SIGNS
 from hauser_dlt.hauser_toml import KEYS
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.simulator import Account, Simulator
@@ -197,6 +198,13 @@ def test_outputs_are_like_each_other_but_for_numbers_and_spaces():
     assert pages.is_like("1 window\n...\nend: 7.5 s\n", "2  window\nany\nline\nend: 12 s\n")
     assert not pages.is_like("1 window\nend\n", "1 window\nof another\nend\n")
     assert not pages.is_like("1 window\n", "1 windows\n")
+
+
+def test_the_signs_of_a_calendar_are_explained_as_status_draws_them():
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    assert "  ".join(f"{SIGNS[state]} {meaning}" for state, meaning in MEANINGS.items()) in page
+    for meaning in MEANINGS.values():
+        assert f"| {meaning} |" in page
 
 
 def test_each_page_is_in_the_index():
