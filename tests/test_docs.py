@@ -18,10 +18,11 @@ import psycopg2
 import pytest
 from pages import PAGES, ROOT, blocks, code, prose
 from servers.dbt import HOME as DBT
+from test_matrix import STEPS
 
 from hauser_dlt import cli
-from hauser_dlt.calendar import MEANINGS, SIGNS
 from hauser_dlt.hauser_toml import KEYS
+from hauser_dlt.reports.text import LABELS, SYMBOLS
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.simulator import Account, Simulator
 
@@ -200,11 +201,27 @@ def test_outputs_are_like_each_other_but_for_numbers_and_spaces():
     assert not pages.is_like("1 window\n", "1 windows\n")
 
 
-def test_the_signs_of_a_calendar_are_explained_as_status_draws_them():
+@each_page
+def test_files_of_ours_that_a_page_names_are_there(page):
+    for name in re.findall(r"`((?:hauser_dlt|tests|fuzz|pipelines|docs|benchmarks)/[\w./-]*[\w/])", page.read_text()):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"`(?:tests/)?(test_\w+\.py)`", page.read_text()):
+        assert list((ROOT / "tests").rglob(name)), name
+
+
+def test_the_steps_at_which_runs_are_killed_are_listed():
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    listed = [
+        re.findall("`([^`]+)`", row) for row in re.findall(r"^\| [\w ,]+ \| (`normalize`.*) \|$", page, re.MULTILINE)
+    ]
+    assert listed == [list(steps) for steps in STEPS.values()]
+
+
+def test_the_symbols_of_the_day_grid_are_explained_as_status_draws_them():
     page = (ROOT / "docs" / "monitoring.md").read_text()
-    assert "  ".join(f"{SIGNS[state]} {meaning}" for state, meaning in MEANINGS.items()) in page
-    for meaning in MEANINGS.values():
-        assert f"| {meaning} |" in page
+    assert "  ".join(f"{SYMBOLS[state]} {label}" for state, label in LABELS.items()) in page
+    for label in LABELS.values():
+        assert f"| {label} |" in page
 
 
 def test_each_page_is_in_the_index():
