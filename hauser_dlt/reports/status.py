@@ -66,10 +66,11 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     missing = _missing(plan, loaded, step)
     duplicates = list(doubled(windows))
     sync_point = _sync_point(plan, loaded)
+    since = now - days * DAY  # older windows are many, and not drawn
     states = chain(
-        map(_loaded, owners, windows),
+        (_loaded(row, window) for row, window in zip(owners, windows, strict=True) if window.end > since),
         (IntervalState(window, State.DUPLICATE) for window in duplicates),
-        (IntervalState(window, State.MISSING) for window in missing),
+        (IntervalState(window, State.MISSING) for window in missing if window.end > since),
         _to_come(plan, loaded, now),
     )
     return Status(
