@@ -15,6 +15,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.errors import HauserError
 from hauser_dlt.reports import status
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window
@@ -37,6 +38,9 @@ class _Counts:
         self.packages += 1
         self.windows += package.windows
         self.events += package.events
+
+    def failed(self, window: Window, error: HauserError) -> None:
+        """See `Report`."""
 
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""

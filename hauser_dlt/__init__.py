@@ -1,20 +1,41 @@
 """FullStory's events in your own warehouse, as a dlt source.
 
-`fullstory` is the source, and `account` makes one for each of several accounts. `redshift` and `bigquery` are dlt's
-destinations of these names, safe on tables that other hands have made or changed. Everything else is behind the
-command `hauser-dlt`.
+`run`, `reload`, `status` and `check` do what the command `hauser-dlt` does: each event is loaded exactly once, and a
+`Summary` tells what was done. `HauserError` is what they raise.
+
+`fullstory` is the source for dlt pipelines of your own, and `account` makes one for each of several accounts.
+`redshift` and `bigquery` are dlt's destinations of these names, safe on existing tables.
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["account", "bigquery", "fullstory", "redshift"]
+__all__ = [
+    "HauserError",
+    "Summary",
+    "TransientError",
+    "account",
+    "bigquery",
+    "check",
+    "fullstory",
+    "redshift",
+    "reload",
+    "run",
+    "status",
+]
 
 _HOMES = {
+    "HauserError": ("hauser_dlt.errors", "HauserError"),
+    "Summary": ("hauser_dlt.api", "Summary"),
+    "TransientError": ("hauser_dlt.errors", "TransientError"),
     "account": ("hauser_dlt.source", "account"),
     "bigquery": ("hauser_dlt.destinations.bigquery", "ExactBigQuery"),
     "fullstory": ("hauser_dlt.source", "fullstory"),
+    "check": ("hauser_dlt.api", "check"),
     "redshift": ("hauser_dlt.destinations.redshift", "ExactRedshift"),
+    "reload": ("hauser_dlt.api", "reload"),
+    "run": ("hauser_dlt.api", "run"),
+    "status": ("hauser_dlt.api", "status"),
 }
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from hauser_dlt import misspelled, settings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
 from hauser_dlt.misspelled import RUN, SOURCE
+from hauser_dlt.providers import ABOVE, BELOW, LAST, Relay, of_run
 from hauser_dlt.redaction import redact
 from hauser_dlt.settings import RunSettings, SourceSettings
 
@@ -104,7 +106,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     context.providers.providers = [
         _provider("hauser-dlt", _REQUIRED),
         _provider("command line", options),
-        _provider("FULLSTORY_API_TOKEN", {"sources": {"fullstory": {"api_token": token}}} if token else {}),
+        _provider("FULLSTORY_API_TOKEN", _keyed(token) if token else {}),
         EnvironProvider(),
         _provider(hauser_name or "hauser's TOML", hauser or {}),
         *from_files,
@@ -114,6 +116,88 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     redact(logging.getLogger("dlt"))
     stop_telemetry()  # what has been started without our defaults would go on
     context.initialize_runtime()
+
+
+@contextmanager
+def scoped(
+    given: Mapping[str, Any], hauser: Mapping[str, Any] | None = None, hauser_name: str = "", *, keyless: bool = False
+) -> Iterator[Configuration]:
+    """Provide the settings of one run among others: this thread alone sees what is given, and nothing is read anew.
+
+    Args:
+        given: name or path of a setting -> value, stronger than all else.
+        hauser: what hauser's TOML says, nested in dlt's way.
+        hauser_name: how to call that file in messages.
+        keyless: FullStory is not asked for anything, so no key is needed.
+
+    Raises:
+        ConfigError: a setting is missing, wrong or unknown.
+    """
+    token = os.environ.get("FULLSTORY_API_TOKEN")
+    ranks = {
+        ABOVE: (
+            _provider("hauser-dlt", _REQUIRED),
+            _provider("argument", nested(given)),
+            _provider("FULLSTORY_API_TOKEN", _keyed(token) if token else {}),
+        ),
+        BELOW: (_provider(hauser_name or "hauser's TOML", hauser or {}),),
+        LAST: (_provider("defaults", _DEFAULTS),),
+    }
+    with of_run(ranks):
+        _refuse_misspelled()
+        yield Configuration(read_source(keyless=keyless), read_run())
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings where dlt looks for them; a name without a path is one of ours.
+
+    Raises:
+        ConfigError: there is no such setting, or one stands below the value of another.
+    """
+    document: dict[str, Any] = {}
+    for name, value in given.items():
+        put(document, name, value, name)
+    return document
+
+
+def put(document: dict[str, Any], name: str, value: Any, label: str) -> None:
+    """Put one setting where dlt looks for it.
+
+    Args:
+        label: how to call it in messages.
+
+    Raises:
+        ConfigError: there is no such setting, or one stands below the value of another.
+    """
+    *sections, key = _path_of(name, label)
+    place = document
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{label}: {section} has got a value already, so nothing can stand below it")
+    place[key] = value
+
+
+def _path_of(name: str, label: str) -> list[str]:
+    """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
+    first, dot, inner = name.partition(".")
+    if first in {declared.name for declared in fields(SourceSettings)}:
+        return [*SOURCE, first, *([inner] if dot else [])]
+    if dot and all(name.split(".")):
+        return name.split(".")
+    if first in {declared.name for declared in fields(RunSettings)}:
+        return [*RUN, first]
+    raise ConfigError(f"{label}: there is no such setting; `hauser-dlt init` writes a file with all of them")
+
+
+def _keyed(token: str) -> dict[str, Any]:
+    return {"sources": {"fullstory": {"api_token": token}}}
+
+
+def _providers() -> Iterator[ConfigProvider]:
+    """Yield all that this thread's settings come from, strongest first."""
+    for provider in Container()[PluggableRunContext].providers.providers:
+        yield from provider.inner() if isinstance(provider, Relay) else [provider]
 
 
 def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:
@@ -150,7 +234,7 @@ def _paths(sections: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _value_of(key: str, hint: Any, pipeline: str | None, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
-    for provider in Container()[PluggableRunContext].providers.providers:
+    for provider in _providers():
         for path in paths:
             value, place = provider.get_value(key, hint, pipeline, *path)
             other = isinstance(value, Mapping) and path in _SHARED  # [sources.segments], say
@@ -191,7 +275,7 @@ def _refuse_misspelled() -> None:
         ConfigError: the first of them, and what may have been meant.
     """
     pipeline = _pipeline()
-    for provider in Container()[PluggableRunContext].providers.providers:
+    for provider in _providers():
         if isinstance(provider, EnvironProvider):
             found = next(misspelled.in_environment(os.environ, pipeline), None)
             place, spell = "the environment", misspelled.variable

@@ -17,7 +17,7 @@ HauserError
 """
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 
 class HauserError(Exception):
@@ -26,11 +26,13 @@ class HauserError(Exception):
     Attributes:
         subject: what it is about, a window or a table; "" if that goes without saying.
         others: errors of the same work, which are told in the same line.
+        summary: what was done before, where a run from Python ends with the error; see `hauser_dlt.run`.
     """
 
     exit_code = 1
     subject = ""
     others: "tuple[HauserError, ...]" = ()
+    summary: Any = None
 
     def about(self, subject: object) -> Self:
         """Return the error, which says now what it is about."""

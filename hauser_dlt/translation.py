@@ -109,6 +109,8 @@ def translated() -> Iterator[None]:
     except HauserError:
         raise
     except Exception as exc:  # noqa: BLE001 - of whatever kind, it is raised again
+        if interruption := next((each for each in chain(exc) if not isinstance(each, Exception)), None):
+            raise interruption from None  # Ctrl-C, say: dlt makes an error of its own of whatever is raised in it
         raise as_ours(exc) from redacted(exc)
 
 

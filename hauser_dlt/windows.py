@@ -33,6 +33,12 @@ def floor(moment: datetime, step: timedelta) -> datetime:
     return moment - (moment - _EPOCH) % step
 
 
+def ceil(moment: datetime, step: timedelta) -> datetime:
+    """Return the end of the step in which a moment lies; on the grid, that is the moment itself."""
+    begin = floor(moment, step)
+    return begin + step if begin < moment else begin
+
+
 def cut(stretch: Window, step: timedelta) -> Iterator[Window]:
     """Yield, oldest first, the windows that a stretch falls into: it is cut at each point of the grid."""
     start = stretch.start

@@ -27,6 +27,7 @@ from warehouses import BigQueryTarget, RedshiftTarget
 
 from hauser_dlt.batches import Tally
 from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.errors import HauserError
 from hauser_dlt.settings import RunSettings
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
@@ -165,6 +166,9 @@ class Told:
     def loaded(self, package: Package) -> None:
         """See `Report`."""
         self.packages.append(package)
+
+    def failed(self, window: Window, error: HauserError) -> None:
+        """See `Report`."""
 
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""

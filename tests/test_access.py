@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt.check import check
+from hauser_dlt.reports.check import check
 from hauser_dlt.errors import ConfigError, HauserError
 
 EARLY = MIDNIGHT + 30 * HOUR  # one window has settled
@@ -16,7 +16,7 @@ in_postgres = pytest.mark.parametrize("target", ["postgres"], indirect=True)
 
 def told(runs, **settings):
     """Return what `check` tells of the destination, as one text."""
-    return "\n".join(f"{subject}: {found}" for subject, found in check(runs.configuration(**settings)))
+    return "\n".join(f"{subject}: {found}" for subject, found in check(runs.configuration(**settings), lambda _: None))
 
 
 def refused(runs, now, **settings):

@@ -9,7 +9,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from targets import HOUR, MIDNIGHT
 
 from hauser_dlt import fullstory
-from hauser_dlt.check import check
+from hauser_dlt.reports.check import check
 from hauser_dlt.errors import ClockError
 from hauser_dlt.exports.client import _time_there
 from hauser_dlt.windows import Window
@@ -36,7 +36,7 @@ def test_a_clock_that_disagrees_is_refused_before_anything_is_exported(runs, set
         "run, nothing is ready": lambda: runs.load(MIDNIGHT - MINUTE, **settings),
         "backfill": lambda: runs.load(NOW, MIDNIGHT, NOW, **settings),
         "reload": lambda: runs.reload(NOW, kept[0].start, kept[0].end, **settings),
-        "check": lambda: list(check(runs.configuration(**settings))),
+        "check": lambda: list(check(runs.configuration(**settings), lambda _: None)),
     }
     way = "behind" if offset > timedelta(0) else "ahead of"
     for run in ways.values():

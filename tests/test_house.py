@@ -33,6 +33,7 @@ FLOORS = [
         "places",
         "settings",
         "misspelled",
+        "providers",
         "stopping",
         "streams",
         "machine",
@@ -59,7 +60,8 @@ FLOORS = [
     },
     {"readers", "resources", "ledger"},
     {"snapshots", "source", "destinations"},
-    {"fitness", "sync", "reports", "check", "demo", "dbt"},
+    {"fitness", "sync", "reports", "demo", "dbt"},
+    {"api"},
     {"cli", "__main__", "__init__"},
 ]
 

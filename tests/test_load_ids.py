@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt.check import check
+from hauser_dlt.reports.check import check
 from hauser_dlt.errors import LoadError
 from hauser_dlt.fields import LOAD_ID
 from hauser_dlt.ledger import load_ids
@@ -106,7 +106,7 @@ def test_a_load_after_which_none_can_come_is_refused_and_deleting_it_helps(runs)
     ways = (
         lambda: runs.load(NOW),
         lambda: runs.load(NOW, MIDNIGHT, SETTLED),
-        lambda: list(check(runs.configuration())),
+        lambda: list(check(runs.configuration(), lambda _: None)),
     )
     for way in ways:
         with pytest.raises(LoadError, match=r"the destination holds load 9999999999\.5, .* delete what has that id"):

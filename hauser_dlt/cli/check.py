@@ -20,8 +20,11 @@ def check(*, as_json: bool, **settings: Any) -> None:
     Example:
       hauser-dlt check -c hauser.toml
     """
-    from hauser_dlt.check import check as checks
+    from hauser_dlt.reports.check import check as checks
+    from hauser_dlt.stopping import Stopping
 
-    for subject, found in checks(configured(**settings)):
-        say(json.dumps({"checked": subject, "found": found}) if as_json else f"ok  {subject:<12} {found}")
+    config = configured(**settings)
+    with Stopping() as stopping:
+        for subject, found in checks(config, stopping.pause):
+            say(json.dumps({"checked": subject, "found": found}) if as_json else f"ok  {subject:<12} {found}")
     refuse_lost_output()

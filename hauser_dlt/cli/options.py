@@ -102,12 +102,11 @@ def whole_windows(
     start: datetime | None, end: datetime | None, step: timedelta
 ) -> tuple[datetime | None, datetime | None]:
     """Return an interval expanded to window boundaries."""
-    from hauser_dlt.windows import floor
+    from hauser_dlt.windows import ceil, floor
 
     if start and end and start >= end:
         raise click.UsageError("--start must lie before --end")
-    past = end - floor(end, step) if end else None
-    return start and floor(start, step), end - past + step if end and past else end
+    return start and floor(start, step), end and ceil(end, step)
 
 
 def configured(
@@ -159,13 +158,9 @@ def put_setting(options: dict[str, Any], name: str, value: str) -> None:
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
             " or into .dlt/secrets.toml"
         )
-    *sections, key = _path(name)
-    place = options
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"--set {name}: {section} has got a value already, so nothing can stand below it")
-    place[key] = value
+    from hauser_dlt.configuration import put
+
+    put(options, name, value, f"--set {name}")
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -179,19 +174,6 @@ def _is_secret(name: str, value: str) -> bool:
         return True
     ours = name.removeprefix("sources.fullstory.").removeprefix("hauser.").partition(".")[0] in declared
     return shows_password(value) if ours and not name.startswith("destination.") else shows_secret(f"{name}={value}")
-
-
-def _path(name: str) -> list[str]:
-    """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
-    of_source, of_run = _declared()
-    first, dot, inner = name.partition(".")
-    if first in of_source:
-        return ["sources", "fullstory", first, *([inner] if dot else [])]
-    if dot and all(name.split(".")):
-        return name.split(".")
-    if first in of_run:
-        return ["hauser", first]
-    raise ConfigError(f"--set {name}: there is no such setting; `hauser-dlt init` writes a file with all of them")
 
 
 def _declared() -> "tuple[dict[str, Field[Any]], dict[str, Field[Any]]]":

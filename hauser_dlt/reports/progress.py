@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hauser_dlt.batches import Tally
+from hauser_dlt.errors import HauserError
 from hauser_dlt.streams import say
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan
 from hauser_dlt.windows import Window
@@ -60,6 +61,9 @@ class Progress:
         self.packages += 1
         self.events += package.events
         self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
+
+    def failed(self, window: Window, error: HauserError) -> None:
+        """See `Report`."""
 
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import dlt
 import pyarrow.compute as pc
+from dlt.common.configuration.container import Container
 
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
@@ -305,7 +306,9 @@ class Loader:
                 except Exception as exc:  # noqa: BLE001 - of whatever kind; the load itself will tell
                     logger.info("load %s: no heartbeat could be sent (%s)", load_id, type(exc).__name__)
 
-        thread = threading.Thread(target=beat, name=f"load {load_id}", daemon=True)
+        # named like dlt's own, which see the settings of the thread that began them
+        name = f"{Container.thread_pool_prefix()}load {load_id}"
+        thread = threading.Thread(target=beat, name=name, daemon=True)
         thread.start()
         try:
             yield

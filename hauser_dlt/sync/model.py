@@ -177,6 +177,9 @@ class Report(Protocol):
     def loaded(self, package: Package) -> None:
         """A package has arrived."""
 
+    def failed(self, window: Window, error: HauserError) -> None:
+        """A window could not be had; the run raises its error in the end."""
+
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """A table that is fetched whole has arrived anew."""
 

@@ -1,7 +1,7 @@
 """A run from end to end: one destination is brought up to date with one FullStory account."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,19 +83,22 @@ class Sync:
 
     @classmethod
     @contextmanager
-    def open(cls, config: Configuration, pause: Callable[[float], None], *, reading: bool = False) -> Iterator["Sync"]:
+    def open(
+        cls, config: Configuration, pause: Callable[[float], None], *, reading: bool = False, shared: bool = False
+    ) -> Iterator["Sync"]:
         """Provide a Sync whose state is the destination's: nothing that lies on this machine is relied on.
 
         Args:
             pause: waits so many seconds, or raises if the run was asked to stop.
             reading: nothing is changed, neither there nor here.
+            shared: others may use dlt in this process, so its own folder stays where it is.
         """
         with translated():
             to = target(config.run, config.source, reading=reading)
         with (
             root_folder(config.run.working_dir, config.run.pipeline_name, reading=reading) as root,
             private_folder(root) as folder,
-            notes_of_dlt(folder),
+            nullcontext() if shared else notes_of_dlt(folder),
         ):
             staging = to.staging.destination() if to.staging else None
             for destination in filter(None, (to.destination, staging)):
@@ -294,5 +297,6 @@ def _tell(outcome: Outcome, report: Report, bad: list[HauserError]) -> None:
         report.loaded(outcome)
         return
     bad.append(outcome.error.about(outcome.bundle.window))
+    report.failed(outcome.bundle.window, outcome.error)
     if not isinstance(outcome.error, _OF_ONE_WINDOW) or len(bad) == _MOST_BAD:
         raise together(bad)

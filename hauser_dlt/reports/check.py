@@ -1,6 +1,6 @@
 """Before the first run: is the key good, can the destination be written, do existing tables fit?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.fitness import Fitness
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import api_client, client, export_kinds, replays_begin
-from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table
 from hauser_dlt.translation import translated
@@ -27,17 +26,20 @@ _WRITABLE = {
 }
 
 
-def check(config: Configuration) -> Iterator[tuple[str, str]]:
+def check(config: Configuration, pause: Callable[[float], None], *, shared: bool = False) -> Iterator[tuple[str, str]]:
     """Yield (what was looked at, what was found), as far as all is well. Nothing of the user's is changed.
+
+    Args:
+        pause, shared: see `Sync.open`.
 
     Raises:
         HauserError: the first thing that is not.
     """
     yield "settings", _schedule(config.source)
-    with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:
+    with Sync.open(config, pause, reading=True, shared=shared) as sync:
         fitness = _fitness(sync)  # before FullStory is asked, as in a run
-        today = api_client(config.source, stopping.pause)
-        yield "fullstory", _account(config.source, today, stopping)
+        today = api_client(config.source, pause)
+        yield "fullstory", _account(config.source, today, pause)
         yield from _segment(config.source, today)
         if begin := replays_begin(config.source, today.me):
             yield "replays", f"{begin}..."
@@ -68,9 +70,9 @@ def _schedule(read: SourceSettings) -> str:
     return f"windows of {step:g} h, settled for {delay:g} h"
 
 
-def _account(read: SourceSettings, today: Client, stopping: Stopping) -> str:
+def _account(read: SourceSettings, today: Client, pause: Callable[[float], None]) -> str:
     if read.api == "data_export":
-        DataExports(client(read, stopping.pause), read, today).page(datetime.now(UTC))
+        DataExports(client(read, pause), read, today).page(datetime.now(UTC))
         return "the key can list data exports"
     account = today.me()
     roles.refuse_too_low(account)
