@@ -3,12 +3,10 @@
 A back-fill of a year is a back-fill of its partitions; they may run side by side. Settings: as for `hauser-dlt run`.
 """
 
-import json
-import subprocess
-
 import dagster as dg
 
-TRY_AGAIN = 75  # hauser-dlt's exit code for what may pass by itself
+import hauser_dlt
+
 PAUSE = 600  # seconds
 
 # A day has settled a day after its end (export_delay), so the newest partition is the day before yesterday.
@@ -26,16 +24,16 @@ class Load(dg.Config):
 def fs_export(context: dg.AssetExecutionContext, config: Load) -> dg.MaterializeResult[None]:
     """FullStory's events, each exactly once."""
     days = context.partition_time_window
-    command = ["hauser-dlt", "reload" if config.again else "run", "--json"]
-    stretch = ["--start", days.start.isoformat(), "--end", days.end.isoformat()]
-    done = subprocess.run([*command, *stretch], capture_output=True, text=True, check=False)
-    context.log.info(done.stderr)
-    if done.returncode == TRY_AGAIN:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=PAUSE)
-    if done.returncode:
-        raise dg.Failure(done.stderr)
-    packages = [json.loads(line) for line in done.stdout.splitlines()]
-    return dg.MaterializeResult(metadata={"loaded": sum(package["events"] for package in packages)})
+    load = hauser_dlt.reload if config.again else hauser_dlt.run
+    try:
+        done = load(start=days.start, end=days.end)
+    except hauser_dlt.TransientError as exc:  # it may pass by itself
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=PAUSE) from exc
+    except hauser_dlt.HauserError as exc:
+        raise dg.Failure(str(exc)) from exc
+    for warning in done.warnings:
+        context.log.warning(warning)
+    return dg.MaterializeResult(metadata={"loaded": done.events, "windows": done.windows})
 
 
 daily = dg.define_asset_job("fullstory_daily", selection=[fs_export])

@@ -1,8 +1,6 @@
-"""The assets of pipelines/dagster_assets.py, materialized side by side as Dagster does it: a process a partition."""
+"""The assets of pipelines/dagster_assets.py, materialized side by side, as threads of one process."""
 
 import importlib.util
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +37,6 @@ def warehouse(sim, server, tmp_path, monkeypatch):
         "HAUSER__DESTINATION": "postgres",
         "HAUSER__DATASET_NAME": "dagster",
         "DESTINATION__POSTGRES__CREDENTIALS": server.dsn(),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
