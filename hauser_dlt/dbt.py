@@ -106,7 +106,7 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
         ConfigError: the destination holds no tables, or dbt is not told here how to reach it.
     """
     dialect = next((dialect for kind, dialect in _DIALECTS if isinstance(sync.target.destination, kind)), None)
-    if dialect is None or sync.target.into_files:
+    if dialect is None or sync.target.holds_files:
         raise ConfigError(
             f"destination = {config.run.destination!r}: a dbt project is written for duckdb, motherduck, postgres,"
             " redshift and bigquery"

@@ -7,7 +7,7 @@ import dlt
 
 from hauser_dlt import access
 from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
-from hauser_dlt.destinations import Target
+from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.ledger.sql import pending_table
 from hauser_dlt.settings import SourceSettings
@@ -35,7 +35,9 @@ class Fitness:
     conflicts: tuple[str, ...]
 
     @classmethod
-    def found(cls, target: Target, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables) -> "Fitness":
+    def found(
+        cls, target: DestinationAdapter, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables
+    ) -> "Fitness":
         """Ask the destination's catalog; nothing is changed."""
         needs = _needs(read, tables)
         staging = target.access(pipeline, (), staging=True) if read.individuals else None

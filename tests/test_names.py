@@ -10,7 +10,7 @@ from targets import HOUR, MIDNIGHT
 
 from hauser_dlt import fullstory, settings
 from hauser_dlt.batches import Columns
-from hauser_dlt.destinations import target
+from hauser_dlt.destinations import adapter_for
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import KNOWN, MOBILE, column_of
 from hauser_dlt.names import Names
@@ -97,7 +97,7 @@ def of(**given):
 def test_what_the_settings_name_is_refused_by_name(destination, given, line):
     run = {"destination": (destination, ""), "dataset_name": (given.pop("dataset", "fullstory"), "")}
     with pytest.raises(ConfigError) as caught:
-        target(settings.read(RunSettings, run.get), of(**given))
+        adapter_for(settings.read(RunSettings, run.get), of(**given))
     assert str(caught.value).startswith(line)
 
 

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from hauser_dlt.configuration import configure, read_run, read_source
-from hauser_dlt.destinations import target
+from hauser_dlt.destinations import adapter_for
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.hauser_toml import read_hauser_toml
@@ -138,7 +138,7 @@ def test_what_is_no_file_of_duckdb_is_refused(spelled):
 def targeted(monkeypatch, destination, **given):
     monkeypatch.setenv("FULLSTORY_API_TOKEN", "na1.key")
     configure({"hauser": {"destination": destination}, "destination": given})
-    return target(read_run(), read_source())
+    return adapter_for(read_run(), read_source())
 
 
 @pytest.mark.parametrize("spelled", ["~/x", "file:own/x", "link//x/"])
@@ -196,7 +196,7 @@ def test_the_folder_of_hausers_configuration_is_the_same(here, monkeypatch, fold
     (path := here / "hauser.toml").write_text(f'Provider = "local"\n[local]\nSaveDir = "{folder}"\n')
     monkeypatch.setenv("FULLSTORY_API_TOKEN", "na1.key")
     configure({}, read_hauser_toml(path).settings)
-    assert target(read_run(), read_source()).place == Path(folder).expanduser().absolute().as_uri()
+    assert adapter_for(read_run(), read_source()).place == Path(folder).expanduser().absolute().as_uri()
     assert [local_path(place(p)) for p in read_run().hauser_sync_file] == [
         Path(folder).expanduser().absolute() / ".sync.hauser"
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
@@ -21,13 +22,19 @@ from dlt.common.schema import TColumnSchema, TTableSchemaColumns
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
 from dlt.destinations import bigquery
 from dlt.destinations.impl.bigquery.bigquery import BigQueryClient, BigQueryLoadJob
+from dlt.destinations.impl.bigquery.bigquery_adapter import PARTITION_EXPIRATION_DAYS_HINT
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud.bigquery import Table, TimePartitioningType
 
 from hauser_dlt.access import Access, Relation
+from hauser_dlt.configuration import Configuration
+from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.fields import EVENT_START, ROW_WINDOW
+from hauser_dlt.settings import RunSettings
+from hauser_dlt.tables import Tables
+from hauser_dlt.windows import DAY
 
 # What each takes (https://cloud.google.com/bigquery/docs/access-control).
 _PERMISSIONS = {
@@ -169,3 +176,32 @@ class ExactBigQuery(bigquery):
     def client_class(self) -> type[BigQueryClient]:
         """The client for tables of any origin."""
         return ExactBigQueryClient
+
+
+class BigQueryAdapter(DestinationAdapter):
+    """BigQuery, directly or by way of Google Cloud Storage."""
+
+    @classmethod
+    def make(cls, run: RunSettings, *, reading: bool) -> Any:
+        """Return BigQuery, on tables of any origin."""
+        return ExactBigQuery(destination_name=run.destination)
+
+    def is_by_ingestion(self, storage: Any, table: str) -> bool:
+        """Ask BigQuery."""
+        return bool(storage.is_by_ingestion(table))
+
+    def prepare(self, source: Any, config: Configuration, tables: Tables) -> None:
+        """Tell a dlt source how the export table is, or will be, partitioned."""
+        super().prepare(source, config, tables)
+        if "fs_export" in source.resources:
+            hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
+            if not tables.export.columns and config.run.partition_expiration:
+                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration / DAY
+            source.resources["fs_export"].apply_hints(additional_table_hints=hints)
+
+    def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
+        """Have days of an existing table expire when the settings say so; without a setting it is let be."""
+        if config.run.partition_expiration:
+            with pipeline.destination_client() as client:
+                storage: Any = client
+                storage.expire(config.source.export_table, config.run.partition_expiration)

@@ -1,9 +1,21 @@
-"""What DuckDB's catalog says of our tables (https://duckdb.org/docs/stable/sql/meta/duckdb_table_functions)."""
+"""DuckDB: its file, and what its catalog says (https://duckdb.org/docs/stable/sql/meta/duckdb_table_functions)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
+from dlt.common.destination import Destination
+
 from hauser_dlt.access import Access, Relation
+from hauser_dlt.configuration import find
+from hauser_dlt.destinations.adapter import DestinationAdapter
+from hauser_dlt.destinations.duckdb_file import ExactDuckDbClient, ReadingDuckDbClient
+from hauser_dlt.destinations.guarded import with_client
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.ledger import Ledger
+from hauser_dlt.places import database_file
+from hauser_dlt.settings import RunSettings
 
 _SCHEMA = """
 SELECT COUNT(*) > 0 FROM duckdb_schemas() WHERE schema_name = %s AND database_name = current_database()"""
@@ -41,3 +53,52 @@ def _relation(kind: str, needing: list[str] | None, constraints: list[dict[str, 
     watchers = [each["text"] for each in constraints or () if each["kind"] in ("CHECK", "FOREIGN KEY")]
     kind = "view" if kind == "VIEW" else "table"
     return Relation(kind, kind == "table", needing=tuple(needing or ()), unique=unique, watchers=tuple(watchers))
+
+
+class DuckDbAdapter(DestinationAdapter):
+    """A file of DuckDB's."""
+
+    @classmethod
+    def make(cls, run: RunSettings, *, reading: bool) -> Any:
+        """Return DuckDB, with its file as all spellings of it mean it.
+
+        Raises:
+            ConfigError: it is no file, or bears the dataset's name.
+        """
+        section = ("destination", run.destination)
+        found = find("credentials", *section, hide=True)
+        inner = found is None or isinstance(found[0], Mapping)
+        named = find("database", *section, "credentials", hide=True) if inner else found
+        given = _database(*named) if named else ""
+        if Path(given or f"{run.pipeline_name}.duckdb").stem.lower() == run.dataset_name.lower():
+            raise ConfigError(
+                "a DuckDB file must not be named like its dataset: change dataset_name, or the name of"
+                f" {given or f'{run.pipeline_name}.duckdb'}"
+            )
+        credentials: Any = None
+        if given:
+            credentials = {**(found[0] if found else {}), "database": given} if inner else given
+        destination: Any = Destination.from_reference(run.destination, credentials=credentials)
+        with_client(destination, ReadingDuckDbClient if reading else ExactDuckDbClient)
+        return destination
+
+    def read_access(self, storage: Any, tables: Collection[str]) -> Access:
+        """Return what the catalog says."""
+        return access(storage, tables)
+
+    def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
+        """Keep the file open: to open it takes longer than a small load."""
+        return ledger.connected()
+
+    def refuse_unwritable(self, client: Any) -> bool:
+        """Make sure that the file can be written to."""
+        client.refuse_unwritable()
+        return True
+
+
+def _database(spelled: Any, where: str) -> str:
+    try:
+        return database_file(spelled if isinstance(spelled, str) else "")
+    except ValueError as exc:
+        shown = "(hidden)" if "@" in str(spelled) else repr(spelled)
+        raise ConfigError(f"credentials of DuckDB = {shown} (from {where}): allowed is {exc}") from None

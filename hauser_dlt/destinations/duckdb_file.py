@@ -1,4 +1,4 @@
-"""dlt's DuckDB destination, but what is only read is neither made nor changed, and what cannot be used is named."""
+"""The clients of a DuckDB file: what is only read is neither made nor changed, and what cannot be used is named."""
 
 import os
 from pathlib import Path
@@ -47,20 +47,6 @@ class ReadingDuckDbClient(ExactDuckDbClient):
         else:
             # `database` stays as it is, for what names the file
             credentials._conn_str = lambda: ":memory:"  # noqa: SLF001
-
-
-def see_to_file(destination: Any, *, reading: bool) -> None:
-    """Have a DuckDB destination look at its file first, and change nothing if it is only read."""
-    kind: Any = type(destination)
-
-    class WithFile(kind):  # type: ignore[misc]
-        @property
-        def client_class(self) -> type[DuckDbClient]:
-            return ReadingDuckDbClient if reading else ExactDuckDbClient
-
-    # to dlt, which goes by these names, it is what it was
-    WithFile.__module__, WithFile.__qualname__ = kind.__module__, kind.__qualname__
-    destination.__class__ = WithFile
 
 
 def _refuse_unreadable(file: Path) -> None:

@@ -6,29 +6,35 @@ them into its load package and copies them to their place.
 """
 
 import filecmp
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import dlt
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from hauser_dlt import decode
 from hauser_dlt.answers import Proof
 from hauser_dlt.batches import Columns, Tally
+from hauser_dlt.configuration import Configuration
+from hauser_dlt.destinations.adapter import DestinationAdapter
+from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
+from hauser_dlt.destinations.folder import UNWRITABLE, Folder, bucket_url
 from hauser_dlt.downloads import Delivery
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START
+from hauser_dlt.fields import EVENT_START
+from hauser_dlt.ledger import Ledger
 from hauser_dlt.ledger.file_index import stamp
+from hauser_dlt.ledger.files import FilesLedger
+from hauser_dlt.machine import refuse_unwritable
+from hauser_dlt.places import local_path
 from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source import empty_batch
+from hauser_dlt.tables import Tables
 from hauser_dlt.windows import Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"
@@ -43,106 +49,6 @@ def extension_of(file_format: str) -> Callable[..., str]:
         return ext.replace(_OPAQUE, file_format)
 
     return extension
-
-
-class _ParquetWriter(pyarrow.parquet.ParquetWriter):  # type: ignore[misc]
-    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
-        # Rows are in the order of time, so the least and the greatest text of a row group let no reader skip it;
-        # CustomVars differ from row to row. Both would cost time, and several copies of a text of 50 MB.
-        repeating = [name for name in schema.names if name != CUSTOM_VARS]
-        ordered = [column.name for column in schema if not pa.types.is_string(column.type)]
-        super().__init__(str(path), schema, compression="snappy", use_dictionary=repeating, write_statistics=ordered)
-
-
-class _CsvWriter:
-    """CSV by RFC 4180 with a header; NULL is nothing at all, "" is a pair of quotes."""
-
-    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
-        self._stream = _open(path, compress)
-        self._writer = pyarrow.csv.CSVWriter(self._stream, schema)
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._stream.close()
-
-
-# What spreadsheets take for a formula; the wide forms, too, which some of them narrow
-# (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = r"\A([=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])"
-
-
-class _TameCsvWriter(_CsvWriter):
-    """CSV in which no text is a formula to a spreadsheet."""
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        arrays = [
-            pc.replace_substring_regex(array, _FORMULA, r"'\1") if pa.types.is_string(array.type) else array
-            for array in batch.columns
-        ]
-        super().write_batch(pa.RecordBatch.from_arrays(arrays, schema=batch.schema))
-
-
-class _JsonlWriter:
-    """One object a line with all columns; times as RFC 3339."""
-
-    def __init__(self, path: Path, schema: pa.Schema, compress: bool) -> None:
-        self._stream = _open(path, compress)
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        for row in batch.to_pylist():
-            self._stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-class _Behind:
-    """Has Arrow write in a thread: it needs no lock of Python's, so what comes next is decoded in the meantime."""
-
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-        self._thread = ThreadPoolExecutor(1, "writer")
-        self._writing: Future[None] | None = None
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        self._begin(self._writer.write_batch, batch)
-
-    def write(self, piece: bytes) -> None:
-        self._begin(self._writer.write, piece)
-
-    def close(self) -> None:
-        try:
-            self._wait()
-        finally:
-            self._thread.shutdown()
-            self._writer.close()
-
-    def _begin(self, write: Callable[[Any], None], what: Any) -> None:
-        """Write once what came before is written: no more than two are held."""
-        self._wait()
-        self._writing = self._thread.submit(write, what)
-
-    def _wait(self) -> None:
-        if self._writing:
-            self._writing.result()
-
-
-def _arrow_writer(kind: Any) -> Callable[..., Any]:
-    return lambda path, schema, compress: _Behind(kind(path, schema, compress))
-
-
-_WRITERS: dict[str, Any] = {
-    "parquet": _arrow_writer(_ParquetWriter),
-    "csv": _arrow_writer(_CsvWriter),
-    "jsonl": _JsonlWriter,
-}
-
-
-def _open(path: Path, compress: bool) -> Any:
-    return pa.output_stream(str(path), compression="gzip" if compress else None)
 
 
 @dataclass
@@ -162,7 +68,7 @@ class WindowFiles:
     Attributes:
         span: the interval of the package.
         by_day: one file holds all of it, instead of one window.
-        tame: CSV holds nothing that a spreadsheet would run.
+        escape_formulas: CSV holds nothing that a spreadsheet would run.
         needed: the field that FullStory's own rows have.
         in_array: FullStory promises an array.
         made: each file -> the stretch that it covers.
@@ -173,7 +79,7 @@ class WindowFiles:
     compress: bool
     span: Window
     by_day: bool = False
-    tame: bool = False
+    escape_formulas: bool = False
     needed: str = EVENT_START
     in_array: bool = False
     made: dict[Path, Window] = field(default_factory=dict)
@@ -204,8 +110,10 @@ class WindowFiles:
 
     def _begin(self, schema: pa.Schema, span: Window) -> _Part:
         path = self.new_path(span)
-        writer = _TameCsvWriter if self.tame and self.file_format == "csv" else _WRITERS[self.file_format]
-        return _Part(path, schema, writer(path, schema, self.compress))
+        writer = open_writer(
+            self.file_format, path, schema, compress=self.compress, escape_formulas=self.escape_formulas
+        )
+        return _Part(path, schema, writer)
 
     def _finish(self, part: _Part) -> Any:
         self._part = None
@@ -257,7 +165,7 @@ class _RawReader(Reader):
     def __iter__(self) -> Iterator[Any]:
         """Yield the file, unless it has no rows; see `Reader`."""
         path = self._files.new_path(self.delivery.bundle.window)
-        file = _Behind(_open(path, self._files.compress))
+        file = BackgroundWriter(open_stream(path, self._files.compress))
         with closing(self.delivery.pieces()) as pieces, closing(file):
 
             def written() -> Iterator[bytes]:
@@ -295,3 +203,50 @@ def _take(made: dict[Path, Window], theirs: Path) -> Window | None:
     same = next((ours for ours in present if ours.samefile(theirs)), None)
     same = same or next((ours for ours in present if filecmp.cmp(ours, theirs, shallow=False)), None)
     return made.pop(same) if same else None
+
+
+class FilesAdapter(DestinationAdapter):
+    """Files in a folder or bucket."""
+
+    holds_files = True
+    reload_unit = "load"
+
+    @classmethod
+    def of(cls, run: RunSettings, read: SourceSettings, *, reading: bool) -> Self:
+        """Return the folder or bucket that the settings name; see `DestinationAdapter`."""
+        url = bucket_url()
+        folder = local_path(url)
+        if folder and not reading:
+            refuse_unwritable(folder, UNWRITABLE)
+        destination = Folder(
+            bucket_url=url,
+            destination_name="filesystem",
+            layout=LAYOUT,
+            extra_placeholders={"ext": extension_of(run.file_format)},
+            enable_dataset_name_normalization=False,
+            warn_unsafe_layout_separators=False,
+        )
+        return cls(destination, run.dataset_name, url)
+
+    def inspect(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
+        """Return no tables: each file has columns of its own."""
+        return Tables()
+
+    def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> None:
+        """Return nothing: there is no catalog."""
+
+    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, _tables: Tables, now: datetime) -> Ledger:
+        """Return the ledger of files."""
+        return FilesLedger(pipeline, read.export_table, read.sync_table, now)
+
+    def refuse_unwritable(self, _client: Any) -> bool:
+        """Make sure that a folder of this machine can be written to."""
+        folder = local_path(self.place)
+        if folder:
+            refuse_unwritable(folder, UNWRITABLE)
+        return bool(folder)
+
+    def prepare(self, source: Any, _config: Configuration, _tables: Tables) -> None:
+        """Have sync rows be files of JSON."""
+        if "fs_sync" in source.resources:
+            source.resources["fs_sync"].apply_hints(file_format="jsonl")

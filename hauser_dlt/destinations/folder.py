@@ -7,6 +7,8 @@ from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from fsspec.implementations.local import LocalFileSystem
 
+from hauser_dlt.configuration import find
+from hauser_dlt.errors import ConfigError
 from hauser_dlt.places import local_path, place
 
 UNWRITABLE = "choose another bucket_url under [destination.filesystem], or change its permissions"
@@ -101,3 +103,21 @@ class Folder(filesystem):
     def client_class(self) -> type[FilesystemClient]:
         """The client of local folders and buckets."""
         return FolderClient
+
+
+def bucket_url() -> str:
+    """Return the folder or bucket of files, as the one URL that all spellings of it mean.
+
+    Raises:
+        ConfigError: it is not set, or no place.
+    """
+    found = find("bucket_url", "destination", "filesystem")
+    if found is None or not str(found[0]).strip():
+        raise ConfigError(
+            "bucket_url is missing: set it under [destination.filesystem] to a folder, or to a bucket such as s3://name/path"
+        )
+    try:
+        return place(found[0] if isinstance(found[0], str) else "")
+    except ValueError as exc:
+        shown = "(hidden)" if "@" in str(found[0]) else repr(found[0])
+        raise ConfigError(f"bucket_url = {shown} (from {found[1]}): allowed is {exc}") from None

@@ -19,17 +19,21 @@ Arrivals = MutableMapping[str, Callable[[Any], None]]
 
 def guard(destination: Any, arrivals: Arrivals) -> None:
     """Have a destination make sure of what arrives, and keep values of rows out of its errors."""
-    kind: Any = type(destination)
-    client = _guarded(destination.client_class, arrivals)
+    with_client(destination, _guarded(destination.client_class, arrivals))
 
-    class Guarded(kind):  # type: ignore[misc]
+
+def with_client(destination: Any, client: Any) -> None:
+    """Have a destination work with another class of client."""
+    kind: Any = type(destination)
+
+    class WithClient(kind):  # type: ignore[misc]
         @property
         def client_class(self) -> Any:
             return client
 
     # to dlt, which goes by these names, it is what it was
-    Guarded.__module__, Guarded.__qualname__ = kind.__module__, kind.__qualname__
-    destination.__class__ = Guarded
+    WithClient.__module__, WithClient.__qualname__ = kind.__module__, kind.__qualname__
+    destination.__class__ = WithClient
 
 
 def _guarded(kind: Any, arrivals: Arrivals) -> Any:

@@ -14,7 +14,9 @@ from dlt.destinations import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresCsvCopyJob
 
 from hauser_dlt.access import Access, Relation
+from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
+from hauser_dlt.settings import RunSettings
 
 _KINDS = {
     "r": "table",
@@ -137,3 +139,12 @@ class ExactPostgres(postgres):
     def client_class(self) -> type[PostgresClient]:
         """The client that loads CSV exactly."""
         return ExactPostgresClient
+
+
+class PostgresAdapter(DestinationAdapter):
+    """Postgres."""
+
+    @classmethod
+    def make(cls, run: RunSettings, *, reading: bool) -> Any:
+        """Return Postgres, with every value as it was sent."""
+        return ExactPostgres(destination_name=run.destination)

@@ -20,8 +20,10 @@ from dlt.destinations.impl.redshift.configuration import RedshiftClientConfigura
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
 from hauser_dlt.access import TRUNCATE, Access, Relation
+from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.settings import RunSettings, SourceSettings
 
 _RIGHTS = ("SELECT", "INSERT", "DELETE")
 _DATASET = """
@@ -179,3 +181,26 @@ class ExactRedshift(redshift):
                 " dataset_name, or the user's search_path"
             )
         return str(found)
+
+
+class RedshiftAdapter(DestinationAdapter):
+    """Redshift, by way of S3."""
+
+    needs_staging = True
+
+    @classmethod
+    def make(cls, run: RunSettings, *, reading: bool) -> Any:
+        """Return Redshift, with every value in the column of its name."""
+        return ExactRedshift(destination_name=run.destination)
+
+    @classmethod
+    def dataset(cls, destination: Any, run: RunSettings, read: SourceSettings) -> str:
+        """Return the schema, which the database's search path may tell."""
+        if run.dataset_name != SEARCH_PATH:
+            return run.dataset_name
+        found: str = destination.schema_on_search_path(read.export_table)
+        return found
+
+    def text_limit(self, run: RunSettings) -> int:
+        """Return the length of a VARCHAR, in bytes, as dlt or the settings have it."""
+        return min(super().text_limit(run) or run.varchar_max, run.varchar_max)

@@ -7,7 +7,7 @@ from typing import Any
 import dlt
 
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.destinations import Target
+from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import Client, DataExports, roles
 from hauser_dlt.exports.people import segment
@@ -95,7 +95,7 @@ def _segment(read: SourceSettings, today: Client) -> Iterator[tuple[str, str]]:
 
 def _fitness(sync: Sync) -> Fitness | None:
     """Return the destination as it is found, where it is not files; refuse what a run would refuse."""
-    if sync.target.into_files:
+    if sync.target.holds_files:
         return None
     with translated():
         sync.look()
@@ -104,13 +104,13 @@ def _fitness(sync: Sync) -> Fitness | None:
     return fitness
 
 
-def _writable(pipeline: dlt.Pipeline, target: Target, fitness: Fitness | None) -> str:
+def _writable(pipeline: dlt.Pipeline, target: DestinationAdapter, fitness: Fitness | None) -> str:
     with translated(), pipeline.destination_client() as destination:
         made, local = destination.is_storage_initialized(), target.refuse_unwritable(destination)
-        if not made and (local or not target.into_files):
+        if not made and (local or not target.holds_files):
             return f"{target.place}: reachable; would be created"
         told = not fitness or fitness.access is not None
-        if target.into_files and not local:
+        if target.holds_files and not local:
             bucket: Any = destination
             told = bucket.fs_client.may_be_changed(bucket.dataset_path)
     return f"{target.place}: {_WRITABLE[told]}{'' if made else '; nothing is there yet'}"

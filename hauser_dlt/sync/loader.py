@@ -16,7 +16,7 @@ from dlt.common.configuration.container import Container
 
 from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.destinations import Target
+from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.downloads import Deliveries, Delivery
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
@@ -24,7 +24,6 @@ from hauser_dlt.exports import Exports
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.readers import OpenReader, Reader
-from hauser_dlt.resources import text_limit
 from hauser_dlt.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
 from hauser_dlt.source import SCHEMA, EventReader, comes_in_array, export_resources
 from hauser_dlt.sync.model import Failed, Group, LoadedSnapshot, Outcome, Package, Seen
@@ -68,7 +67,7 @@ class Loader:
         self,
         config: Configuration,
         pipeline: dlt.Pipeline,
-        to: Target,
+        to: DestinationAdapter,
         seen: Seen,
         folder: Path,
         pause: Callable[[float], None],
@@ -123,7 +122,7 @@ class Loader:
                 failed = Failed(rest[good], exc)
                 if isinstance(exc, CorruptBundleError):
                     _forget(attempt.taken[good:], exports)  # as it is, this export is of no use to the next run
-                if again and self._to.into_files:
+                if again and self._to.reload_unit == "load":
                     raise exc.about(failed.bundle.window) from None
                 if good:
                     before = replace(group, bundles=rest[:good])
@@ -185,7 +184,7 @@ class Loader:
         note_end: Callable[[Reader], None],
     ) -> OpenReader:
         """Return what opens the readers of a load: of Arrow batches, or of files where the destination holds those."""
-        into_files = self._to.into_files
+        into_files = self._to.holds_files
         open_items = files.opening(open_batches) if into_files else open_batches
         note_item = _note_nothing if into_files else note_batch
 
@@ -206,7 +205,7 @@ class Loader:
             )
 
         source = fullstory()
-        self._to.adapt(source, self._config, self._seen.tables)
+        self._to.prepare(source, self._config, self._seen.tables)
         return source
 
     def load_snapshot(self, snapshot: Snapshot) -> LoadedSnapshot:
@@ -223,7 +222,7 @@ class Loader:
             return snapshot_resource(snapshot, lambda: fetched(snapshot, self._folder), open_reader)
 
         source = fullstory()
-        self._to.adapt(source, self._config, self._seen.tables)
+        self._to.prepare(source, self._config, self._seen.tables)
         # of no length, so that it stands in no other run's way
         moment = Window(snapshot.stretch.end, snapshot.stretch.end)
         try:
@@ -242,15 +241,12 @@ class Loader:
             run.compress,
             group.span,
             by_day=group.by_day,
-            tame=run.csv_escape_formulas,
+            escape_formulas=run.csv_escape_formulas,
             in_array=in_array,
         )
 
     def _fitting(self, table: Table) -> Fitting:
-        limit = text_limit()
-        if isinstance(self._to.destination, dlt.destinations.redshift):
-            limit = min(limit or self._config.run.varchar_max, self._config.run.varchar_max)
-        return Fitting(table, limit)
+        return Fitting(table, self._to.text_limit(self._config.run))
 
     def _ship(self, source: Any, span: Window, files: WindowFiles, spanning: str, sent: Sent | None = None) -> str:
         """Make a load package of a source and load it; return its id.
@@ -265,7 +261,7 @@ class Loader:
         try:
             with translated():
                 load_id = self._packed(source)
-                if to.into_files:
+                if to.holds_files:
                     files.name_jobs(self._pipeline, load_id, spanning)
                 if to.staging:
                     self._pipeline.staging = to.staging.destination(load_id)

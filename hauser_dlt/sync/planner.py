@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import dlt
 
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.destinations import Target
+from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Exports
@@ -26,7 +26,13 @@ class Planner:
     """Plans one run, from the destination as it was inspected and what FullStory has."""
 
     def __init__(
-        self, config: Configuration, exports: Exports, pipeline: dlt.Pipeline, to: Target, seen: Seen, now: datetime
+        self,
+        config: Configuration,
+        exports: Exports,
+        pipeline: dlt.Pipeline,
+        to: DestinationAdapter,
+        seen: Seen,
+        now: datetime,
     ) -> None:
         self._config = config
         self._exports = exports
@@ -94,7 +100,7 @@ class Planner:
             reach = Window(self._now - age - _REFRESH_REACHES_BACK, self._now)
             rows = [row for row in self._ledger.rows(reach) if row.owns and row.load_id]
         due = [row for row in rows if _is_due(row, age, self._now)]
-        if self._to.into_files:  # which go with all of their load
+        if self._to.reload_unit == "load":
             waiting = {row.load_id for row in rows if row not in due}
             due = [row for row in due if row.load_id not in waiting]
         return self.load_again(united(row.window for row in due))
@@ -118,7 +124,7 @@ class Planner:
         expired = export.columns and self._config.run.partition_expiration
         lost = ""
         if findings.lost and not expired:
-            gone = "has no rows" if export.columns or self._to.into_files else "is not there"
+            gone = "has no rows" if export.columns or self._to.holds_files else "is not there"
             lost = (
                 f"{source.export_table} {gone}, while {source.sync_table} tells of {findings.lost:,} events that are"
                 f" loaded; delete the rows of {source.sync_table} to have them loaded again, or set their EventCount"

@@ -8,7 +8,7 @@ from pathlib import Path
 import dlt
 
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.destinations import Target, target
+from hauser_dlt.destinations import DestinationAdapter, adapter_for
 from hauser_dlt.destinations.capabilities import resolve_once
 from hauser_dlt.downloads import deliver
 from hauser_dlt.errors import (
@@ -64,7 +64,7 @@ class Sync:
         self,
         config: Configuration,
         pipeline: dlt.Pipeline,
-        to: Target,
+        to: DestinationAdapter,
         operations: Operations,
         folder: Path,
         pause: Callable[[float], None],
@@ -94,7 +94,7 @@ class Sync:
             shared: others may use dlt in this process, so its own folder stays where it is.
         """
         with translated():
-            to = target(config.run, config.source, reading=reading)
+            to = adapter_for(config.run, config.source, reading=reading)
         with (
             root_folder(config.run.working_dir, config.run.pipeline_name, reading=reading) as root,
             private_folder(root) as folder,
@@ -126,7 +126,7 @@ class Sync:
 
     def look(self, now: datetime | None = None) -> None:
         """Inspect what the destination has at this moment."""
-        tables = self.target.tables(self.pipeline, self._config.source)
+        tables = self.target.inspect(self.pipeline, self._config.source)
         read = as_table_has(self._config.source, tables.export)
         ledger = self.target.ledger(self.pipeline, read, tables, now or datetime.now(UTC))
         if read != self._read:

@@ -5,6 +5,10 @@ from typing import Any
 
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 
+from hauser_dlt.destinations.adapter import DestinationAdapter
+from hauser_dlt.destinations.guarded import with_client
+from hauser_dlt.settings import RunSettings
+
 _FILES = ("duckdb", "sqlite")  # catalogs that are files, which DuckDB makes where there are none
 
 
@@ -22,15 +26,13 @@ class ReadingDuckLakeClient(DuckLakeClient):
         client._attach_statement = attached  # noqa: SLF001 - there to be set, as its comment says
 
 
-def only_read(destination: Any) -> None:
-    """Have a DuckLake destination change nothing."""
-    kind: Any = type(destination)
+class DuckLakeAdapter(DestinationAdapter):
+    """A lake of DuckDB's."""
 
-    class OnlyRead(kind):  # type: ignore[misc]
-        @property
-        def client_class(self) -> type[DuckLakeClient]:
-            return ReadingDuckLakeClient
-
-    # to dlt, which goes by these names, it is what it was
-    OnlyRead.__module__, OnlyRead.__qualname__ = kind.__module__, kind.__qualname__
-    destination.__class__ = OnlyRead
+    @classmethod
+    def make(cls, run: RunSettings, *, reading: bool) -> Any:
+        """Return dlt's destination, which changes nothing if it is only read."""
+        destination = super().make(run, reading=reading)
+        if reading:
+            with_client(destination, ReadingDuckLakeClient)
+        return destination
