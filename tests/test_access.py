@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import pytest
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt.reports.check import check
 from hauser_dlt.errors import ConfigError, HauserError
+from hauser_dlt.reports.check import check
 
 EARLY = MIDNIGHT + 30 * HOUR  # one window has settled
 LIMITED = "limited"

@@ -9,9 +9,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from targets import HOUR, MIDNIGHT
 
 from hauser_dlt import fullstory
-from hauser_dlt.reports.check import check
 from hauser_dlt.errors import ClockError
 from hauser_dlt.exports.client import _time_there
+from hauser_dlt.reports.check import check
 from hauser_dlt.windows import Window
 
 DAY = timedelta(days=1)

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt.reports.check import check
 from hauser_dlt.errors import LoadError
 from hauser_dlt.fields import LOAD_ID
 from hauser_dlt.ledger import load_ids
+from hauser_dlt.reports.check import check
 
 DAY = timedelta(days=1)
 YEAR = 365 * 86_400.0
