@@ -9,7 +9,7 @@ from hauser_dlt import access
 from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
-from hauser_dlt.ledger.sql import pending_table
+from hauser_dlt.ledger.sql_names import pending_table
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source import export_kinds
 from hauser_dlt.tables import Table, Tables

@@ -94,7 +94,7 @@ def test_files_cut_short_by_a_kill_are_taken_away(runs):
 
 
 @parquet
-def test_a_dead_load_of_another_stretch_goes_with_the_first_window_of_a_day_once_it_is_a_day_old(runs):
+def test_an_unregistered_load_elsewhere_goes_with_the_first_window_of_a_day_once_it_is_a_day_old(runs):
     runs.load(NOW)
     old, recent = (f"20240101T000000Z-20240102T000000Z.{at.timestamp()}.parquet" for at in _a_day_and_an_hour_ago())
     for name in (old, recent):
@@ -115,7 +115,7 @@ def _a_day_and_an_hour_ago():
 
 
 @parquet
-def test_a_load_that_ends_while_files_are_looked_at_is_not_taken_for_dead(runs):
+def test_a_load_that_ends_while_files_are_listed_is_not_orphaned(runs):
     runs.load(NOW)
     with runs.sync() as sync:
         sync.look()
@@ -123,7 +123,7 @@ def test_a_load_that_ends_while_files_are_looked_at_is_not_taken_for_dead(runs):
         months_later = MIDNIGHT + 90 * DAY
         runs.load(months_later + 3 * DAY, start=months_later, end=months_later + DAY)
 
-        assert sync.ledger.orphans(Window(months_later, months_later + DAY), None) == []
+        assert sync.ledger.orphaned_loads(Window(months_later, months_later + DAY), None) == []
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ QUESTIONS = (
     lambda ledger, stretch: ledger.last(stretch.end),
     lambda ledger, stretch: sorted(ledger.owned(stretch)),
     lambda ledger, stretch: ledger.rows(stretch),
-    lambda ledger, stretch: ledger.whole(stretch),
-    lambda ledger, stretch: ledger.widened(stretch),
-    lambda ledger, stretch: ledger.orphans(stretch, None),
+    lambda ledger, stretch: ledger.expand_to_boundaries(stretch),
+    lambda ledger, stretch: ledger.expand_to_damaged_loads(stretch),
+    lambda ledger, stretch: ledger.orphaned_loads(stretch, None),
 )
 
 

@@ -117,16 +117,16 @@ def test_of_two_runs_on_the_same_windows_the_newer_one_owns_them(runs):
 
 
 @in_duckdb
-def test_a_load_that_another_run_took_for_dead_is_not_counted_as_loaded(runs):
+def test_a_load_whose_lease_another_run_found_expired_is_not_counted_as_loaded(runs):
     with runs.sync() as sync:
         plan = sync.plan(NOW)
 
-        class Interrupting(type(sync.ledger)):
-            def announce(self, load_id, span):
-                super().announce(load_id, span)
-                self.remove([load_id])  # as another run does
+        class Interrupting(type(sync.ledger.leases)):
+            def acquire(self, load_id, interval):
+                super().acquire(load_id, interval)
+                sync.ledger.cleanup.remove([load_id])  # as another run does
 
-        sync.ledger.__class__ = Interrupting
+        sync.ledger.leases.__class__ = Interrupting
         with pytest.raises(TransientError, match="another run"):
             sync.run(plan, _Quiet())
 

@@ -16,7 +16,9 @@ from hauser_dlt.destinations.folder import bucket_url
 from hauser_dlt.destinations.guarded import Arrivals, guard
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.ledger import Ledger, Sent
-from hauser_dlt.ledger.sql import LOADS, SqlLedger, pending_name, pending_table
+from hauser_dlt.ledger.model import LOADS, pending_name
+from hauser_dlt.ledger.sql import SqlLedger
+from hauser_dlt.ledger.sql_names import pending_table
 from hauser_dlt.resources import names_of, text_limit
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.tables import PERHAPS_TEXT, Table, Tables
@@ -133,7 +135,7 @@ class DestinationAdapter:
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Let a load not become complete unless all that was sent has arrived."""
         if sent and isinstance(ledger, SqlLedger):
-            self._arrivals[load_id] = partial(ledger.make_sure_of, sent, load_id)
+            self._arrivals[load_id] = partial(ledger.verify_arrival, sent, load_id)
 
     def at_hand(self, _ledger: Ledger) -> AbstractContextManager[None]:
         """Keep connected from one package to the next, where that pays; others may lose a connection by waiting."""

@@ -1,4 +1,4 @@
-"""What the destination says about itself: which windows are loaded, and by which load."""
+"""What a ledger says, and what can be done to it: rows of the sync table, leases of loads under way, findings."""
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -9,6 +9,14 @@ from typing import Protocol
 
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.windows import MOMENT, Window, uncovered
+
+LOADS = "_dlt_loads"
+"""dlt's list of the loads that are complete."""
+
+
+def pending_name(sync_table: str) -> str:
+    """Return the name of the table or folder of leases."""
+    return f"{sync_table}_pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class SyncRow:
 
     @property
     def window(self) -> Window:
-        """The stretch that the row stands for; of unknown length for the Go hauser's rows."""
+        """The interval that the row stands for; of unknown length for the Go hauser's rows."""
         return Window(self.start or self.end, self.end)
 
     @property
@@ -47,21 +55,21 @@ class SyncRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """A load that has begun.
+class Lease:
+    """What a load holds from before it brings anything until it is finalized; heartbeats renew it.
 
     Attributes:
-        span: the stretch that it is to fill.
-        runner: the process that loads it, as `process_id.this` calls it.
-        seen: its last sign of life.
-        complete: all of it has arrived.
-        heartbeats: how often it has given a sign of life, where that is counted: a clock can be put back meanwhile.
+        interval: what the load is to fill.
+        process: the process that loads, as `process_id.this` calls it.
+        seen_at: its last heartbeat.
+        complete: all of the load has arrived.
+        heartbeats: how many there have been, where they are counted: a clock can be put back meanwhile.
     """
 
     load_id: str
-    span: Window
-    runner: str | None
-    seen: datetime
+    interval: Window
+    process: str | None
+    seen_at: datetime
     complete: bool
     heartbeats: int = 1
 
@@ -71,11 +79,11 @@ class Sent:
     """What a load package sends to the destination.
 
     Attributes:
-        reach: the stretch in which all its windows and events begin.
+        interval: where all its windows and events begin.
         windows: each with the number of its events.
     """
 
-    reach: Window
+    interval: Window
     windows: dict[Window, int] = field(default_factory=dict)
 
     @property
@@ -84,10 +92,10 @@ class Sent:
         return sum(self.windows.values())
 
     def note(self, first: datetime | None, last: datetime | None) -> None:
-        """Have the reach include some events."""
+        """Have the interval include some events."""
         if first and last:
             first, last = (moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in (first, last))
-            self.reach = Window(min(self.reach.start, first), max(self.reach.end, last + MOMENT))
+            self.interval = Window(min(self.interval.start, first), max(self.interval.end, last + MOMENT))
 
 
 CLOCKS_DIFFER = timedelta(minutes=5)
@@ -101,22 +109,22 @@ class Findings:
     """What is wrong with the sync table and what stands beside it.
 
     Attributes:
-        spoiled: how many rows no load can have written.
+        malformed: how many rows no load can have written.
         future: how many rows end in the future, or were written by a clock that was ahead.
         until: the end of the last of these.
         lost: how many events complete loads have brought, where the export table has none at all.
     """
 
-    spoiled: int = 0
+    malformed: int = 0
     future: int = 0
     until: datetime | None = None
     lost: int = 0
 
     def warnings(self, table: str) -> Iterator[str]:
         """Yield what to tell, and what to do about it."""
-        if self.spoiled:
+        if self.malformed:
             yield (
-                f"{table} has {_rows(self.spoiled)} that no load can have written (without times, twice the same,"
+                f"{table} has {_rows(self.malformed)} that no load can have written (without times, twice the same,"
                 " ending before it starts, or before 2000); they count for nothing, delete them"
             )
         if self.future:
@@ -149,65 +157,38 @@ def superseded(rows: Iterable[SyncRow]) -> list[SyncRow]:
         rows: of complete loads. A row that newer ones cover in part only is not among those returned.
     """
     newest_first = sorted(rows, key=lambda row: row.age, reverse=True)
-    gone: list[SyncRow] = []
+    older: list[SyncRow] = []
     newer: list[Window] = []
     for _, load in groupby(newest_first, key=lambda row: row.age):
         members = list(load)
-        gone += [row for row in members if not any(uncovered(_at_least_a_moment(row), newer))]
+        older += [row for row in members if not any(uncovered(_at_least_a_moment(row), newer))]
         newer += [row.window for row in members]
-    return gone
+    return older
 
 
 def _at_least_a_moment(row: SyncRow) -> Window:
     return Window(row.start or row.end - MOMENT, row.end)
 
 
-class Ledger(Protocol):
-    """The sync table and dlt's list of loads, as they are at the destination now."""
+class Leases(Protocol):
+    """The loads that are under way, or whose process died before it had finalized them."""
 
-    def connected(self) -> AbstractContextManager[None]:
-        """Keep one connection for all that is asked inside."""
+    def acquire(self, load_id: str, interval: Window) -> None:
+        """Note that a load begins, so that it is found should its process die. Missing tables are made first.
 
-    def findings(self) -> Findings:
-        """Return what is wrong."""
-
-    def forget_future(self) -> None:
-        """Remove the sync rows that loads have written of the future, lest they count once it has come."""
-
-    def first(self) -> datetime | None:
-        """Return where the oldest window begins that a load owns."""
-
-    def last(self, until: datetime) -> datetime | None:
-        """Return the end of the newest window that a complete load owns and that ends by `until`."""
-
-    def inherited(self) -> datetime | None:
-        """Return the end of the newest window that the Go hauser loaded."""
-
-    def disinherit(self, since: datetime, until: datetime | None = None) -> None:
-        """Remove the Go hauser's events from `since` on, where it may have died in the middle of a window."""
-
-    def owned(self, stretch: Window) -> list[Window]:
-        """Return the windows in a stretch that a complete load owns; those beside it may be among them."""
-
-    def rows(self, within: Window | None = None) -> list[SyncRow]:
-        """Return the sync table, oldest window first: all of it, or the rows that touch a stretch."""
-
-    def is_complete(self, load_id: str) -> bool:
-        """Tell whether all of a load has arrived whose state dlt has restored."""
-
-    def whole(self, stretch: Window) -> Window:
-        """Return a stretch with all of each window that it touches, or of each load, where that is what can go."""
-
-    def widened(self, stretch: Window) -> Window:
-        """Return a stretch with all windows of those loads that must go as a whole, because they lost one in it."""
-
-    def orphans(self, scope: Window, old_before: datetime | None) -> list[str]:
-        """Return the ids of loads that never became complete and are not announced.
-
-        Args:
-            scope: those that touch it are returned.
-            old_before: those, too, that began before this, wherever they are; not in warehouses.
+        Raises:
+            LoadError: what was noted has not arrived.
         """
+
+    def renew(self, load_id: str, interval: Window) -> None:
+        """Send a heartbeat: the load is still alive."""
+
+    def pending(self) -> list[Lease]:
+        """Return the leases of loads that are not complete, as they are at this moment."""
+
+
+class Cleanup(Protocol):
+    """Removes what no load owns, or what must not be owned."""
 
     def remove(self, load_ids: Collection[str]) -> None:
         """Remove all rows or files of some loads."""
@@ -215,18 +196,68 @@ class Ledger(Protocol):
     def clear(self, gaps: Iterable[Window]) -> None:
         """Remove the events of windows that no load owns."""
 
-    def announce(self, load_id: str, span: Window) -> None:
-        """Note that a load begins, so that it is found should it die; again and again, that it is still alive."""
+    def delete_future_rows(self) -> None:
+        """Remove the sync rows that loads have written of the future, lest they count once it has come."""
 
-    def announced(self) -> list[Announcement]:
-        """Return the loads that have begun, as they are noted now, and are not complete."""
+    def delete_legacy_rows(self, since: datetime, until: datetime | None = None) -> None:
+        """Remove the Go hauser's events from `since` on, where it may have died in the middle of a window."""
+
+    def finalize(self, load_id: str | None = None) -> None:
+        """Remove what complete loads have superseded, then their leases: of one load, or of all.
+
+        Raises:
+            TransientError: the load's lease has expired, and another run removed it. What was left of it is removed.
+        """
+
+
+class Ledger(Protocol):
+    """The sync table and dlt's list of loads, as they are at the destination now."""
+
+    @property
+    def leases(self) -> Leases:
+        """Those of loads under way."""
+
+    @property
+    def cleanup(self) -> Cleanup:
+        """What removes."""
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Keep one connection for all that is asked inside."""
+
+    def findings(self) -> Findings:
+        """Return what is wrong."""
+
+    def first(self) -> datetime | None:
+        """Return where the oldest window begins that a load owns."""
+
+    def last(self, until: datetime) -> datetime | None:
+        """Return the end of the newest window that a complete load owns and that ends by `until`."""
+
+    def legacy_sync_point(self) -> datetime | None:
+        """Return the end of the newest window that the Go hauser loaded."""
+
+    def owned(self, interval: Window) -> list[Window]:
+        """Return the windows in an interval that a complete load owns; those beside it may be among them."""
+
+    def rows(self, within: Window | None = None) -> list[SyncRow]:
+        """Return the sync table, oldest window first: all of it, or the rows that touch an interval."""
+
+    def is_complete(self, load_id: str) -> bool:
+        """Tell whether all of a load has arrived whose state dlt has restored."""
+
+    def expand_to_boundaries(self, interval: Window) -> Window:
+        """Return an interval with all of each window that it touches; or of each load, where those go as a whole."""
+
+    def expand_to_damaged_loads(self, interval: Window) -> Window:
+        """Return an interval with all windows of loads that go as a whole, because they lost one in the interval."""
+
+    def orphaned_loads(self, interval: Window, begun_before: datetime | None) -> list[str]:
+        """Return the ids of loads that never became complete and have no lease.
+
+        Args:
+            interval: those that touch it are returned.
+            begun_before: those, too, that began before this, wherever they are; not in warehouses.
+        """
 
     def newest_load(self, interval: Window) -> float:
         """Return the highest load id, as `load_ids.number` has it, of those that a load into `interval` must exceed."""
-
-    def settle(self, load_id: str | None = None) -> None:
-        """Remove what complete loads have superseded, and forget their notes: those of one load, or of all.
-
-        Raises:
-            TransientError: another run has taken the load for dead. What the other left of it is removed.
-        """

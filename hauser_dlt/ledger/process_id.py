@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def this() -> str:
-    """Return what this process is called in the announcements of its loads."""
+    """Return what this process is called in the leases of its loads."""
     return f"{_machine()}#{os.getpid()}"
 
 

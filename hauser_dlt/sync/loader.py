@@ -268,11 +268,11 @@ class Loader:
                 to.make_sure(ledger, load_id, sent)
                 self._at_hand.enter_context(to.at_hand(ledger))
                 with process_id.at_work(load_id):
-                    ledger.announce(load_id, span)
+                    ledger.leases.acquire(load_id, span)
                     with self._heartbeats(load_id, span):
                         self._pipeline.load().raise_on_failed_jobs()
                     with ledger.connected():
-                        ledger.settle(load_id)
+                        ledger.cleanup.finalize(load_id)
                 if to.staging:
                     to.staging.remove(load_id)
         finally:
@@ -298,7 +298,7 @@ class Loader:
         def beat() -> None:
             while not over.wait(_HEARTBEAT):
                 try:
-                    self._seen.ledger.announce(load_id, span)
+                    self._seen.ledger.leases.renew(load_id, span)
                 except Exception as exc:  # noqa: BLE001 - of whatever kind; the load itself will tell
                     logger.info("load %s: no heartbeat could be sent (%s)", load_id, type(exc).__name__)
 

@@ -55,7 +55,7 @@ class Planner:
             settled, unit = floor(settled, DAY), DAY  # whole days only
         with self._ledger.connected():
             begin, begun, rewound, inherits = (start, False, False, False) if start else self._sync_point()
-            interval = self._ledger.widened(Window(begin, max(begin, min(end or settled, settled))))
+            interval = self._ledger.expand_to_damaged_loads(Window(begin, max(begin, min(end or settled, settled))))
             owned = self._ledger.owned(interval)
             findings = self._ledger.findings()
         bundles = [b for b in exports.bundles(interval, owned, now) if b.window.end <= now + CLOCKS_DIFFER]
@@ -83,7 +83,11 @@ class Planner:
         asked = list(intervals)
         settled = self._exports.settled(self._now)
         with self._ledger.connected():
-            whole = [self._ledger.whole(Window(i.start, min(i.end, settled))) for i in asked if i.start < settled]
+            whole = [
+                self._ledger.expand_to_boundaries(Window(i.start, min(i.end, settled)))
+                for i in asked
+                if i.start < settled
+            ]
             findings = self._ledger.findings()
         again = [Window(i.start, min(i.end, settled)) for i in united(whole)]
         bundles = [bundle for interval in again for bundle in self._exports.bundles(interval, (), self._now)]
@@ -140,9 +144,9 @@ class Planner:
         """
         until = cursor(self._pipeline)
         if until is None:
-            inherited = self._ledger.inherited()
-            came = inherited is not None
-            return inherited or self._first_start_or_before(), came, False, came
+            legacy = self._ledger.legacy_sync_point()
+            came = legacy is not None
+            return legacy or self._first_start_or_before(), came, False, came
         last = self._ledger.last(until)
         return (last, True, last < until, False) if last else (self._first_start(), False, True, False)
 

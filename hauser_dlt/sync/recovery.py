@@ -1,18 +1,17 @@
-"""Before anything is loaded: what interrupted runs left is removed, and what they have brought whole is kept."""
+"""Before anything is loaded: what interrupted runs left is removed, and loads that are complete are finalized."""
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.errors import TransientError
 from hauser_dlt.ledger import Ledger, process_id
+from hauser_dlt.ledger.lease import EXPIRES_AFTER, Classified, classify
 from hauser_dlt.sync.model import Plan
 from hauser_dlt.windows import DAY, Window, begins_day, uncovered, united
 
 logger = logging.getLogger("hauser_dlt.sync")
-
-_PATIENCE = timedelta(seconds=35)  # without a heartbeat, and a load is taken for dead
 
 
 class Recovery:
@@ -29,49 +28,42 @@ class Recovery:
         self._pause = pause
 
     def reconcile(self, plan: Plan) -> None:
-        """Remove what dead loads left, and the events of windows that a plan is going to load.
+        """Remove orphaned loads, and the events of windows that a plan is going to load.
 
         Raises:
             TransientError: another run loads into the plan's interval.
         """
         now = datetime.now(UTC)
-        reach = Window(plan.interval.start, max(plan.interval.end, now))
-        new_day = any(begins_day(bundle.window) for bundle in plan.bundles)
-        dead, alive = self._judged(reach if plan.moves_cursor else plan.interval, now, thorough=new_day)
-        if dead:
-            logger.info("removing what dead loads left: %s", ", ".join(dead))
-            self._ledger.remove(dead)
-        self._ledger.forget_future()
-        self._ledger.settle()
-        if self._staging:
-            self._staging.remove_all_but(alive)
-        if plan.inherits:
-            self._ledger.disinherit(plan.interval.start)
-        if plan.rewound:
-            beyond = Window(plan.interval.start, reach.end)
-            self._ledger.clear(uncovered(beyond, self._ledger.owned(beyond)))
-        elif not plan.again:  # a sync row may have been deleted, and the events are still there
-            self._ledger.clear(united(bundle.window for bundle in plan.bundles))
-
-    def _judged(self, interval: Window, now: datetime, *, thorough: bool) -> tuple[set[str], set[str]]:
-        """Return which of the loads that are not complete are dead, and which are alive.
-
-        Args:
-            thorough: dead ones are looked for everywhere, also where no note leads; that takes longer with the years.
-
-        Raises:
-            TransientError: one that is alive loads into `interval`.
-        """
-        begun = {load.load_id: load for load in self._ledger.announced()}
-        here = {load_id: process_id.is_at_work(load.runner, load_id) for load_id, load in begun.items()}
-        dead = {load_id for load_id, works in here.items() if works is False}
-        alive = {load_id for load_id, works in here.items() if works and abs(now - begun[load_id].seen) < _PATIENCE}
-        if begun.keys() - dead - alive:
-            self._pause(_PATIENCE.total_seconds())
-            later = {load.load_id: load for load in self._ledger.announced()}
-            silent = {load_id for load_id, load in begun.items() if later.get(load_id) == load}
-            dead |= silent - alive
-            begun, alive = later, later.keys() - dead
-        if under_way := [begun[load_id].span for load_id in alive if begun[load_id].span.overlaps(interval)]:
+        until_now = Window(plan.interval.start, max(plan.interval.end, now))
+        interval = until_now if plan.moves_cursor else plan.interval
+        leases = self._classified(now)
+        if under_way := [lease.interval for lease in leases.alive if lease.interval.overlaps(interval)]:
             raise TransientError(f"another run is loading {under_way[0]}; run again when it has ended")
-        return dead | set(self._ledger.orphans(interval, now - DAY if thorough else None)), set(alive)
+        # unregistered loads, which have no lease, are looked for everywhere: that takes longer with the years
+        everywhere = any(begins_day(bundle.window) for bundle in plan.bundles)
+        orphaned = self._ledger.orphaned_loads(interval, now - DAY if everywhere else None)
+        cleanup = self._ledger.cleanup
+        if removed := sorted(leases.expired.union(orphaned)):
+            logger.info("removing orphaned loads: %s", ", ".join(removed))
+            cleanup.remove(removed)
+        cleanup.delete_future_rows()
+        cleanup.finalize()
+        if self._staging:
+            self._staging.remove_all_but({lease.load_id for lease in leases.alive})
+        if plan.inherits:
+            cleanup.delete_legacy_rows(plan.interval.start)
+        if plan.rewound:
+            beyond = Window(plan.interval.start, until_now.end)
+            cleanup.clear(uncovered(beyond, self._ledger.owned(beyond)))
+        elif not plan.again:  # a sync row may have been deleted, and the events are still there
+            cleanup.clear(united(bundle.window for bundle in plan.bundles))
+
+    def _classified(self, now: datetime) -> Classified:
+        """Return which loads are alive; wait for their heartbeats, where nothing else can tell."""
+        leases = self._ledger.leases.pending()
+        working = {lease.load_id: process_id.is_at_work(lease.process, lease.load_id) for lease in leases}
+        classified = classify(leases, None, working, now)
+        if not classified.unclear:
+            return classified
+        self._pause(EXPIRES_AFTER.total_seconds())
+        return classify(leases, self._ledger.leases.pending(), working, now)
