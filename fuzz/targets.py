@@ -15,16 +15,19 @@ from typing import Any
 
 import reference
 from test_batches import as_found, expected
-from test_decode import plain as with_floats
-from test_decode import read_slowly
+from test_json_stream import plain as with_floats
+from test_json_stream import read_slowly
 
-from hauser_dlt import cutting, decode, settings
-from hauser_dlt.batches import Columns
+from hauser_dlt import settings
+from hauser_dlt.records import truncate
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.hauser_toml import read_hauser_toml
+from hauser_dlt.records import json_stream
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source import EventReader
 from hauser_dlt.windows import Window
@@ -39,7 +42,7 @@ def bundle(data: bytes) -> None:
     size, packing, plain = data[0] if data else 0, data[1] if len(data) > 1 else 0, data[2:]
     file = _packed(plain, packing)
     try:
-        found = [with_floats(row) for _, row in decode.records(decode.gunzip(_pieces(file, size)))]
+        found = [with_floats(row) for _, row in json_stream.records(gunzip(_pieces(file, size)))]
     except CorruptBundleError:
         found = None
     if packing % 3 < 2 and not plain.startswith(b"\x1f\x8b") and _is_shallow(plain):
@@ -50,7 +53,7 @@ def gzipped(data: bytes) -> None:
     """Bytes behind gzip's magic are inflated as the standard library does it, or refused."""
     file = b"\x1f\x8b" + data
     try:
-        found = b"".join(decode.gunzip([file]))
+        found = b"".join(gunzip([file]))
     except CorruptBundleError:
         return
     assert found == gzip.decompress(file)
@@ -59,7 +62,7 @@ def gzipped(data: bytes) -> None:
 def events(data: bytes) -> None:
     """Each value stands in its column, or as it was written among the custom variables, or the bundle is refused."""
     try:
-        records = [raw for raw, _ in decode.records(decode.gunzip([data]))]
+        records = [raw for raw, _ in json_stream.records(gunzip([data]))]
     except CorruptBundleError:
         records = None
     for new_fields in ("columns", "custom_vars"):
@@ -81,17 +84,17 @@ def cut(data: bytes) -> None:
     """Text is cut at a character; an object stays one, fits, and names what was touched."""
     limit, raw = int.from_bytes(data[:2], "big"), data[2:]
     text = raw.decode(errors="ignore")
-    assert text.startswith(short := cutting.cut(text, limit))
+    assert text.startswith(short := truncate.cut(text, limit))
     assert len(short.encode()) <= limit
     try:
-        [(record, row)] = decode.records([raw])
+        [(record, row)] = json_stream.records([raw])
     except (CorruptBundleError, ValueError):
         return
-    text = cutting.cut_object(record.decode(), limit)
+    text = truncate.cut_object(record.decode(), limit)
     kept = json.loads(text)
     assert isinstance(kept, dict)
     assert len(text.encode()) <= max(limit, len("{}"))
-    assert set(kept) - {cutting.TRUNCATED} <= set(row)
+    assert set(kept) - {truncate.TRUNCATED} <= set(row)
 
 
 def setting(data: bytes) -> None:

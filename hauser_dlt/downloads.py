@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hauser_dlt.decode import gunzip
 from hauser_dlt.exports import Bundle, Exports
+from hauser_dlt.records.gzip_stream import gunzip
 
 _PACKED = 1 << 18  # bytes that are read at a time
 

@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.downloads import Delivery
+from hauser_dlt.records.batches import Tally
+from hauser_dlt.records.columns import Columns
 
 
 class Reader(ABC, Iterable[Any]):

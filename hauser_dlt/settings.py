@@ -10,7 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from hauser_dlt.denylist import Denylist
+from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
 from hauser_dlt.parsers import (

@@ -13,15 +13,17 @@ import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
-from hauser_dlt import decode
-from hauser_dlt.batches import BATCH_ROWS, Batcher, Columns, no_rows
-from hauser_dlt.decode import Record
-from hauser_dlt.denylist import Denylist
+from hauser_dlt.deny_list import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
 from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.records import json_stream
+from hauser_dlt.records.batches import BATCH_ROWS, Batcher
+from hauser_dlt.records.columns import Columns, no_rows
+from hauser_dlt.records.json_stream import Record
+from hauser_dlt.records.json_text import members
 from hauser_dlt.resources import active_destination, arrive_unaltered, names_of
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
@@ -81,7 +83,7 @@ class SnapshotReader(Reader):
         """Yield the batches; see `Reader`."""
         key, tally = self._key, self.tally
         with closing(self.delivery.pieces()) as pieces:
-            for batch in self._batcher.batches(_flat(decode.records(pieces)), BATCH_ROWS):
+            for batch in self._batcher.batches(_flat(json_stream.records(pieces)), BATCH_ROWS):
                 kept = batch.filter(batch.column(key).is_valid()) if key else batch
                 tally.rows -= batch.num_rows - kept.num_rows
                 tally.outside += batch.num_rows - kept.num_rows
@@ -94,13 +96,13 @@ class SnapshotReader(Reader):
 
 def _flat(records: Iterable[Record]) -> Iterator[Record]:
     """Put the custom variables, which stand in an object of their own, beside the fields, each as it was written."""
-    return decode.records(map(_flat_line, records))
+    return json_stream.records(map(_flat_line, records))
 
 
 def _flat_line(record: Record) -> bytes:
-    texts = decode.members(record[0])
+    texts = members(record[0])
     if isinstance(record[1].get(USER_VARS), dict):
-        variables = decode.members(texts.pop(USER_VARS))
+        variables = members(texts.pop(USER_VARS))
         texts |= {f"{USER_VARS}.{name}" if name in texts else name: text for name, text in variables.items()}
     return b"{%b}\n" % b",".join(orjson.dumps(name) + b":" + text for name, text in texts.items())
 

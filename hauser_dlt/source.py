@@ -17,8 +17,7 @@ import pyarrow as pa
 from dlt.common.configuration.specs.base_configuration import BaseConfiguration, configspec
 from dlt.extract import DltResource
 
-from hauser_dlt import decode, parsers, replays, settings
-from hauser_dlt.batches import ARROW_TYPES, BATCH_ROWS, Batcher, Columns, no_rows
+from hauser_dlt import parsers, settings
 from hauser_dlt.configuration import find, skip_byte_order_marks
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
@@ -53,6 +52,9 @@ from hauser_dlt.fields import (
 )
 from hauser_dlt.misspelled import SOURCE
 from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.records import json_stream, replay_urls
+from hauser_dlt.records.batches import BATCH_ROWS, Batcher
+from hauser_dlt.records.columns import ARROW_TYPES, Columns, no_rows
 from hauser_dlt.resources import (
     Loaded,
     active_destination,
@@ -264,7 +266,7 @@ def replays_begin(read: SourceSettings, asked: Callable[[], dict[str, Any]]) -> 
     roles.refuse_too_low(account)
     if doubt := roles.doubt(account):
         logger.warning("%s", doubt)
-    return replays.beginning(account, _api_url(read))
+    return replay_urls.beginning(account, _api_url(read))
 
 
 def snapshots(
@@ -405,7 +407,7 @@ class EventReader(Reader):
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches; see `Reader`."""
         with closing(self.delivery.pieces()) as pieces:
-            records = decode.records(pieces, in_array=self._in_array)
+            records = json_stream.records(pieces, in_array=self._in_array)
             for batch in self._batcher.batches(records, BATCH_ROWS):
                 yield self._fit(batch, self.tally)
         if not self.tally.rows:

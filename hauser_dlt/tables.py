@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from hauser_dlt.batches import Tally
-from hauser_dlt.cutting import cut, cut_array, cut_object
 from hauser_dlt.fields import CUSTOM_VARS, FORMER, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, SESSION_REPLAY_URL, Kind
+from hauser_dlt.records.batches import Tally
+from hauser_dlt.records.truncate import cut, cut_array, cut_object
 
 DLT_TYPES: dict[Kind, str] = {
     "text": "text",

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from reference import Number, read, without_nul
 
-from hauser_dlt import batches
-from hauser_dlt.batches import ARROW_TYPES, Batcher, Columns, Tally
-from hauser_dlt.decode import records
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN
+from hauser_dlt.records import batches
+from hauser_dlt.records.batches import Batcher, Tally
+from hauser_dlt.records.columns import ARROW_TYPES, Columns
+from hauser_dlt.records.json_stream import records
 from hauser_dlt.windows import Window
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt.decode import gunzip, records
 from hauser_dlt.errors import (
     AccessError,
     ConfigError,
@@ -40,6 +39,8 @@ from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.exports.people import segment, write_segments
 from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.fields import KNOWN, MOBILE
+from hauser_dlt.records.gzip_stream import gunzip
+from hauser_dlt.records.json_stream import records
 from hauser_dlt.settings import SourceSettings, read
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.simulator.faults import ResetError

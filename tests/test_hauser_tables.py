@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import without_nul, write
 from targets import HOUR, MIDNIGHT
-from test_decode import texts, values
+from test_json_stream import texts, values
 
-from hauser_dlt.batches import Batcher, Columns
-from hauser_dlt.decode import records
 from hauser_dlt.errors import CorruptBundleError, HauserError
+from hauser_dlt.records.batches import Batcher
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.json_stream import records
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
 TOKENS = ".no%2Djs div .home%2Dfeatures"

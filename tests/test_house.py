@@ -26,8 +26,8 @@ FLOORS = [
     {"errors"},
     {
         "windows",
+        "deny_list",
         "fields",
-        "denylist",
         "descriptions",
         "parsers",
         "places",
@@ -44,11 +44,7 @@ FLOORS = [
         "translation",
     },
     {
-        "answers",
-        "decode",
-        "replays",
-        "batches",
-        "cutting",
+        "records",
         "tables",
         "hauser_toml",
         "names",

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
-from hauser_dlt import replays, source
-from hauser_dlt.batches import Batcher, Columns
+from hauser_dlt import source
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.decode import records
-from hauser_dlt.denylist import Denylist
+from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import export_fields
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN
+from hauser_dlt.records import replay_urls
+from hauser_dlt.records.batches import Batcher
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.json_stream import records
 from hauser_dlt.settings import RunSettings, SourceSettings, read
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
@@ -145,13 +147,13 @@ def test_a_field_of_fullstorys_that_is_called_like_the_links_is_a_custom_variabl
     ],
 )
 def test_links_lead_to_the_accounts_own_region(base_url, org, begin):
-    assert replays.beginning({"orgId": org}, base_url) == begin
+    assert replay_urls.beginning({"orgId": org}, base_url) == begin
 
 
 def test_without_an_account_there_are_no_links():
     with pytest.raises(ExportError, match="session_replay_url"):
-        replays.beginning({"orgId": None}, "https://api.fullstory.com")
-    assert replays.links("", pa.array([1]), pa.array([2])).to_pylist() == [None]
+        replay_urls.beginning({"orgId": None}, "https://api.fullstory.com")
+    assert replay_urls.links("", pa.array([1]), pa.array([2])).to_pylist() == [None]
 
 
 @pytest.mark.parametrize("api", ["segment_export", "data_export"])
@@ -249,8 +251,8 @@ def test_what_is_dropped_is_not_even_asked_for():
 
 
 def test_of_any_number_of_dropped_names_none_slips_through(monkeypatch):
-    monkeypatch.setattr("hauser_dlt.batches._MEMO", 4)
-    monkeypatch.setattr("hauser_dlt.batches._SLICE", 3)
+    monkeypatch.setattr("hauser_dlt.records.batches._MEMO", 4)
+    monkeypatch.setattr("hauser_dlt.records.batches._SLICE", 3)
     events = [
         {"PageUrl": 7 if number % 2 else "u"} | {f"secret{number + n}": 1 for n in range(6)} for number in range(20)
     ]

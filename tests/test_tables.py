@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from dlt.common.libs.pyarrow import columns_to_arrow
 
-from hauser_dlt.batches import Batcher, Columns, Tally
-from hauser_dlt.decode import records
+from hauser_dlt.records.batches import Batcher, Tally
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.json_stream import records
 from hauser_dlt.tables import Fitting, Table
 
 

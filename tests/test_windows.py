@@ -74,7 +74,7 @@ def test_the_grid_starts_at_midnight_of_every_day(moment, step):
 
 @laws
 @given(stretches(minutes), steps)
-def test_cutting_leaves_no_gap_and_no_overlap(stretch, step):
+def test_truncate_leaves_no_gap_and_no_overlap(stretch, step):
     assert ticks(*cut(stretch, step)) == ticks(stretch)
 
 

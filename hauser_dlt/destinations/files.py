@@ -17,9 +17,6 @@ from typing import Any, Final, Self
 import dlt
 import pyarrow as pa
 
-from hauser_dlt import decode
-from hauser_dlt.answers import Proof
-from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
@@ -32,6 +29,10 @@ from hauser_dlt.ledger.files import FilesLedger
 from hauser_dlt.machine import refuse_unwritable
 from hauser_dlt.places import local_path
 from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.records import json_stream
+from hauser_dlt.records.batches import Tally
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.proof import Proof
 from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source import empty_batch
 from hauser_dlt.tables import Tables
@@ -181,7 +182,7 @@ class _RawReader(Reader):
     def _proven(self, pieces: Iterator[bytes]) -> int:
         """Read records; return how many there are."""
         proof = Proof(self._files.needed)
-        for raw, row in decode.skimmed(pieces, in_array=self._files.in_array):
+        for raw, row in json_stream.skimmed(pieces, in_array=self._files.in_array):
             if getattr(row, proof.needed, None) is None:
                 proof.see(_in_any_case(raw, proof.needed))
             else:
@@ -192,7 +193,7 @@ class _RawReader(Reader):
 
 def _in_any_case(raw: bytes, name: str) -> dict[str, Any]:
     """Return a record with a field of whatever case under its own name."""
-    ((_, row),) = decode.records([raw])
+    ((_, row),) = json_stream.records([raw])
     found = [value for key, value in row.items() if key.lower() == name.lower() and value is not None]
     return row | ({name: found[0]} if found else {})
 

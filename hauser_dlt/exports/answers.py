@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.decode import gunzip
 from hauser_dlt.errors import CorruptBundleError
+from hauser_dlt.records.gzip_stream import gunzip
 
 _HEAD = 1 << 16  # bytes of a file's text: an error is shorter
 _GZIP = b"\x1f\x8b"

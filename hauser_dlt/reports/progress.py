@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from hauser_dlt.batches import Tally
 from hauser_dlt.errors import HauserError
+from hauser_dlt.records.batches import Tally
 from hauser_dlt.streams import say
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan
 from hauser_dlt.windows import Window

@@ -14,7 +14,6 @@ import dlt
 import pyarrow.compute as pc
 from dlt.common.configuration.container import Container
 
-from hauser_dlt.batches import Columns, Tally
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import WindowFiles
@@ -24,6 +23,8 @@ from hauser_dlt.exports import Exports
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.readers import OpenReader, Reader
+from hauser_dlt.records.batches import Tally
+from hauser_dlt.records.columns import Columns
 from hauser_dlt.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
 from hauser_dlt.source import SCHEMA, EventReader, comes_in_array, export_resources
 from hauser_dlt.sync.model import Failed, Group, LoadedSnapshot, Outcome, Package, Seen

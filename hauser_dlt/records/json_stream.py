@@ -10,15 +10,15 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, count
-from operator import itemgetter
+from itertools import chain
 from typing import Any, NoReturn
 
 import msgspec
 import orjson
-from isal import isal_zlib
 
 from hauser_dlt.errors import CorruptBundleError
+from hauser_dlt.records.gzip_stream import PIECE
+from hauser_dlt.records.json_text import NUL, WHITE, end_of, escapes_nul, members, record_end, repair, without_nul
 
 Record = tuple[bytes, dict[str, Any]]
 _Parser = Callable[[bytes], Any]
@@ -39,69 +39,10 @@ _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 LONGEST_RECORD = 1 << 26
 """Bytes that a record may have at the least, before it is taken for one without end; no warehouse takes such a row."""
 
-_PIECE = 1 << 18  # inflated bytes at a time: small enough for the cache, and a bomb cannot swell in memory
-_SLICE = 1 << 16  # compressed bytes at a time: isal copies what it has not used at every call
-_WHITE = re.compile(rb"[ \t\r\n]*")
 _MARK = codecs.BOM_UTF8
 
 
-_GZIP = b"\x1f\x8b"
-
-
-def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Inflate a gzip stream, one member after another; a stream that is not gzip passes through.
-
-    Raises:
-        CorruptBundleError: the stream is damaged, or ends inside a member.
-    """
-    stream = iter(chunks)
-    head = b""
-    while len(head) < 2 and (chunk := next(stream, None)) is not None:
-        head += chunk
-    if head[:2] != _GZIP:
-        yield head
-        yield from stream
-        return
-    yield from _inflate(head, stream)
-
-
-def _inflate(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    inflate = isal_zlib.decompressobj(wbits=31)
-    follows = b""  # the first byte, perhaps, of one more member
-    try:
-        for piece in _sliced(chain((head,), rest)):
-            data = follows + piece
-            while data:
-                if inflate.eof:
-                    data = data.lstrip(b"\0")  # gzip may be padded with zeros between and after its members
-                    if data in (b"", follows := data[:1]):
-                        break
-                    _refuse_no_member(data)
-                    follows = b""
-                    inflate = isal_zlib.decompressobj(wbits=31)
-                yield inflate.decompress(data, _PIECE)
-                data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-    except isal_zlib.error as exc:  # type: ignore[misc]  # a class, whatever its stub says
-        raise CorruptBundleError(f"the bundle's gzip is damaged: {exc}") from exc
-    if not inflate.eof:
-        raise CorruptBundleError("the bundle's gzip stream ends early")
-    if follows:
-        _refuse_no_member(follows)
-
-
-def _refuse_no_member(data: bytes) -> None:
-    if not data.startswith(_GZIP):
-        begins = f"they begin with {data[:1]!r}"  # no more: users may have filled what follows
-        raise CorruptBundleError(f"bytes follow the end of the bundle's gzip that are no gzip ({begins})")
-
-
-def _sliced(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    return (chunk[place : place + _SLICE] for chunk in chunks for place in range(0, len(chunk), _SLICE))
-
-
 _BETWEEN_RECORDS = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
-_STRING = rb'"(?>[^"\\]+|\\.)*+"'
-_STRUCTURE = re.compile(_STRING + rb'|[{}\[\]]|"', re.DOTALL)
 
 
 class _Stream:
@@ -141,7 +82,7 @@ class _Stream:
 
     def peek(self) -> bytes:
         """Skip white space; return the next byte, or b"" at the end."""
-        while (begin := _end(_WHITE, self.buffer, self.start)) == len(self.buffer):
+        while (begin := end_of(WHITE, self.buffer, self.start)) == len(self.buffer):
             self.start = begin
             if not self.more():
                 return b""
@@ -255,7 +196,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:
         else:
             begun.append(chunk[:end])
             text = b"".join(begun)
-            lines, plain = text.split(b"\n"), _NUL not in text
+            lines, plain = text.split(b"\n"), NUL not in text
             begun = [chunk[end + 1 :]]
             held = 0
             del text  # which may be of 50 MB
@@ -297,28 +238,12 @@ def _next_record(stream: _Stream, number: int, parse: _Parser) -> Record:
             pass
         else:
             stream.start = cut.start() + 1
-            return _record(raw, number, parse) if _NUL in raw else (raw, row)
-    while (end := _record_end(stream.buffer, stream.start)) is None:
+            return _record(raw, number, parse) if NUL in raw else (raw, row)
+    while (end := record_end(stream.buffer, stream.start)) is None:
         # as much again: a record of any size is scanned a bounded number of times
-        if not stream.more(max(len(stream.buffer) - stream.start, _PIECE)):
+        if not stream.more(max(len(stream.buffer) - stream.start, PIECE)):
             _refuse(number, stream.shown(), "the bundle ends inside a record")
     return _record(stream.take(end), number, parse)
-
-
-def _record_end(buffer: bytes | bytearray, start: int) -> int | None:
-    """Return where the object that begins at `start` ends, or None if the buffer ends before it."""
-    depth = 0
-    for token in _STRUCTURE.finditer(buffer, start):
-        mark = buffer[token.start()]
-        if mark in b"{[":
-            depth += 1
-        elif mark in b"}]":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-        elif token.end() - token.start() == 1:  # a quote that no other one answers yet
-            return None
-    return None
 
 
 def _record(raw: bytes, number: int, parse: _Parser) -> Record:
@@ -330,78 +255,12 @@ def _record(raw: bytes, number: int, parse: _Parser) -> Record:
         row = _parse_oddity(raw, number, exc)
     if not isinstance(row, dict):
         _refuse(number, raw, "a record is an object")
-    if _NUL in raw and any(map(itemgetter(1), _BACKSLASHED.finditer(raw))):
-        return _record(_without_nul(raw), number, parse)
+    if escapes_nul(raw):
+        return _record(without_nul(raw), number, parse)
     if parse is _parse and (floats := [key for key, value in row.items() if type(value) is float]):
         texts = members(raw)
         row |= {key: msgspec.Raw(texts[key]) for key in floats}
     return raw, row
-
-
-_NUL = rb"\u0000"
-_BACKSLASHED = re.compile(rb"\\(?:(u0000)|.)", re.DOTALL)
-
-
-_NAME_OR_TEXT = re.compile(rb"(" + _STRING + rb")(\s*:)?|[{}]", re.DOTALL)
-
-
-def _without_nul(text: bytes) -> bytes:
-    """Return a record's text without NUL; the names of one object stay different, however deep it is."""
-    parts: list[bytes] = []
-    objects: list[_Names] = []
-    end = 0
-    for token in _NAME_OR_TEXT.finditer(text):
-        string, colon = token.groups()
-        parts.append(text[end : token.start()])
-        end = token.end()
-        if colon:
-            objects[-1].add(orjson.loads(string), len(parts))
-            parts += string, colon
-        elif string:
-            parts.append(_BACKSLASHED.sub(lambda match: b"" if match[1] else match[0], string))
-        else:
-            parts.append(token[0])
-            if token[0] == b"{":
-                objects.append(_Names())
-            else:
-                objects.pop().put(parts)
-    return b"".join(parts)
-
-
-class _Names:
-    """The names of one object: those without NUL, and where those with it stand."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._places: dict[str, list[int]] = {}
-
-    def add(self, name: str, place: int) -> None:
-        """Note a name."""
-        if "\0" in name:
-            self._places.setdefault(name, []).append(place)
-        else:
-            self._taken.add(name)
-
-    def put(self, parts: list[bytes]) -> None:
-        """Write the names that had NUL without it."""
-        for name, places in self._places.items():
-            self._taken.add(other := _unlike(self._taken, name))
-            for place in places:
-                parts[place] = orjson.dumps(other)
-
-
-def _unlike(taken: set[str], name: str) -> str:
-    others = (name.replace("\0", "\ufffd" * length) for length in count())
-    return next(other for other in others if other not in taken)
-
-
-_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
-
-
-def repair(raw: bytes) -> bytes:
-    """Replace what no UTF-8 text can hold, invalid bytes and lone surrogates, by U+FFFD."""
-    text = raw.decode("utf-8", "replace")
-    return _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text).encode()
 
 
 def _parse_oddity(raw: bytes, number: int, reason: Exception) -> Any:
@@ -421,52 +280,3 @@ def _integer(text: str) -> int | float:
     if len(text) <= len(str(1 << 64)) and -(1 << 63) <= (number := int(text)) < 1 << 64:
         return number
     return float(text)
-
-
-_VALUE = rb"\s*(" + _STRING + rb"|[^\[{,}\s]*)\s*"  # nothing, where a list or an object begins
-_SCALAR = re.compile(_VALUE, re.DOTALL)
-_MEMBER = re.compile(rb"[{,]\s*(" + _STRING + rb")\s*:" + _VALUE, re.DOTALL)
-_SPACE = re.compile(rb"(" + _STRING + rb")|\s+", re.DOTALL)
-_SPACE_AFTER_KEY = re.compile(rb'"\s+:')
-
-
-def members(raw: bytes) -> dict[str, bytes]:
-    """Return the text of each value of one JSON object: to the byte, but without white space in lists and objects.
-
-    Args:
-        raw: a record as `records` yields it, so its syntax is known to be right.
-    """
-    values: dict[str, bytes] = {}
-    place = 0
-    while member := _MEMBER.match(raw, place):
-        key, text = member.groups()
-        place = member.end()
-        if not text:
-            end = _record_end(raw, place) or len(raw)
-            text = _SPACE.sub(rb"\1", raw[place:end])
-            place = _end(_WHITE, raw, end)
-        values[orjson.loads(key)] = text
-    return values
-
-
-def is_flat(raw: bytes, keys: int) -> bool:
-    """Tell whether each `":` in a record ends one of its keys: none is inside another value, none comes twice.
-
-    Args:
-        raw: a record as `records` yields it.
-        keys: how many different keys it has.
-    """
-    return raw.count(b'":') == keys and b'\\"' not in raw and not _SPACE_AFTER_KEY.search(raw)
-
-
-def member(raw: bytes, key: str) -> bytes | None:
-    """Return the text of one number or string of a flat record, or None where a closer look is needed."""
-    written = orjson.dumps(key) + b":"
-    place = raw.find(written)
-    scalar = _SCALAR.match(raw, place + len(written)) if place >= 0 else None
-    return (scalar and scalar[1]) or None
-
-
-def _end(pattern: re.Pattern[bytes], text: bytes | bytearray, start: int) -> int:
-    match = pattern.match(text, start)
-    return match.end() if match else start

@@ -8,7 +8,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt.cutting import TRUNCATED, cut, cut_array, cut_object
+from hauser_dlt.records.truncate import TRUNCATED, cut, cut_array, cut_object
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)).map(

@@ -6,7 +6,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hauser_dlt.decode import members
+from hauser_dlt.records.json_text import members
 
 TRUNCATED = "_truncated"
 """The name under which CustomVars lists the variables that were cut or left out."""

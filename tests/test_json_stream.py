@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from reference import Number, without_nul, write
 
-from hauser_dlt import decode
-from hauser_dlt.decode import gunzip, is_flat, member, members, records, skimmed
 from hauser_dlt.errors import CorruptBundleError
+from hauser_dlt.records import json_stream
+from hauser_dlt.records.gzip_stream import gunzip
+from hauser_dlt.records.json_stream import records, skimmed
+from hauser_dlt.records.json_text import is_flat, member, members
 
 WHITE = " \t\r\n"
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -489,7 +491,7 @@ class Meter:
 
     def __init__(self, monkeypatch):
         self.parsed = self.scanned = self.closely = 0
-        ends, between = decode._record_end, decode._BETWEEN_RECORDS
+        ends, between = json_stream.record_end, json_stream._BETWEEN_RECORDS
 
         def counting(parse):
             def counted(data):
@@ -510,10 +512,10 @@ class Meter:
             return found
 
         fake = SimpleNamespace(loads=counting(orjson.loads), dumps=orjson.dumps, JSONDecodeError=orjson.JSONDecodeError)
-        monkeypatch.setattr(decode, "orjson", fake)
-        monkeypatch.setattr(decode, "_parse", counting(decode._parse))
-        monkeypatch.setattr(decode, "_record_end", record_end)
-        monkeypatch.setattr(decode, "_BETWEEN_RECORDS", SimpleNamespace(search=search))
+        monkeypatch.setattr(json_stream, "orjson", fake)
+        monkeypatch.setattr(json_stream, "_parse", counting(json_stream._parse))
+        monkeypatch.setattr(json_stream, "record_end", record_end)
+        monkeypatch.setattr(json_stream, "_BETWEEN_RECORDS", SimpleNamespace(search=search))
 
 
 @pytest.mark.parametrize("size", [100, 5000, 1 << 18])
@@ -560,7 +562,7 @@ def test_the_work_on_a_line_without_end_is_bounded(monkeypatch):
             searched.append(len(self) - start)
             return super().find(wanted, start)
 
-    monkeypatch.setattr(decode, "bytearray", Buffer, raising=False)
+    monkeypatch.setattr(json_stream, "bytearray", Buffer, raising=False)
     line = b'{"a":"' + b"x" * 1_000_000 + b'"}'
     assert len(rows(pieces(line + b"\n{}", [1000]))) == 2
     assert sum(searched) < 1.1 * len(line)
@@ -577,7 +579,7 @@ def test_a_record_of_fifty_megabytes_is_one_like_any_other(layout):
 
 @pytest.mark.parametrize("start", [b'{"a":"', b'[{"a":"', b'{}\n{"a":"', b'[{},{"a":['])
 def test_a_record_without_end_is_given_up_before_it_fills_the_memory(start, monkeypatch):
-    monkeypatch.setattr(decode, "LONGEST_RECORD", 1 << 20)
+    monkeypatch.setattr(json_stream, "LONGEST_RECORD", 1 << 20)
     taken = []
 
     def endless():

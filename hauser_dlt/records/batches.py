@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from itertools import islice
 from types import NoneType
@@ -18,30 +17,15 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hauser_dlt.answers import Proof
-from hauser_dlt.decode import Record, is_flat, member, members
-from hauser_dlt.fields import (
-    CUSTOM_VARS,
-    EVENT_START,
-    SESSION_REPLAY_URL,
-    USER_VARS,
-    Kind,
-    column_of,
-    is_field_name,
-    todays,
-)
-from hauser_dlt.replays import links
+from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, SESSION_REPLAY_URL
+from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.conversion import INTEGER, INTEGERS, NATURAL, TEXT, column_of_values
+from hauser_dlt.records.json_stream import Record
+from hauser_dlt.records.json_text import is_flat, member, members
+from hauser_dlt.records.proof import Proof
+from hauser_dlt.records.replay_urls import links
 from hauser_dlt.windows import Window
 
-ARROW_TYPES: dict[Kind, pa.DataType] = {
-    "text": pa.string(),
-    "int": pa.int64(),
-    "int32": pa.int32(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "any": pa.string(),
-}
 _BATCH_BYTES = 1 << 24  # records of some MB each make smaller batches
 _SLICE = 1000  # records on the way from dicts to Arrow: what is read again may still be in the cache
 _MEMO = 100_000  # names of custom variables remembered: accounts have hundreds, hostile data any number
@@ -74,85 +58,8 @@ class Tally:
         self.bytes += other.bytes
 
 
-class Columns:
-    """The columns of the export table: those that are known, and new ones as they come up.
-
-    Args:
-        kinds: column -> type, in the table's order.
-        grow: whether an unknown name in FullStory's form (PascalCase) becomes a column.
-        new: the type of such a column.
-        custom: custom variable -> type, of those that get a column of their own besides.
-        replays: whether there is a column of links to sessions.
-        drops: whether the value of a record's key is dropped.
-        takes: whether the destination can hold a new column of this name.
-        fits: whether a column of the user's own with this name, should there be one, takes such values.
-        numbers: (a column, its type) -> what its numbers must be to fit the table, where that is something else.
-
-    Attributes:
-        kinds: the columns of fields.
-        extra: the other columns that are made from events: those of custom variables, and links.
-        variables: custom variable -> its column.
-        unfit: unknown fields that stay among the custom variables since the user's column takes no such values.
-    """
-
-    def __init__(
-        self,
-        kinds: Mapping[str, Kind],
-        *,
-        grow: bool = True,
-        new: Callable[[str], Kind] = lambda name: "any",
-        custom: Mapping[str, Kind] = {},
-        replays: bool = False,
-        drops: Callable[[str], bool] = lambda key: False,
-        takes: Callable[[str], bool] = lambda name: True,
-        fits: Callable[[str], bool] = lambda name: True,
-        numbers: Callable[[str, Kind], pa.DataType | None] = lambda name, kind: None,
-    ) -> None:
-        self.kinds: dict[str, Kind] = dict(kinds)
-        self.variables = {name: column_of(name) for name in custom}
-        self.extra: dict[str, Kind] = {self.variables[name]: kind for name, kind in custom.items()}
-        self.extra |= {SESSION_REPLAY_URL: "text"} if replays else {}
-        self.drops = drops
-        self._numbers = numbers
-        self._known = {name.lower(): name for name in kinds}
-        # warehouses fold case, so of two spellings one becomes a column
-        self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
-        self._grow = grow
-        self._kind_of_new = new
-        self._takes = takes
-        self._fits = fits
-        self.unfit: set[str] = set()
-
-    def type_of(self, name: str) -> pa.DataType:
-        """Return what a column of fields or custom variables holds."""
-        kind = self.kinds.get(name) or self.extra[name]
-        return self._numbers(name, kind) or ARROW_TYPES[kind]
-
-    def name_of(self, key: str) -> str | None:
-        """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
-        key = todays(key)
-        lower = key.lower()
-        if lower in self._known or not self._grow or not is_field_name(key):
-            return self._known.get(lower)
-        if not self._takes(key) or self._new.setdefault(lower, key) != key:
-            return None
-        if not self._fits(key):
-            self.unfit.add(key)
-            return None
-        self.kinds[key] = self._kind_of_new(key)
-        return key
-
-
 BATCH_ROWS = 10_000
 """How many rows a batch has at the most."""
-
-
-def no_rows(columns: Columns, marks: Mapping[str, Kind]) -> pa.RecordBatch:
-    """Return a batch without rows, with the columns that a `Batcher` gives its batches."""
-    types = {name: columns.type_of(name) for name in columns.kinds} | {CUSTOM_VARS: _TEXT}
-    types |= {name: columns.type_of(name) for name in columns.extra}
-    types |= {name: ARROW_TYPES[kind] for name, kind in marks.items()}
-    return pa.RecordBatch.from_pydict({name: pa.array([], kind) for name, kind in types.items()})
 
 
 class Batcher:
@@ -239,17 +146,17 @@ class Batcher:
         for name in self._in_use:
             values = easy[name] if name in easy else [row.get(name) for row in rows]
             kind = self.columns.kinds[name]
-            if kind in _INTEGERS and name not in easy:
+            if kind in INTEGERS and name not in easy:
                 self._note_quoted(name, values)
             into = self.columns.type_of(name)
-            arrays[name], misfits = _column(kind, into, values, lambda i: written(i, name))  # noqa: B023
+            arrays[name], misfits = column_of_values(kind, into, values, lambda i: written(i, name))  # noqa: B023
             for index in misfits:
                 odd.setdefault(index, []).append(name)
             self.tally.misfits.update({name: len(misfits)} if misfits else {})
         for name, column in self.columns.variables.items():
             values = [row.get(name) for row in rows]
             kind, into = self.columns.extra[column], self.columns.type_of(column)
-            arrays[column], misfits = _column(kind, into, values, lambda i: written(i, name))  # noqa: B023
+            arrays[column], misfits = column_of_values(kind, into, values, lambda i: written(i, name))  # noqa: B023
             self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
         self.tally.misfits.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
         if self._proof:
@@ -267,9 +174,9 @@ class Batcher:
 
     def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
         """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
-        natural = {name: _NATURAL[self.columns.kinds[name]] for name in self._in_use}
-        natural |= dict.fromkeys(self._quoted & natural.keys(), _TEXT)
-        easy = [(name, kind) for name, kind in natural.items() if kind in (_TEXT, _INTEGER)]
+        natural = {name: NATURAL[self.columns.kinds[name]] for name in self._in_use}
+        natural |= dict.fromkeys(self._quoted & natural.keys(), TEXT)
+        easy = [(name, kind) for name, kind in natural.items() if kind in (TEXT, INTEGER)]
         try:
             struct = pa.array(rows, pa.struct(easy))
         except (pa.ArrowException, OverflowError):
@@ -381,130 +288,3 @@ def _custom_vars(
 
 
 _write = msgspec.json.Encoder().encode
-
-_TEXT, _INTEGER = pa.string(), pa.int64()
-_INTEGERS = ("int", "int32")
-_CANONICAL = r"\A(?:0|-?[1-9][0-9]{0,18})\z"
-_NATURAL: dict[Kind, pa.DataType] = {
-    "text": _TEXT,
-    "any": _TEXT,
-    "int": _INTEGER,
-    "int32": _INTEGER,
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": _TEXT,
-}
-"""What Arrow makes of a column's values by itself if all of them are of the right JSON type."""
-
-
-def _column(
-    kind: Kind, into: pa.DataType, values: pa.Array | list[Any], written: Callable[[int], bytes]
-) -> tuple[pa.Array, list[int]]:
-    """Return the values as one array, and the rows whose value does not fit (NULL stands there)."""
-    try:
-        return _fitting(_array(kind, values), into), []
-    except (pa.ArrowException, OverflowError):
-        pass
-    misfits = []
-    fitted: list[Any] = [None] * len(values)
-    for index, value in enumerate(values.to_pylist() if isinstance(values, pa.Array) else values):
-        if value is not None:
-            try:
-                fits = "int" if pa.types.is_integer(into) and type(value) in (int, str) else kind
-                fit = _fit(fits, value, lambda: written(index))  # noqa: B023
-                same = into == ARROW_TYPES[fits]
-                fitted[index] = fit if same else _fitting(pa.array([fit], ARROW_TYPES[fits]), into)[0].as_py()
-            except (ValueError, OverflowError, pa.ArrowException):
-                misfits.append(index)
-    return pa.array(fitted, into), misfits
-
-
-def _fitting(array: pa.Array, into: pa.DataType) -> pa.Array:
-    """Return numbers as the table's column holds them.
-
-    Raises:
-        ArrowException: one of them cannot be held there as it is.
-    """
-    if array.type == into:
-        return array
-    if pa.types.is_decimal(into):  # cast, a float would be rounded
-        return pa.array([None if value is None else Decimal(str(value)) for value in array.to_pylist()], into)
-    found = array.cast(into)
-    if into == pa.float32() and pc.all(pc.equal(found.cast(_TEXT).cast(pa.float64()), array)).as_py() is False:
-        raise pa.ArrowInvalid("more digits than a float of 32 bits keeps")
-    return found
-
-
-_INTEGERS_END = 2.0**63  # beyond it, orjson reads integers as floats, too
-
-
-def _array(kind: Kind, values: pa.Array | list[Any]) -> pa.Array:
-    """Return values of their column's natural type as an array; refuse those that may not fit."""
-    if kind == "float":
-        return _doubles(values)
-    # told the type, Arrow would take 1.0 for an integer
-    array = values if isinstance(values, pa.Array) else pa.array(values)
-    if kind in _INTEGERS and array.type == _TEXT:
-        array = _unquoted(array)
-    if array.type not in (_NATURAL[kind], pa.null()):
-        raise pa.ArrowInvalid(f"{array.type} in a column of {kind}")
-    if kind == "timestamp":
-        return _times(array)
-    return array if array.type == ARROW_TYPES[kind] else array.cast(ARROW_TYPES[kind])
-
-
-def _doubles(values: list[Any]) -> pa.Array:
-    if not {*map(type, values)} <= {int, float, msgspec.Raw, NoneType}:
-        raise pa.ArrowInvalid("not numbers alone")
-    array = pa.array([float(bytes(value)) if type(value) is msgspec.Raw else value for value in values], pa.float64())
-    if pc.any(pc.greater_equal(pc.abs(array), _INTEGERS_END)).as_py():
-        raise pa.ArrowInvalid("perhaps an integer that lost digits, or beyond any double")
-    return array
-
-
-def _unquoted(texts: pa.Array) -> pa.Array:
-    """Return integers that stand in quotes: FullStory's SDK declares ids as strings, its samples have numbers."""
-    if not pc.all(pc.match_substring_regex(texts, _CANONICAL)).as_py():
-        raise pa.ArrowInvalid("not integers alone, each in its one form")
-    return texts.cast(_INTEGER)
-
-
-_TOO_FINE = re.compile(r"(\.[0-9]{6})[0-9]+")
-
-
-def _times(texts: pa.Array) -> pa.Array:
-    """Parse ISO 8601 times, which must name their zone; what is finer than microseconds is dropped."""
-    try:
-        times = texts.cast(ARROW_TYPES["timestamp"])
-    except pa.ArrowInvalid:
-        plain = [text and _TOO_FINE.sub(r"\1", text.upper()) for text in texts.to_pylist()]
-        times = pa.array(plain, pa.string()).cast(ARROW_TYPES["timestamp"])
-    pc.min_max(times).as_py()  # an OverflowError outside the years 1 to 9999, which no warehouse takes
-    return times
-
-
-def _fit(kind: Kind, value: Any, written: Callable[[], bytes]) -> Any:
-    """Return one value as its column takes it.
-
-    Raises:
-        ValueError: it does not fit, and is not guessed at.
-        ArrowException: likewise.
-    """
-    if kind == "any" and not isinstance(value, str):
-        return written().decode()
-    if isinstance(value, str) and kind in ("text", "any"):
-        return value
-    if kind == "float" and type(value) in (int, float, msgspec.Raw):
-        return _double(float(bytes(value)) if type(value) is msgspec.Raw else value, written)
-    return _array(kind, [value])[0].as_py()
-
-
-def _double(value: float, written: Callable[[], bytes]) -> float:
-    """Return a number as a double; an integer must be exactly that double, and nothing be infinite."""
-    exact: int | float = value
-    if isinstance(value, float) and _INTEGERS_END <= abs(value) < float("inf"):
-        text = written()
-        exact = int(text) if text.lstrip(b"-").isdigit() else value
-    if float(value) != exact or abs(value) == float("inf"):
-        raise ValueError(f"{value} is not what was written")
-    return float(value)

@@ -1,0 +1,94 @@
+"""The columns of the export table, as they come up in records."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from hauser_dlt.fields import CUSTOM_VARS, SESSION_REPLAY_URL, USER_VARS, Kind, column_of, is_field_name, todays
+
+ARROW_TYPES: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "int": pa.int64(),
+    "int32": pa.int32(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "any": pa.string(),
+}
+
+
+class Columns:
+    """The columns of the export table: those that are known, and new ones as they come up.
+
+    Args:
+        kinds: column -> type, in the table's order.
+        grow: whether an unknown name in FullStory's form (PascalCase) becomes a column.
+        new: the type of such a column.
+        custom: custom variable -> type, of those that get a column of their own besides.
+        replays: whether there is a column of links to sessions.
+        drops: whether the value of a record's key is dropped.
+        takes: whether the destination can hold a new column of this name.
+        fits: whether a column of the user's own with this name, should there be one, takes such values.
+        numbers: (a column, its type) -> what its numbers must be to fit the table, where that is something else.
+
+    Attributes:
+        kinds: the columns of fields.
+        extra: the other columns that are made from events: those of custom variables, and links.
+        variables: custom variable -> its column.
+        unfit: unknown fields that stay among the custom variables since the user's column takes no such values.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        *,
+        grow: bool = True,
+        new: Callable[[str], Kind] = lambda name: "any",
+        custom: Mapping[str, Kind] = {},
+        replays: bool = False,
+        drops: Callable[[str], bool] = lambda key: False,
+        takes: Callable[[str], bool] = lambda name: True,
+        fits: Callable[[str], bool] = lambda name: True,
+        numbers: Callable[[str, Kind], pa.DataType | None] = lambda name, kind: None,
+    ) -> None:
+        self.kinds: dict[str, Kind] = dict(kinds)
+        self.variables = {name: column_of(name) for name in custom}
+        self.extra: dict[str, Kind] = {self.variables[name]: kind for name, kind in custom.items()}
+        self.extra |= {SESSION_REPLAY_URL: "text"} if replays else {}
+        self.drops = drops
+        self._numbers = numbers
+        self._known = {name.lower(): name for name in kinds}
+        # warehouses fold case, so of two spellings one becomes a column
+        self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
+        self._grow = grow
+        self._kind_of_new = new
+        self._takes = takes
+        self._fits = fits
+        self.unfit: set[str] = set()
+
+    def type_of(self, name: str) -> pa.DataType:
+        """Return what a column of fields or custom variables holds."""
+        kind = self.kinds.get(name) or self.extra[name]
+        return self._numbers(name, kind) or ARROW_TYPES[kind]
+
+    def name_of(self, key: str) -> str | None:
+        """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
+        key = todays(key)
+        lower = key.lower()
+        if lower in self._known or not self._grow or not is_field_name(key):
+            return self._known.get(lower)
+        if not self._takes(key) or self._new.setdefault(lower, key) != key:
+            return None
+        if not self._fits(key):
+            self.unfit.add(key)
+            return None
+        self.kinds[key] = self._kind_of_new(key)
+        return key
+
+
+def no_rows(columns: Columns, marks: Mapping[str, Kind]) -> pa.RecordBatch:
+    """Return a batch without rows, with the columns that a `Batcher` gives its batches."""
+    types = {name: columns.type_of(name) for name in columns.kinds} | {CUSTOM_VARS: pa.string()}
+    types |= {name: columns.type_of(name) for name in columns.extra}
+    types |= {name: ARROW_TYPES[kind] for name, kind in marks.items()}
+    return pa.RecordBatch.from_pydict({name: pa.array([], kind) for name, kind in types.items()})
