@@ -19,13 +19,12 @@ from test_json_stream import plain as with_floats
 from test_json_stream import read_slowly
 
 from hauser_dlt import settings
-from hauser_dlt.records import truncate
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.hauser_toml import read_hauser_toml
-from hauser_dlt.records import json_stream
+from hauser_dlt.records import json_stream, truncate
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.settings import RunSettings, SourceSettings
@@ -142,7 +141,7 @@ def _finder(table: dict[str, Any]) -> settings.Lookup:
 
 def _rows(data: bytes, new_fields: str) -> Iterator[dict[str, Any]]:
     """Yield the rows that come of a bundle, by way of all that reads one."""
-    read = SimpleNamespace(api="segment_export", event_scope="pages", new_fields=new_fields, export_format="ndjson")
+    read = SimpleNamespace(api="segment_export", keeps_to_windows=False, export_format="ndjson")
     columns = Columns(KNOWN, grow=new_fields == "columns")
     in_memory: Any = SimpleNamespace(open=lambda mode: io.BytesIO(data))
     delivery = Delivery(Bundle(_WINDOW), in_memory)
