@@ -28,7 +28,7 @@ from hauser_dlt.records import json_stream, truncate
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.settings import RunSettings, SourceSettings
-from hauser_dlt.source import EventReader
+from hauser_dlt.source.events import EventReader
 from hauser_dlt.windows import Window
 
 _MARKS = (LOAD_ID, ROW_WINDOW)

@@ -11,7 +11,7 @@ from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.ledger.sql_names import pending_table
 from hauser_dlt.settings import SourceSettings
-from hauser_dlt.source import export_kinds
+from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.tables import Table, Tables
 
 _KEPT = (READ, ADD, DELETE)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
-from hauser_dlt import source
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError, ExportError
@@ -23,6 +22,7 @@ from hauser_dlt.records.batches import Batcher
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.json_stream import records
 from hauser_dlt.settings import RunSettings, SourceSettings, read
+from hauser_dlt.source import connections
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
 
@@ -180,9 +180,9 @@ def test_whichever_api_is_used_the_account_is_asked_for_once(runs, api):
 def test_todays_api_is_found_beside_the_one_of_data_exports(key, base_url, host):
     read = settings_of(api="data_export", api_token=key, base_url=base_url)
 
-    assert source.api_client(read, lambda _: None).base_url == f"https://{host}"
+    assert connections.api_client(read, lambda _: None).base_url == f"https://{host}"
     # FullStory documents one address of the legacy API, for all regions
-    assert source.client(read, lambda _: None).base_url == (base_url or "https://export.fullstory.com/api/v1")
+    assert connections.client(read, lambda _: None).base_url == (base_url or "https://export.fullstory.com/api/v1")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,11 @@ def test_todays_api_is_found_beside_the_one_of_data_exports(key, base_url, host)
 def test_the_key_tells_the_region_and_base_url_overrides_it(key, base_url, address):
     read = settings_of(api_token=key, base_url=base_url)
 
-    assert source.client(read, lambda _: None).base_url == source.api_client(read, lambda _: None).base_url == address
+    assert (
+        connections.client(read, lambda _: None).base_url
+        == connections.api_client(read, lambda _: None).base_url
+        == address
+    )
 
 
 def test_what_is_dropped_is_nowhere_whatever_its_case_and_its_like():
@@ -327,7 +331,7 @@ def test_check_tells_of_segment_links_and_columns(shell):
 def test_a_segment_that_is_not_there_is_named_and_none_is_listed_for_it(sim, wanted):
     read = settings_of(base_url=sim.url, api_token=sim.token, segment_id=wanted)
     with pytest.raises(ConfigError, match=r"FullStory knows no such segment .*its id stands in the segment's address"):
-        segment(source.api_client(read, lambda _: None), read)
+        segment(connections.api_client(read, lambda _: None), read)
 
     assert [request.path for request in sim.requests] == [f"/segments/v1/{quote(wanted, safe='')}"]
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt import parsers, settings, source
+from hauser_dlt import parsers, settings
 from hauser_dlt.cli.options import put_setting
 from hauser_dlt.configuration import configure, read_run, read_source
 from hauser_dlt.errors import ConfigError
@@ -23,6 +23,7 @@ from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
 from hauser_dlt.hauser_toml import KEYS, read_hauser_toml
 from hauser_dlt.misspelled import RUN, SOURCE
 from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.source import fullstory as source
 
 DECLARED = {
     declared.name: (path, declared)

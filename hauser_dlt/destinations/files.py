@@ -28,13 +28,13 @@ from hauser_dlt.ledger.file_index import stamp
 from hauser_dlt.ledger.files import FilesLedger
 from hauser_dlt.machine import refuse_unwritable
 from hauser_dlt.places import local_path
-from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.proof import Proof
 from hauser_dlt.settings import RunSettings, SourceSettings
-from hauser_dlt.source import empty_batch
+from hauser_dlt.source.events import empty_batch
+from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.tables import Tables
 from hauser_dlt.windows import Window
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import dlt
 
-from hauser_dlt.source import SCHEMA, cursor_in
+from hauser_dlt.source.events import cursor_in
+from hauser_dlt.source.schema import SCHEMA
 
 
 def states(pipeline: dlt.Pipeline) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Exports
 from hauser_dlt.ledger import CLOCKS_DIFFER, Findings, SyncRow
 from hauser_dlt.parsers import moment
-from hauser_dlt.source import first_start
+from hauser_dlt.source.connections import first_start
 from hauser_dlt.sync.cursor import cursor
 from hauser_dlt.sync.model import Plan, Seen, Unready
 from hauser_dlt.windows import DAY, Window, floor, united

@@ -26,16 +26,10 @@ from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.fitness import Fitness, refuse_conflicts
 from hauser_dlt.ledger import Ledger, load_ids
 from hauser_dlt.machine import notes_of_dlt, root_folder
-from hauser_dlt.snapshots import Snapshot, until
-from hauser_dlt.source import (
-    CURSOR,
-    ahead,
-    as_table_has,
-    connect,
-    ready,
-    replays_begin,
-    snapshots,
-)
+from hauser_dlt.source.connections import ahead, connect, ready, replays_begin, snapshots
+from hauser_dlt.source.events import CURSOR
+from hauser_dlt.source.schema import as_table_has
+from hauser_dlt.source.snapshots import Snapshot, until
 from hauser_dlt.sync.cursor import rewind, states
 from hauser_dlt.sync.loader import Loader
 from hauser_dlt.sync.model import Failed, LoadedSnapshot, Outcome, Plan, Report, Seen, groups

@@ -18,13 +18,13 @@ from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
-from hauser_dlt.readers import OpenReader, Reader
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
 from hauser_dlt.records.columns import Columns, no_rows
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import members
-from hauser_dlt.resources import active_destination, arrive_unaltered, names_of
+from hauser_dlt.source.readers import OpenReader, Reader
+from hauser_dlt.source.resources import active_destination, arrive_unaltered, names_of
 from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 

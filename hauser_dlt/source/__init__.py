@@ -1,0 +1,1 @@
+"""The dlt source `fullstory`, and the parts that it is made of."""

@@ -1,0 +1,156 @@
+"""The resources `fs_export` and `fs_sync`: events as Arrow batches, and the windows that they came from."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from hauser_dlt.downloads import Delivery
+from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
+from hauser_dlt.records import json_stream
+from hauser_dlt.records.batches import BATCH_ROWS, Batcher
+from hauser_dlt.records.columns import ARROW_TYPES, Columns, no_rows
+from hauser_dlt.settings import SourceSettings
+from hauser_dlt.source.readers import OpenReader, Reader
+from hauser_dlt.source.resources import Loaded, suit_destination, windowed
+from hauser_dlt.source.schema import table_columns
+from hauser_dlt.source.snapshots import package_id
+from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
+
+CURSOR = "BundleEndTime"
+_NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
+
+
+def export_resources(
+    deliveries: Callable[[datetime | None], Iterable[Delivery]],
+    open_reader: OpenReader,
+    read: SourceSettings,
+    *,
+    moves_cursor: bool = True,
+    tables: Tables | None = None,
+) -> tuple[DltResource, DltResource]:
+    """Return the resources `fs_export` and `fs_sync` over ready-made parts.
+
+    Both are transformers of one hidden resource that goes through the bundles in order. They must not be
+    generators: dlt takes turns among generators, and would open many bundles at the same time.
+
+    Args:
+        deliveries: the cursor (None at first) -> the bundles' files, oldest first.
+        open_reader: opens what makes the items of `fs_export` out of one file.
+        read: names of tables, types of fields.
+        moves_cursor: False for back-fills.
+        tables: as they are at the destination, where that has been looked at.
+    """
+    there = tables or Tables()
+
+    @dlt.resource(name="bundles", selected=False)
+    def bundles() -> Iterator[Any]:
+        suit_destination(dlt.current.source().resources, is_new=not there.export.columns)
+        columns = table_columns(read, there.export)
+        load_id = package_id()
+        for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
+            reader = open_reader(delivery, columns, load_id)
+            yield from reader
+            yield Loaded(delivery.bundle, reader.tally)
+
+    @windowed(
+        name="fs_export",
+        data_from=bundles,
+        table_name=read.export_table,
+        write_disposition="append",
+        columns=_NULLABLE_MARKS,
+    )
+    def events(item: Any) -> Any:
+        return None if isinstance(item, Loaded) else item
+
+    @windowed(
+        name="fs_sync",
+        data_from=bundles,
+        table_name=read.sync_table,
+        write_disposition="append",
+        columns=_sync_columns(there.sync),
+    )
+    def sync(item: Any) -> Any:
+        return (
+            {there.sync.spelled(name): value for name, value in item.row().items()}
+            if isinstance(item, Loaded)
+            else None
+        )
+
+    if moves_cursor:
+        sync.apply_hints(incremental=dlt.sources.incremental(there.sync.spelled(CURSOR), range_start="open"))
+    return events, sync
+
+
+def _sync_columns(table: Table) -> Any:
+    """Return dlt's hints for the sync table, with the names and types that it has already."""
+    columns: dict[str, Any] = {"_dlt_id": {"data_type": "text", "nullable": True, "unique": False}, **_NULLABLE_MARKS}
+    for name, kind in SYNC_KINDS.items():
+        columns[table.spelled(name)] = {"data_type": DLT_TYPES[kind], "nullable": True, **table.narrower(name)}
+    return columns
+
+
+class EventReader(Reader):
+    """One bundle's events as Arrow batches; an `OpenReader` once the first two arguments are given.
+
+    Args:
+        read: the settings by which the bundle was asked for.
+        fit: makes a batch fit the destination's table.
+        replays: what links to sessions begin with.
+    """
+
+    def __init__(
+        self,
+        read: SourceSettings,
+        fit: Fitting,
+        delivery: Delivery,
+        columns: Columns,
+        load_id: str | None,
+        *,
+        replays: str = "",
+    ) -> None:
+        window = delivery.bundle.window
+        strict = window if read.keeps_to_windows else None
+        marks = _marks(load_id, window.start)
+        self._batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
+        self._fit = fit
+        self._in_array = comes_in_array(read)
+        super().__init__(delivery, self._batcher.tally)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches; see `Reader`."""
+        with closing(self.delivery.pieces()) as pieces:
+            records = json_stream.records(pieces, in_array=self._in_array)
+            for batch in self._batcher.batches(records, BATCH_ROWS):
+                yield self._fit(batch, self.tally)
+        if not self.tally.rows:
+            # the table has all its columns after the first run, events or not
+            yield self._fit(empty_batch(self._batcher.columns), self.tally)
+
+
+def comes_in_array(read: SourceSettings) -> bool:
+    """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
+    return read.api == "data_export" or read.export_format == "json"
+
+
+def empty_batch(columns: Columns) -> pa.RecordBatch:
+    """Return no rows, with the columns of the export table."""
+    return no_rows(columns, {LOAD_ID: "text", ROW_WINDOW: "timestamp"})
+
+
+def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:
+    return {
+        LOAD_ID: pa.scalar(load_id, pa.string()),
+        ROW_WINDOW: pa.scalar(window_start, ARROW_TYPES["timestamp"]),
+    }
+
+
+def cursor_in(state: Mapping[str, Any]) -> datetime | None:
+    """Return the end of the last loaded window, where dlt's incremental keeps it in the state of `fs_sync`."""
+    cursors = {path.lower(): cursor for path, cursor in state.get("incremental", {}).items()}
+    last: datetime | None = cursors.get(CURSOR.lower(), {}).get("last_value")
+    return last and last.astimezone(UTC)
