@@ -17,7 +17,7 @@ from dlt.common.configuration.specs.base_configuration import ContainerInjectabl
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.pipeline import PipelineContext
 
-from hauser_dlt.redaction import redact, unredact
+from hauser_dlt.redaction import SecretRedactingFilter
 
 ABOVE, BELOW, LAST = "stronger than the environment", "weaker than the environment", "weakest"
 
@@ -56,6 +56,11 @@ class Relay(ConfigProvider):
         return None, name
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to look for."""
+        return all(provider.is_empty for provider in self.inner())
+
+    @property
     def name(self) -> str:
         """How dlt calls it in messages."""
         return f"hauser-dlt ({self._rank})"
@@ -71,6 +76,7 @@ class Relay(ConfigProvider):
         return True
 
 
+_FILTER = SecretRedactingFilter()  # of runs alone: another one may stay in dlt's log when they end
 _lock = threading.Lock()
 _runs = 0
 
@@ -92,7 +98,7 @@ def _relayed() -> Iterator[None]:
         _runs += 1
         if _runs == 1:
             _set_providers(_with_relays)
-            redact(logging.getLogger("dlt"))
+            logging.getLogger("dlt").addFilter(_FILTER)
     try:
         yield
     finally:
@@ -100,7 +106,7 @@ def _relayed() -> Iterator[None]:
             _runs -= 1
             if not _runs:
                 _set_providers(_without_relays)
-                unredact(logging.getLogger("dlt"))
+                logging.getLogger("dlt").removeFilter(_FILTER)
 
 
 def _set_providers(change: Callable[[Sequence[ConfigProvider]], Iterable[ConfigProvider]]) -> None:
@@ -114,8 +120,8 @@ def _without_relays(providers: Sequence[ConfigProvider]) -> Iterator[ConfigProvi
 
 def _with_relays(providers: Sequence[ConfigProvider]) -> Iterator[ConfigProvider]:
     yield Relay(ABOVE)
-    environment = next((p for p in providers if isinstance(p, EnvironProvider)), None)
-    yield from [environment] if environment else []
-    yield Relay(BELOW)
-    yield from (provider for provider in providers if provider is not environment)
+    for provider in providers:
+        yield provider
+        if isinstance(provider, EnvironProvider):
+            yield Relay(BELOW)
     yield Relay(LAST)

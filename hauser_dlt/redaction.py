@@ -207,9 +207,3 @@ def redact(*loggers: logging.Logger | logging.Handler) -> None:
     """Keep secrets and values of rows out of what some loggers or handlers tell."""
     for logger in loggers:
         logger.addFilter(_FILTER)
-
-
-def unredact(*loggers: logging.Logger | logging.Handler) -> None:
-    """Take the filter out again."""
-    for logger in loggers:
-        logger.removeFilter(_FILTER)

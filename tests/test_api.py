@@ -16,6 +16,7 @@ from dlt.common.pipeline import PipelineContext
 from targets import Target
 
 from hauser_dlt import api
+from hauser_dlt.configuration import configure
 from hauser_dlt.errors import AccessError, ConfigError, CorruptBundleError, TransientError
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.sync import loader
@@ -129,6 +130,15 @@ def test_runs_beside_each_other_and_beside_a_host_of_dlt_do_not_see_each_other(s
     assert as_it_is() == before
     assert dlt.current.pipeline() is hosts
     assert not (tmp_path / "h.duckdb").with_name("own").exists()
+
+
+def test_a_run_beside_the_command_leaves_its_settings_and_its_log_alone(sim, target):
+    configure({"runtime": {"log_level": "ERROR"}})
+    before = as_it_is()
+
+    assert api.run(settings(sim, target), end=START + STEP).windows == 1
+
+    assert as_it_is() == before
 
 
 def test_what_failed_is_told_and_what_was_loaded_stays(sim, target):
