@@ -19,7 +19,7 @@ from hauser_dlt import api
 from hauser_dlt.configuration import configure
 from hauser_dlt.errors import AccessError, ConfigError, CorruptBundleError, TransientError
 from hauser_dlt.simulator import Account, Fault, Simulator
-from hauser_dlt.sync import loader
+from hauser_dlt.sync import heartbeat
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 START, END = TODAY - timedelta(days=4), TODAY - timedelta(days=2)
@@ -215,7 +215,7 @@ def test_a_pause_that_raises_ends_the_run_at_a_safe_point(sim, target):
 
 @pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 def test_heartbeats_know_the_settings_that_were_given(sim, target, monkeypatch, caplog):
-    monkeypatch.setattr(loader, "_HEARTBEAT", 0.01)
+    monkeypatch.setattr(heartbeat, "_EVERY", 0.01)
     caplog.set_level(logging.INFO, "hauser_dlt")
 
     assert api.run(settings(sim, target), end=START + STEP).windows == 1

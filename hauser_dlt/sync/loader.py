@@ -1,10 +1,8 @@
 """Bundles into load packages, and those into the destination."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any, Self
 
 import dlt
 import pyarrow.compute as pc
-from dlt.common.configuration.container import Container
 
 from hauser_dlt.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter
@@ -28,14 +25,12 @@ from hauser_dlt.source.events import EventReader, comes_in_array, export_resourc
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.schema import SCHEMA
 from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
+from hauser_dlt.sync.heartbeat import heartbeats
 from hauser_dlt.sync.model import Failed, Group, LoadedSnapshot, Outcome, Package, Seen
+from hauser_dlt.sync.watched import WatchedReader
 from hauser_dlt.tables import Fitting, Table
 from hauser_dlt.translation import translated
 from hauser_dlt.windows import Window
-
-logger = logging.getLogger("hauser_dlt.sync")
-
-_HEARTBEAT = 10.0  # seconds between two heartbeats of a load
 
 
 @dataclass
@@ -191,7 +186,7 @@ class Loader:
         note_item = _note_nothing if into_files else note_batch
 
         def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
-            return _Watched(open_items(delivery, columns, load_id), self._pause, note_item, note_end)
+            return WatchedReader(open_items(delivery, columns, load_id), self._pause, note_item, note_end)
 
         return open_reader
 
@@ -271,7 +266,7 @@ class Loader:
                 self._at_hand.enter_context(to.at_hand(ledger))
                 with process_id.at_work(load_id):
                     ledger.leases.acquire(load_id, span)
-                    with self._heartbeats(load_id, span):
+                    with heartbeats(ledger.leases, load_id, span):
                         self._pipeline.load().raise_on_failed_jobs()
                     with ledger.connected():
                         ledger.cleanup.finalize(load_id)
@@ -291,54 +286,6 @@ class Loader:
         (load_id,) = self._pipeline.list_normalized_load_packages()
         self._newest_load = max(self._newest_load, load_ids.number(load_id))
         return load_id
-
-    @contextmanager
-    def _heartbeats(self, load_id: str, span: Window) -> Iterator[None]:
-        """While inside, tell other runs from time to time that the load is under way."""
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(_HEARTBEAT):
-                try:
-                    self._seen.ledger.leases.renew(load_id, span)
-                except Exception as exc:  # noqa: BLE001 - of whatever kind; the load itself will tell
-                    logger.info("load %s: no heartbeat could be sent (%s)", load_id, type(exc).__name__)
-
-        # named like dlt's own, which see the settings of the thread that began them
-        name = f"{Container.thread_pool_prefix()}load {load_id}"
-        thread = threading.Thread(target=beat, name=name, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-
-class _Watched(Reader):
-    """A reader that notes what it reads, and between items looks whether the run was asked to stop."""
-
-    def __init__(
-        self,
-        reader: Reader,
-        pause: Callable[[float], None],
-        note_item: Callable[[Any], None],
-        note_end: Callable[[Reader], None],
-    ) -> None:
-        super().__init__(reader.delivery, reader.tally)
-        self._reader = reader
-        self._pause = pause
-        self._note_item = note_item
-        self._note_end = note_end
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield the items; see `Reader`."""
-        self._pause(0)
-        for item in self._reader:
-            self._note_item(item)
-            yield item
-            self._pause(0)
-        self._note_end(self)
 
 
 def _note_nothing(_item: Any) -> None:
