@@ -11,9 +11,12 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
+# what needs neither a server nor a pipeline
+UNIT := windows settings settings_sources json_stream batches truncate tables lease file_index sql_names redaction \
+	hauser_toml capabilities written_files places house
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo chromium test slow matrix soak bench fuzz lint types docs dist format clean
+.PHONY: help demo chromium unit test slow matrix soak bench fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -42,6 +45,9 @@ chromium:
 	@$(PYTHON) tests/servers/chromium.py || \
 	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
 	echo 'There is no Chromium: tests of the page are left out. Install it: apt-get install chromium'
+
+unit: $(INSTALLED) ## Run the tests that need no server (1 min)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(UNIT:%=tests/test_%.py)
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
