@@ -64,7 +64,7 @@ class Summary:
     @property
     def mismatches(self) -> Counter[str]:
         """Field -> number of values that did not fit their column, and stand in `CustomVars` instead."""
-        return sum((package.tally.misfits for package in self.packages), Counter())
+        return sum((package.tally.mismatches for package in self.packages), Counter())
 
 
 class _Collecting:

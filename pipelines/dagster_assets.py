@@ -1,6 +1,6 @@
 """FullStory's events as an asset of Dagster with a partition for each UTC day: `dagster dev -f dagster_assets.py`.
 
-A back-fill of a year is a back-fill of its partitions; they may run side by side. Settings: as for `hauser-dlt run`.
+A backfill of a year is a backfill of its partitions; they may run side by side. Settings: as for `hauser-dlt run`.
 """
 
 import dagster as dg

@@ -68,7 +68,7 @@ class Errand:
     """What a run is to do.
 
     Attributes:
-        span: of a back-fill.
+        span: of a backfill.
         reload: the stretch that is loaded again.
         elsewhere: the process is on a machine that nobody here knows.
     """

@@ -217,7 +217,7 @@ def test_each_value_stands_in_its_column_or_as_written_among_the_custom_variable
     rows, batcher = load(bundle(sent, layout, ascii_only=ascii_only))
     accounts = [expected(event, KINDS, ascii_only=ascii_only) for event in sent]
     assert [as_found(row) for row in rows] == [(columns, variables) for columns, variables, _ in accounts]
-    assert batcher.tally == Tally(rows=len(sent), misfits=Counter(name for *_, names in accounts for name in names))
+    assert batcher.tally == Tally(rows=len(sent), mismatches=Counter(name for *_, names in accounts for name in names))
 
 
 @few
@@ -347,19 +347,19 @@ def test_what_does_not_fit_is_kept_as_it_was_written_and_counted(kind, written):
     assert [row[name] for row in rows] == [fit(kind, read(fine)), None, fit(kind, read(fine))]
     assert [row[CUSTOM_VARS] for row in rows][::2] == ["{}", '{"b_real":1.50}']
     assert read(rows[1][CUSTOM_VARS]) == {"a_int": "1", name: read(written)}
-    assert batcher.tally.misfits == {name: 1}
+    assert batcher.tally.mismatches == {name: 1}
 
 
-def test_misfits_are_counted_field_by_field():
+def test_mismatches_are_counted_field_by_field():
     _, batcher = load('{"UserId":"a","ShopIsOpen":1}\n{"UserId":2}\n{"UserId":"c"}')
-    assert batcher.tally.misfits == {"UserId": 2, "ShopIsOpen": 1}
+    assert batcher.tally.mismatches == {"UserId": 2, "ShopIsOpen": 1}
 
 
 def test_integers_that_a_double_holds_exactly_fit_a_column_of_floats():
     exact = ["0", "-0", "7", str(2**53), str(2**60), str(2**63), str(-(2**63)), str(2**64), str(2**100), "1" + "0" * 22]
     rows, batcher = load("\n".join(f'{{"EventFirstInputDelay":{text}}}' for text in [*exact, "1e300", "0.1"]))
     assert [row["EventFirstInputDelay"] for row in rows] == [*map(float, exact), 1e300, 0.1]
-    assert batcher.tally.misfits == {}
+    assert batcher.tally.mismatches == {}
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_an_event_without_a_time_is_kept():
         bundle([{}, {"EventStart": None}, {"EventStart": "soon"}, {"EventStart": spell(END, 0)}]), window=HOUR
     )
     assert [row[CUSTOM_VARS] for row in rows] == ["{}", "{}", '{"EventStart":"soon"}']
-    assert batcher.tally == Tally(rows=3, outside=1, misfits=Counter(EventStart=1))
+    assert batcher.tally == Tally(rows=3, outside=1, mismatches=Counter(EventStart=1))
 
 
 @few

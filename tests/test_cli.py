@@ -98,7 +98,7 @@ def test_a_dry_run_shows_the_windows_and_changes_nothing(shell):
     assert len([json.loads(line) for line in shell("run", "--dry-run", "--json").splitlines()]) == len(lines)
 
 
-def test_a_back_fill_takes_what_is_asked_for_and_leaves_the_sync_point(shell):
+def test_a_backfill_takes_what_is_asked_for_and_leaves_the_sync_point(shell):
     shell("run", "--start", "2026-01-05T06:30:00Z", "--end", "2026-01-05T08:10:00Z")
 
     day = datetime(2026, 1, 5, tzinfo=UTC)

@@ -105,7 +105,7 @@ def test_table_names_are_settings(pipeline):
     assert rows(pipeline, "windows")
 
 
-def test_a_back_fill_takes_just_its_stretch_and_leaves_the_cursor(pipeline, sim):
+def test_a_backfill_takes_just_its_stretch_and_leaves_the_cursor(pipeline, sim):
     pipeline.run(fullstory())
     before, windows = cursor(pipeline), len(sim.created())
 

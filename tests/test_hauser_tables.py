@@ -170,7 +170,7 @@ def test_a_table_with_hausers_own_types_is_continued_and_keeps_its_types(runs):
     kept += [f'{{"EventFirstInputDelay":{2**63}}}', *["{}"] * 4]
     assert Counter(row["customvars"] for row in rows) == Counter(kept)
     assert {row["eventcumulativelayoutshift"] for row in rows} == {0.1}
-    assert [tally.misfits for tally in told.tallies.values()] == [{"EventFirstInputDelay": 2, **too_wide}]
+    assert [tally.mismatches for tally in told.tallies.values()] == [{"EventFirstInputDelay": 2, **too_wide}]
     assert before.items() <= types_of(target).items()
     assert len(target.query("SELECT * FROM fs_sync")) == 1
 
@@ -262,9 +262,9 @@ def test_an_unknown_field_goes_into_a_column_of_the_users_own_if_that_can_take_i
     ]
     for now in (NOW, NOW + 6 * HOUR):  # in the second run, dlt knows of the table
         told = runs.load(now)
-        misfits = {f"eventnew{name.lower()}": 2 for name in kinds if name != "Text"}
+        mismatches = {f"eventnew{name.lower()}": 2 for name in kinds if name != "Text"}
         (tally,) = told.tallies.values()
-        assert {name.lower(): count for name, count in tally.misfits.items()} == misfits
+        assert {name.lower(): count for name, count in tally.mismatches.items()} == mismatches
 
     rows = target.query("SELECT * FROM fs_export")
     assert len(rows) == 10
@@ -294,11 +294,11 @@ def test_postgres_reads_its_numbers_and_all_json_back(runs):
     runs.load(NOW)
 
     (row,) = target.query('SELECT *, "CustomVars"::jsonb AS read, "EventNew"::jsonb AS new FROM "fs_export"')
-    misfits = {"EventFirstInputDelay": 12.5, "ReqStatus": 40000}
-    assert row["read"] == {"evt_a_str": ["x", {"b": ""}], "evt_b_str": "\\u0000", **misfits}
+    mismatches = {"EventFirstInputDelay": 12.5, "ReqStatus": 40000}
+    assert row["read"] == {"evt_a_str": ["x", {"b": ""}], "evt_b_str": "\\u0000", **mismatches}
     assert (row["new"], row["PageUrl"], row["UserId"], row["PageNumEvents"]) == ([""], "ab", 2**53 + 1, 3)
     assert (row["EventCumulativeLayoutShift"], row["PageDuration"]) == (0.1, 5)
-    assert not misfits.keys() & row.keys()
+    assert not mismatches.keys() & row.keys()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -80,7 +80,7 @@ def test_the_columns_are_there_wherever_events_go_and_after_tables_were_made_wit
     }
     assert not {"SessionReplayUrl", "user_plan_str", "evt_order_total_real"} & other.keys()
     assert json.loads(other[CUSTOM_VARS]) == {"evt_order.total_real": "free"}
-    assert [dict(tally.misfits) for tally in told.tallies.values()] == [{"evt_order.total_real": 1}]
+    assert [dict(tally.mismatches) for tally in told.tallies.values()] == [{"evt_order.total_real": 1}]
     assert not [row for row in second if "UserEmail" in row or "secret" in str(row)]
 
 
@@ -122,7 +122,7 @@ def test_a_custom_variable_that_fits_its_column_stands_there_exactly(kind, writt
     rows, tally = load(f'{{"user_x":{written}}}', '{"user_X":1}', custom={"user_x": kind})
 
     assert [row["user_x"] for row in rows] == [value, None]
-    assert tally.misfits == ({"user_x": 1} if value is None and written != "null" else {})
+    assert tally.mismatches == ({"user_x": 1} if value is None and written != "null" else {})
     kept = written.replace(", ", ",").replace("\\u0000", "")
     assert rows[0][CUSTOM_VARS] == f'{{"user_x":{kept}}}'
 
@@ -218,7 +218,7 @@ def test_what_is_dropped_is_nowhere_whatever_its_case_and_its_like():
     assert [row[CUSTOM_VARS] for row in rows] == ['{"a_b":1.50}', "{}"]
     assert rows[1]["UserEmail"] == "x"
     assert "EventNewToken" not in rows[1]
-    assert not tally.misfits
+    assert not tally.mismatches
 
 
 def test_names_of_fields_are_not_dropped_by_patterns_of_variables_nor_the_other_way():

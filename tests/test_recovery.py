@@ -23,7 +23,7 @@ def lose_the_machine(runs):
 
 
 @recovering
-def test_a_back_fill_that_died_is_made_good_by_the_same_back_fill(runs):
+def test_a_backfill_that_died_is_made_good_by_the_same_backfill(runs):
     runs.load(NOW)
     earlier = (MIDNIGHT - 2 * DAY, MIDNIGHT - DAY)
     for at in (Moment("normalize", when="after"), Moment(runs.target.completing)):
@@ -39,7 +39,7 @@ def test_a_back_fill_that_died_is_made_good_by_the_same_back_fill(runs):
 
 
 @recovering
-def test_what_a_back_fill_left_goes_even_if_the_run_that_removes_it_dies(runs):
+def test_what_a_backfill_left_goes_even_if_the_run_that_removes_it_dies(runs):
     runs.load(NOW)
     earlier = (MIDNIGHT - DAY, MIDNIGHT)
     assert die(Errand(runs.nested(), NOW, earlier), Moment(runs.target.completing)).killed
@@ -66,7 +66,7 @@ def test_the_newest_sync_rows_deleted_are_loaded_again_without_doubling(runs):
 
 
 @recovering
-def test_deleted_sync_rows_are_loaded_again_by_a_back_fill_without_doubling(runs):
+def test_deleted_sync_rows_are_loaded_again_by_a_backfill_without_doubling(runs):
     runs.load(NOW)
     runs.target.forget_newest(3)
 
@@ -109,7 +109,7 @@ def test_an_empty_window_moves_the_sync_point(runs):
 
 
 @in_each_way
-def test_back_fills_leave_the_sync_point_and_are_not_loaded_again(runs):
+def test_backfills_leave_the_sync_point_and_are_not_loaded_again(runs):
     runs.load(NOW - 12 * HOUR)
     ahead = (SETTLED - 6 * HOUR, SETTLED)
     runs.load(NOW, *ahead)
@@ -124,7 +124,7 @@ def test_back_fills_leave_the_sync_point_and_are_not_loaded_again(runs):
 
 
 @in_each_way
-def test_a_back_fill_before_the_first_run_does_not_stand_in_its_way(runs):
+def test_a_backfill_before_the_first_run_does_not_stand_in_its_way(runs):
     runs.load(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 12 * HOUR)
     runs.load(NOW)
 

@@ -134,7 +134,7 @@ def test_people_who_all_have_no_id_are_something_else_and_no_empty_table(runs):
     assert loaded_people(runs.target) == before
 
 
-def test_they_are_loaded_anew_once_a_day_and_not_by_back_fills(runs):
+def test_they_are_loaded_anew_once_a_day_and_not_by_backfills(runs):
     runs.sim.events = lambda start, end: ()
     runs.settings |= {"individuals": True}
     loads = [len(runs.load(NOW + hours * HOUR).tables) for hours in (0, 18, 24)]

@@ -18,7 +18,7 @@ from hauser_dlt.simulator import Account, Simulator
 
 DAY = timedelta(days=1)
 STEP = 6 * HOUR
-EARLIEST = MIDNIGHT - 5 * DAY  # back-fills go so far back
+EARLIEST = MIDNIGHT - 5 * DAY  # backfills go so far back
 PATIENCE = 120  # seconds
 WINDOWS = int(os.environ.get("WINDOWS") or 300)
 DESTINATIONS = (os.environ.get("DESTINATIONS") or "duckdb parquet").split()
@@ -48,7 +48,7 @@ class Soak:
     def go(self, windows: int) -> None:
         """Load so many windows, whatever happens."""
         end = MIDNIGHT + windows * STEP + DAY
-        moves = (self.run, self.run, self.run, self.back_fill, self.reload, self.forget, self.two_at_once, self.mend)
+        moves = (self.run, self.run, self.run, self.backfill, self.reload, self.forget, self.two_at_once, self.mend)
         while self.now < end:
             self.now = min(end, self.now + self.dice.randint(0, 6) * STEP)
             self.dice.choice(moves)()
@@ -59,7 +59,7 @@ class Soak:
     def run(self) -> None:
         self.die()
 
-    def back_fill(self) -> None:
+    def backfill(self) -> None:
         begin = EARLIEST + self.dice.randrange(20) * STEP
         self.die(span=(begin, min(MIDNIGHT, begin + self.dice.randint(1, 8) * STEP)))
 

@@ -131,7 +131,7 @@ def test_what_was_deleted_is_made_good_even_if_the_next_run_stops_early(runs):
 
 
 @in_each_way
-def test_what_was_deleted_can_be_made_good_by_a_back_fill_of_a_part(runs):
+def test_what_was_deleted_can_be_made_good_by_a_backfill_of_a_part(runs):
     runs.load(NOW)
     runs.target.forget_newest(1)
     runs.load(NOW, start=END - STEP, end=END)
@@ -141,7 +141,7 @@ def test_what_was_deleted_can_be_made_good_by_a_back_fill_of_a_part(runs):
 
 
 @in_sql
-def test_what_was_deleted_in_the_middle_is_loaded_by_a_back_fill(runs):
+def test_what_was_deleted_in_the_middle_is_loaded_by_a_backfill(runs):
     runs.load(NOW)
     runs.target.query(f"""DELETE FROM "fs_sync" WHERE "BundleStartTime" = '{MIDNIGHT + STEP}'""")
     told = runs.load(NOW, start=MIDNIGHT, end=MIDNIGHT + DAY)
@@ -150,11 +150,11 @@ def test_what_was_deleted_in_the_middle_is_loaded_by_a_back_fill(runs):
     runs.expect(MIDNIGHT, END)
 
 
-# Back-fills
+# Backfills
 
 
 @in_each_way
-def test_an_overlapping_back_fill_loads_what_is_missing_only(runs):
+def test_an_overlapping_backfill_loads_what_is_missing_only(runs):
     runs.load(NOW)
     told = runs.load(NOW, start=MIDNIGHT - 2 * STEP, end=END)
     again = runs.load(NOW, start=MIDNIGHT - 2 * STEP, end=END)
@@ -166,7 +166,7 @@ def test_an_overlapping_back_fill_loads_what_is_missing_only(runs):
 
 
 @in_each_way
-def test_a_back_fill_ahead_of_the_sync_point_is_not_loaded_again(runs):
+def test_a_backfill_ahead_of_the_sync_point_is_not_loaded_again(runs):
     runs.load(NOW, end=MIDNIGHT + STEP)
     runs.load(NOW, start=MIDNIGHT + 3 * STEP, end=MIDNIGHT + 5 * STEP)
     told = runs.load(NOW)
@@ -177,7 +177,7 @@ def test_a_back_fill_ahead_of_the_sync_point_is_not_loaded_again(runs):
 
 
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
-def test_back_fills_of_disjoint_stretches_run_side_by_side(runs):
+def test_backfills_of_disjoint_stretches_run_side_by_side(runs):
     stretches = [(MIDNIGHT - n * DAY, MIDNIGHT - (n - 1) * DAY) for n in (1, 2, 3)]
     running = [runs.command("run", "--start", str(start), "--end", str(end)) for start, end in stretches]
     told = [process.communicate(timeout=PATIENCE) for process in running]

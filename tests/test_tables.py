@@ -68,7 +68,7 @@ def test_a_column_of_any_numbers_takes_numbers(written, expected):
         ("float", pa.float32(), ["0.1", "12", "1.5"], ["0.123456789012", "1e300"]),
     ],
 )
-def test_numbers_that_the_tables_column_cannot_hold_are_misfits(kind, into, fits, not_there):
+def test_numbers_that_the_tables_column_cannot_hold_are_mismatches(kind, into, fits, not_there):
     columns = Columns({"ReqStatus": kind}, numbers=lambda name, kind: into)
     batcher = Batcher(columns, None, {})
     sent = "\n".join(f'{{"ReqStatus":{text}}}' for text in [*fits, *not_there])
@@ -81,7 +81,7 @@ def test_numbers_that_the_tables_column_cannot_hold_are_misfits(kind, into, fits
     assert found[len(fits) :] == [None] * len(not_there)
     custom = ["{}"] * len(fits) + [f'{{"ReqStatus":{text}}}' for text in not_there]
     assert batch.column("CustomVars").to_pylist() == custom
-    assert batcher.tally.misfits == {"ReqStatus": len(not_there)}
+    assert batcher.tally.mismatches == {"ReqStatus": len(not_there)}
 
 
 def test_conflicts_name_column_type_and_what_is_needed():

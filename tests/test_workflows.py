@@ -93,7 +93,7 @@ def test_what_may_pass_by_itself_is_a_notice_and_what_does_not_fails_the_job(run
     assert "export_duration = '7h'" in output_of(runner, "Load what is ready")
 
 
-def test_the_back_fill_spreads_the_days_over_runners_and_loads_each_event_once(runner, sim):
+def test_the_backfill_spreads_the_days_over_runners_and_loads_each_event_once(runner, sim):
     days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 3)]
     assert runner.run(BACKFILL, start="2026-03-01", end="2026-03-03") == {"plan": True, "load": True}
     assert [step.name for step in runner.steps].count("Load the stretch") == 2
@@ -109,7 +109,7 @@ def test_the_back_fill_spreads_the_days_over_runners_and_loads_each_event_once(r
     ("start", "end", "said"),
     [("2026-03-02", "2026-03-02", "must lie before end"), ("soon", "later", "Invalid isoformat")],
 )
-def test_a_back_fill_of_no_days_is_refused_before_any_is_loaded(runner, start, end, said):
+def test_a_backfill_of_no_days_is_refused_before_any_is_loaded(runner, start, end, said):
     assert runner.run(BACKFILL, start=start, end=end) == {"plan": False, "load": False}
     assert said in runner.steps[-1].output
 

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, SESSION_REPLAY_URL
+from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, SESSION_REPLAY_URL, Kind
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.conversion import INTEGER, INTEGERS, NATURAL, TEXT, column_of_values
 from hauser_dlt.records.json_stream import Record
@@ -38,14 +38,14 @@ class Tally:
     Attributes:
         rows: events that are kept.
         outside: events that FullStory sent although they lie outside the window.
-        misfits: field -> number of values that did not fit its type.
+        mismatches: field -> number of values that did not fit its type.
         cut: column -> number of texts that were longer than the column.
         bytes: how long the bundle is, packed as FullStory sent it.
     """
 
     rows: int = 0
     outside: int = 0
-    misfits: Counter[str] = field(default_factory=Counter)
+    mismatches: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
 
@@ -53,7 +53,7 @@ class Tally:
         """Count in what was noticed about another bundle."""
         self.rows += other.rows
         self.outside += other.outside
-        self.misfits += other.misfits
+        self.mismatches += other.mismatches
         self.cut += other.cut
         self.bytes += other.bytes
 
@@ -148,22 +148,27 @@ class Batcher:
             kind = self.columns.kinds[name]
             if kind in INTEGERS and name not in easy:
                 self._note_quoted(name, values)
-            into = self.columns.type_of(name)
-            arrays[name], misfits = column_of_values(kind, into, values, lambda i: written(i, name))  # noqa: B023
-            for index in misfits:
+            arrays[name], mismatches = self._converted(name, kind, self.columns.type_of(name), values, written)
+            for index in mismatches:
                 odd.setdefault(index, []).append(name)
-            self.tally.misfits.update({name: len(misfits)} if misfits else {})
-        for name, column in self.columns.variables.items():
-            values = [row.get(name) for row in rows]
+        for name, column in self.columns.variables.items():  # which stay in CustomVars anyhow
             kind, into = self.columns.extra[column], self.columns.type_of(column)
-            arrays[column], misfits = column_of_values(kind, into, values, lambda i: written(i, name))  # noqa: B023
-            self.tally.misfits.update({name: len(misfits)} if misfits else {})  # they stay in CustomVars anyhow
-        self.tally.misfits.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
+            arrays[column], _ = self._converted(name, kind, into, [row.get(name) for row in rows], written)
+        self.tally.mismatches.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
         if self._proof:
             self._prove(self._proof, arrays, rows)
         for index, names in odd.items():
             custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
         return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
+
+    def _converted(
+        self, name: str, kind: Kind, into: pa.DataType, values: Any, written: Callable[[int, str], bytes]
+    ) -> tuple[pa.Array, list[int]]:
+        """Return the values of a field or variable as an array, and the rows whose value does not fit; count them."""
+        array, mismatches = column_of_values(kind, into, values, lambda index: written(index, name))
+        if mismatches:
+            self.tally.mismatches[name] += len(mismatches)
+        return array, mismatches
 
     def _prove(self, proof: Proof, arrays: Mapping[str, pa.Array], rows: list[dict[str, Any]]) -> None:
         if proof.needed in arrays and not arrays[proof.needed].null_count:
@@ -278,12 +283,12 @@ def _custom_vars(
     raw: bytes,
     index: int,
     written: Callable[[int, str], bytes],
-    misfits: Collection[str] = (),
+    mismatches: Collection[str] = (),
 ) -> bytes:
-    """Return the JSON of a row's custom variables and misfits; what would be altered stands as it was written."""
+    """Return the JSON of a row's custom variables and mismatches; what would be altered stands as it was written."""
     altered = [name for name, value in variables.items() if type(value) not in _KEPT and not _is_kept(value, raw)]
-    if altered or misfits:
-        variables |= {name: msgspec.Raw(written(index, name)) for name in (*altered, *misfits)}
+    if altered or mismatches:
+        variables |= {name: msgspec.Raw(written(index, name)) for name in (*altered, *mismatches)}
     return _write(variables)
 
 

@@ -36,7 +36,7 @@ def column_of_values(
         return _fitting(_array(kind, values), into), []
     except (pa.ArrowException, OverflowError):
         pass
-    misfits = []
+    mismatches = []
     fitted: list[Any] = [None] * len(values)
     for index, value in enumerate(values.to_pylist() if isinstance(values, pa.Array) else values):
         if value is not None:
@@ -46,8 +46,8 @@ def column_of_values(
                 same = into == ARROW_TYPES[fits]
                 fitted[index] = fit if same else _fitting(pa.array([fit], ARROW_TYPES[fits]), into)[0].as_py()
             except (ValueError, OverflowError, pa.ArrowException):
-                misfits.append(index)
-    return pa.array(fitted, into), misfits
+                mismatches.append(index)
+    return pa.array(fitted, into), mismatches
 
 
 def _fitting(array: pa.Array, into: pa.DataType) -> pa.Array:

@@ -110,8 +110,8 @@ def snapshot_warnings(table: str, tally: Tally) -> list[str]:
 
 def _value_warnings(subject: str, tally: Tally) -> list[str]:
     lines = []
-    if tally.misfits:
-        fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.misfits.items()))
+    if tally.mismatches:
+        fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.mismatches.items()))
         lines.append(f"Warning: {subject}: values that do not fit their column are in CustomVars instead: {fields}")
     if tally.cut:
         columns = ", ".join(f"{name} ({count})" for name, count in sorted(tally.cut.items()))
@@ -137,6 +137,6 @@ def as_document(package: Package) -> dict[str, Any]:
         "bytes": package.tally.bytes,
         "seconds": round(package.seconds, 3),
         "outside": package.tally.outside,
-        "misfits": dict(package.tally.misfits),
+        "misfits": dict(package.tally.mismatches),
         "cut": dict(package.tally.cut),
     }

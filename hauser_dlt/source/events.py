@@ -42,7 +42,7 @@ def export_resources(
         deliveries: the cursor (None at first) -> the bundles' files, oldest first.
         open_reader: opens what makes the items of `fs_export` out of one file.
         read: names of tables, types of fields.
-        moves_cursor: False for back-fills.
+        moves_cursor: False for backfills.
         tables: as they are at the destination, where that has been looked at.
     """
     there = tables or Tables()

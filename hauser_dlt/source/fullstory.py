@@ -91,7 +91,7 @@ def fullstory(
     explains them. The key may also stand in the environment as FULLSTORY_API_TOKEN.
 
     Args:
-        end_time: with `start_time`, a back-fill: just this stretch, without looking at the cursor or moving it.
+        end_time: with `start_time`, a backfill: just this stretch, without looking at the cursor or moving it.
 
     Raises:
         ConfigError: a setting is missing or wrong.

@@ -54,7 +54,7 @@ class Plan:
         settled: the moment up to which events have settled.
         moves_cursor: the run goes on from the sync point, and is no backfill.
         rewound: the sync table ends before dlt's cursor, because users took rows away.
-        inherits: a Go hauser has loaded what lies before the interval.
+        has_legacy_rows: a Go hauser has loaded what lies before the interval.
         again: windows that are loaded already are to be loaded once more.
         warnings: what is wrong with the sync table, without standing in the way.
         lost: why nothing may be loaded: events are gone that the sync table tells of.
@@ -68,7 +68,7 @@ class Plan:
     settled: datetime
     moves_cursor: bool
     rewound: bool = False
-    inherits: bool = False
+    has_legacy_rows: bool = False
     again: bool = False
     warnings: tuple[str, ...] = ()
     lost: str = ""

@@ -54,7 +54,7 @@ class Planner:
         if self._config.run.group_by_day and start is None and not exports.final:
             settled, unit = floor(settled, DAY), DAY  # whole days only
         with self._ledger.connected():
-            begin, begun, rewound, inherits = (start, False, False, False) if start else self._sync_point()
+            begin, begun, rewound, has_legacy_rows = (start, False, False, False) if start else self._sync_point()
             interval = self._ledger.expand_to_damaged_loads(Window(begin, max(begin, min(end or settled, settled))))
             owned = self._ledger.owned(interval)
             findings = self._ledger.findings()
@@ -68,7 +68,7 @@ class Planner:
             settled,
             start is None,
             rewound,
-            inherits,
+            has_legacy_rows,
             begun=begun,
             reached=max([*ends, *([interval.start] if begun else [])], default=None),
             unready=self._unready(Window(begin, end or settled), settled, unit, goes_on=bool(end) or begun),

@@ -50,7 +50,7 @@ class Recovery:
         cleanup.finalize()
         if self._staging:
             self._staging.remove_all_but({lease.load_id for lease in leases.alive})
-        if plan.inherits:
+        if plan.has_legacy_rows:
             cleanup.delete_legacy_rows(plan.interval.start)
         if plan.rewound:
             beyond = Window(plan.interval.start, until_now.end)
