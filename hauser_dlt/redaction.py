@@ -175,6 +175,8 @@ _NOUNS = (
 )
 QUOTES = "\"'`«»„“”\u2018\u2019"
 _QUOTED = re.compile(rf"(?P<name>\b(?:{_NOUNS})s? [{QUOTES}][\w.:$/*-]+[{QUOTES}])|(?<!\w)[{QUOTES}]", re.IGNORECASE)
+_AFTER_QUOTE = re.compile(r"[\s.,;:)!?]|\Z")
+_CUT_SHORT = "invalid literal for int()"  # Python quotes 200 characters, and then the closing quote may be missing
 _SPELLED_OUT = re.compile(r"\b(values?|rows?|records?|contents?)\s*[:=(].*", re.IGNORECASE | re.DOTALL)
 
 
@@ -185,7 +187,8 @@ def without_values(text: str) -> str:
     if begin is None:
         return text
     end = max(map(text.rfind, QUOTES))  # what is quoted may have quotes of its own
-    return f"{text[: begin + 1]}…{text[end:] if end > begin else ''}"
+    closed = end > begin and _AFTER_QUOTE.match(text, end + 1) and not text.startswith(_CUT_SHORT)
+    return f"{text[: begin + 1]}…{text[end:] if closed else ''}"
 
 
 class SecretRedactingFilter(logging.Filter):

@@ -19,7 +19,7 @@ from dlt.common.schema import Schema
 from dlt.destinations import postgres
 from dlt.destinations.exceptions import DatabaseTerminalException
 from google.api_core.exceptions import BadRequest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from targets import HOUR, MIDNIGHT
 
@@ -38,6 +38,7 @@ VALUES = st.builds(
 
 
 @settings(deadline=None, max_examples=60)
+@example('0"' + "\x1f" * 60 + "Q7#k" + "0" * 60)  # of which int() quotes the beginning alone
 @given(VALUES)
 def test_of_a_value_that_a_library_refuses_nothing_is_told(value):
     def duck():
