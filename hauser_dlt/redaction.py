@@ -175,7 +175,7 @@ _NOUNS = (
 )
 QUOTES = "\"'`«»„“”\u2018\u2019"
 _QUOTED = re.compile(rf"(?P<name>\b(?:{_NOUNS})s? [{QUOTES}][\w.:$/*-]+[{QUOTES}])|(?<!\w)[{QUOTES}]", re.IGNORECASE)
-_AFTER_QUOTE = re.compile(r"[\s.,;:)!?]|\Z")
+_AFTER_QUOTE = re.compile(r"[\s.,;:)\]}>!?]|\Z")
 _CUT_SHORT = "invalid literal for int()"  # Python quotes 200 characters, and then the closing quote may be missing
 _SPELLED_OUT = re.compile(r"\b(values?|rows?|records?|contents?)\s*[:=(].*", re.IGNORECASE | re.DOTALL)
 
