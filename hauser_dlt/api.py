@@ -4,6 +4,7 @@ Several may run in one process, also in threads beside each other. They leave th
 logging, its environment and dlt's configuration.
 """
 
+import logging
 import signal
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Any
 
 from hauser_dlt import configuration
 from hauser_dlt.configuration import Configuration
-from hauser_dlt.errors import ConfigError, HauserError, StoppedError, TransientError
+from hauser_dlt.errors import ConfigError, HauserError, StoppedError
 from hauser_dlt.hauser_toml import read_hauser_toml
 from hauser_dlt.parsers import moment
 from hauser_dlt.records.batches import Tally
@@ -26,6 +27,8 @@ from hauser_dlt.reports import status as statuses
 from hauser_dlt.reports.status import Status
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window, ceil, floor
+
+logger = logging.getLogger(__name__)
 
 Settings = Mapping[str, Any]
 """Name or path of a setting -> its value: {"destination": "postgres", "destination.postgres.credentials": "..."}."""
@@ -129,7 +132,7 @@ def run(
         report = _Collecting(summary)
         for plan in sync.plans(datetime.now(UTC), begin, until):
             sync.run(plan, report)
-            _refuse_unready(plan, begin)
+            plan.refuse_unready(begin)
         if not (begin or until):
             sync.load_snapshots(datetime.now(UTC), report)
         return summary
@@ -154,7 +157,7 @@ def reload(
             raise ConfigError("reload needs a start and an end")
         plan = sync.plan_reload(datetime.now(UTC), Window(begin, until))
         sync.run(plan, _Collecting(summary))
-        _refuse_unready(plan, begin)
+        plan.refuse_unready(begin)
         return summary
 
 
@@ -229,8 +232,11 @@ def _passed_on(pause: Callable[[float], None]) -> Iterator[Callable[[float], Non
 def _configured(
     settings: Settings | None, hauser_config: str | PathLike[str] | None, *, keyless: bool = False
 ) -> Iterator[Configuration]:
-    hauser = read_hauser_toml(Path(hauser_config)).settings if hauser_config else {}
-    with configuration.scoped(settings or {}, hauser, str(hauser_config), keyless=keyless) as config:
+    hauser = read_hauser_toml(Path(hauser_config)) if hauser_config else None
+    for warning in hauser.warnings if hauser else ():
+        logger.warning("%s", warning)
+    found = hauser.settings if hauser else {}
+    with configuration.scoped(settings or {}, found, str(hauser_config), keyless=keyless) as config:
         yield config
 
 
@@ -265,13 +271,3 @@ def _moment(name: str, value: datetime | str | None) -> datetime | None:
         return moment(value or "")
     except ValueError as exc:
         raise ConfigError(f"{name} = {value!r}: allowed is {exc}") from None
-
-
-def _refuse_unready(plan: Plan, asked: datetime | None) -> None:
-    """Refuse an interval that was asked for, if nothing of it is ready.
-
-    Raises:
-        TransientError: when it will be.
-    """
-    if plan.unready and asked and asked >= plan.settled:
-        raise TransientError(str(plan.unready))

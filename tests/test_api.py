@@ -190,14 +190,15 @@ def test_what_cannot_be_done_is_one_line(sim, target, given, interval, error, li
     assert as_it_is() == before
 
 
-def test_hausers_configuration_is_read(sim, tmp_path):
+def test_hausers_configuration_is_read(sim, tmp_path, caplog):
     (tmp_path / "hauser.toml").write_text(
         f'FsApiToken = "{sim.token}"\nApiURL = "{sim.url}"\nProvider = "local"\nExportDuration = "6h"\n'
-        f"StartTime = {START:%Y-%m-%dT%H:%M:%SZ}\n[local]\nSaveDir = 'saved'\n"
+        f"StartTime = {START:%Y-%m-%dT%H:%M:%SZ}\nTmpDir = 'x'\nNonsense = 1\n[local]\nSaveDir = 'saved'\n"
     )
     done = api.run(hauser_config="hauser.toml", end=END)
 
     assert done.windows == 8
+    assert "Nonsense" in caplog.text
     assert len(list((tmp_path / "saved" / "fs_export").iterdir())) == 8
 
 

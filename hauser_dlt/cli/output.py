@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hauser_dlt.errors import HauserError, LoadError, TransientError
+from hauser_dlt.errors import HauserError, LoadError
 from hauser_dlt.streams import lost, say
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def say_unready(plan: "Plan", *, asked: datetime | None = None) -> None:
     Raises:
         TransientError: nothing is.
     """
-    if plan.unready and asked and asked >= plan.settled:
-        raise TransientError(str(plan.unready))
+    plan.refuse_unready(asked)
     if plan.unready:
         say(str(plan.unready), err=True)
 

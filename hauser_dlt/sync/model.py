@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
-from hauser_dlt.errors import HauserError
+from hauser_dlt.errors import HauserError, TransientError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.records.batches import Tally
@@ -82,6 +82,18 @@ class Plan:
         first_run = self.moves_cursor and not self.begun
         starts_later = self.interval.start > self.settled
         return bool(self.bundles or self.again or self.rewound or self.warnings or first_run or starts_later)
+
+    def refuse_unready(self, asked: datetime | None) -> None:
+        """Refuse an interval that was asked for, if nothing of it is ready.
+
+        Args:
+            asked: where it starts; None if none was asked for.
+
+        Raises:
+            TransientError: when it will be.
+        """
+        if self.unready and asked and asked >= self.settled:
+            raise TransientError(str(self.unready))
 
 
 @dataclass(frozen=True, slots=True)
