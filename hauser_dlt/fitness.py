@@ -9,6 +9,7 @@ from hauser_dlt import access
 from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
+from hauser_dlt.ledger.model import pending_name
 from hauser_dlt.ledger.sql_names import pending_table
 from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.schema import export_kinds
@@ -73,7 +74,7 @@ def _needs(read: SourceSettings, tables: Tables) -> dict[str, Need]:
     found = {
         read.export_table: _need(tables.export, list(export_kinds(read)), grows=grows),
         read.sync_table: _need(tables.sync, list(sync), grows=False),
-        f"{read.sync_table}_pending": Need(_KEPT, ours=frozenset(pending_table(read.sync_table)["columns"])),
+        pending_name(read.sync_table): Need(_KEPT, ours=frozenset(pending_table(read.sync_table)["columns"])),
         **dict.fromkeys(_DLTS_OWN, Need()),
     }
     if read.individuals:
