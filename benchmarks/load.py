@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import status

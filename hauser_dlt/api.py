@@ -16,11 +16,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt import configuration
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config import configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.hauser_toml import read_hauser_toml
+from hauser_dlt.config.parsers import moment
 from hauser_dlt.errors import ConfigError, HauserError, StoppedError
-from hauser_dlt.hauser_toml import read_hauser_toml
-from hauser_dlt.parsers import moment
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import check as checks
 from hauser_dlt.reports import status as statuses

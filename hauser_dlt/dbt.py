@@ -20,10 +20,10 @@ import dlt
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
 from hauser_dlt import descriptions
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
 from hauser_dlt.tables import Table, Tables

@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-from hauser_dlt import configuration
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config import configuration
+from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
 from hauser_dlt.reports.progress import Progress

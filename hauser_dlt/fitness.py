@@ -7,11 +7,11 @@ import dlt
 
 from hauser_dlt import access
 from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.ledger.model import pending_name
 from hauser_dlt.ledger.sql_names import pending_table
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.tables import Table, Tables
 

@@ -7,9 +7,9 @@ up by itself goes into CustomVars instead, and what the settings name is refused
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import column_of
-from hauser_dlt.settings import SourceSettings
 
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _POSTGRES = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")

@@ -25,10 +25,10 @@ from servers.s3 import S3, s3
 from targets import MIDNIGHT, Target, as_rows, bare
 from warehouses import BigQueryTarget, RedshiftTarget
 
-from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.settings import RunSettings
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window

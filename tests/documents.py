@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from hauser_dlt import fields as fullstory
-from hauser_dlt import settings
+from hauser_dlt.config import settings
+from hauser_dlt.config.init_files import config_text, secrets_text
 from hauser_dlt.descriptions import EVENTS
-from hauser_dlt.settings_files import config_text, secrets_text
 
 ROOT = Path(__file__).parent.parent
 

@@ -23,7 +23,7 @@ from unittest.mock import patch
 import dlt.destinations.impl.bigquery.bigquery
 import steps
 
-from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.ledger import process_id
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window

@@ -16,7 +16,7 @@ from dlt.common.pipeline import PipelineContext
 from targets import Target
 
 from hauser_dlt import api
-from hauser_dlt.configuration import configure
+from hauser_dlt.config.configuration import configure
 from hauser_dlt.errors import AccessError, ConfigError, CorruptBundleError, TransientError
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.sync import heartbeat

@@ -15,7 +15,7 @@ from pages import ROOT, blocks
 from targets import MIDNIGHT
 
 from hauser_dlt import demo
-from hauser_dlt.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
 from hauser_dlt.reports.progress import Progress
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import Sync

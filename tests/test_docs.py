@@ -21,9 +21,9 @@ from servers.dbt import HOME as DBT
 from test_matrix import STEPS
 
 from hauser_dlt import cli
-from hauser_dlt.hauser_toml import KEYS
+from hauser_dlt.config.hauser_toml import KEYS
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.reports.text import LABELS, SYMBOLS
-from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.simulator import Account, Simulator
 
 KEY = "..."  # what people are shown in the place of their key, this FullStory takes

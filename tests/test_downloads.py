@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hauser_dlt.config.settings import SourceSettings, read
 from hauser_dlt.downloads import deliver
 from hauser_dlt.errors import ExportFailedError, StoppedError, TransientError
 from hauser_dlt.exports import Bundle, Client, SegmentExports
-from hauser_dlt.settings import SourceSettings, read
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.windows import Window
 

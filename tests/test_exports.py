@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hauser_dlt.config.settings import SourceSettings, read
 from hauser_dlt.errors import (
     AccessError,
     ConfigError,
@@ -41,7 +42,6 @@ from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.records.json_stream import records
-from hauser_dlt.settings import SourceSettings, read
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.simulator.faults import ResetError
 from hauser_dlt.windows import Window

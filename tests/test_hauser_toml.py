@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt import hauser_toml, parsers, settings
-from hauser_dlt.configuration import configure, read_source
+from hauser_dlt.config import hauser_toml, parsers, settings
+from hauser_dlt.config.configuration import configure, read_source
+from hauser_dlt.config.hauser_toml import read_hauser_toml
+from hauser_dlt.config.init_files import secrets_text
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.hauser_toml import read_hauser_toml
-from hauser_dlt.settings_files import secrets_text
 
 NEW_AWS = """
 Provider = "aws"
@@ -934,7 +934,7 @@ def test_a_value_beyond_all_bounds_is_one_line_too(complaint, key, value, allowe
 
 
 def test_reading_needs_neither_dlt_nor_arrow_nor_requests():
-    code = "import sys, hauser_dlt.hauser_toml; print({'dlt', 'pyarrow', 'requests'} & set(sys.modules))"
+    code = "import sys, hauser_dlt.config.hauser_toml; print({'dlt', 'pyarrow', 'requests'} & set(sys.modules))"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
     )

@@ -15,7 +15,7 @@ import pytest
 
 import hauser_dlt
 from hauser_dlt import cli
-from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.source.fullstory import fullstory
 
 ROOT = Path(__file__).parent.parent

@@ -20,7 +20,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from hauser_dlt.cli import main
-from hauser_dlt.configuration import configure, find
+from hauser_dlt.config.configuration import configure, find
 from hauser_dlt.errors import ConfigError, TransientError
 from hauser_dlt.machine import refuse_misspelled, refuse_unwritable, root_folder, unusable
 

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from targets import HOUR, MIDNIGHT
 
-from hauser_dlt import fullstory, settings
+from hauser_dlt import fullstory
+from hauser_dlt.config import settings
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import KNOWN, MOBILE, column_of
 from hauser_dlt.names import Names
 from hauser_dlt.records.columns import Columns
-from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source.resources import names_of
 
 LONG = "EventX" + "x" * 60

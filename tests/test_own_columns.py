@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from targets import HOUR, MIDNIGHT
 from test_cli import Shell
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.settings import RunSettings, SourceSettings, read
 from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.people import segment
@@ -21,7 +22,6 @@ from hauser_dlt.records import replay_urls
 from hauser_dlt.records.batches import Batcher
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.json_stream import records
-from hauser_dlt.settings import RunSettings, SourceSettings, read
 from hauser_dlt.source import connections
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled

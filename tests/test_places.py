@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt.configuration import configure, read_run, read_source
+from hauser_dlt.config.configuration import configure, read_run, read_source
+from hauser_dlt.config.hauser_toml import read_hauser_toml
+from hauser_dlt.config.places import database_file, local_path, place
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.hauser_toml import read_hauser_toml
-from hauser_dlt.places import database_file, local_path, place
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], codec="utf-8"), min_size=1, max_size=12).filter(
     lambda name: not {"/", "\ufffd"} & set(name) and name.strip() == name and name not in (".", "..")

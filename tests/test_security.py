@@ -27,12 +27,12 @@ from servers import redshift
 from targets import KINDS, MIDNIGHT
 
 from hauser_dlt.cli import main
-from hauser_dlt.configuration import configure, find
+from hauser_dlt.config.configuration import configure, find
+from hauser_dlt.config.init_files import config_text
+from hauser_dlt.config.settings import RunSettings, SourceSettings, read
 from hauser_dlt.errors import ConfigError, ExportError, HauserError, LoadError
 from hauser_dlt.exports import Client
 from hauser_dlt.redaction import redact
-from hauser_dlt.settings import RunSettings, SourceSettings, read
-from hauser_dlt.settings_files import config_text
 from hauser_dlt.simulator import Fault
 from hauser_dlt.translation import translated
 

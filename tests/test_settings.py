@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt import settings
+from hauser_dlt.config import settings
+from hauser_dlt.config.parsers import duration, export_duration, moment
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.parsers import duration, export_duration, moment
-from hauser_dlt.settings import RunSettings, SourceSettings
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt import parsers, settings
 from hauser_dlt.cli.options import put_setting
-from hauser_dlt.configuration import configure, read_run, read_source
+from hauser_dlt.config import parsers, settings
+from hauser_dlt.config.configuration import configure, read_run, read_source
+from hauser_dlt.config.hauser_toml import KEYS, read_hauser_toml
+from hauser_dlt.config.misspelled import RUN, SOURCE
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
-from hauser_dlt.hauser_toml import KEYS, read_hauser_toml
-from hauser_dlt.misspelled import RUN, SOURCE
-from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source import fullstory as source
 
 DECLARED = {

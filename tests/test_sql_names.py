@@ -2,8 +2,8 @@
 
 import dlt
 
+from hauser_dlt.config.settings import SourceSettings, read
 from hauser_dlt.ledger.sql_names import Names
-from hauser_dlt.settings import SourceSettings, read
 from hauser_dlt.tables import Table, Tables
 
 

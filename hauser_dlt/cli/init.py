@@ -23,9 +23,9 @@ def init(hauser_file: Path | None) -> None:
     Example:
       hauser-dlt init --from hauser.toml
     """
-    from hauser_dlt import settings_files
+    from hauser_dlt.config import init_files
 
     values = read_hauser_settings(hauser_file) if hauser_file else {}
-    for path in settings_files.write(Path(".dlt"), values):
+    for path in init_files.write(Path(".dlt"), values):
         say(f"wrote {path}")
     say("Keep .dlt/secrets.toml out of version control. Next: hauser-dlt check", err=True)

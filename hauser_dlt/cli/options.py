@@ -14,7 +14,7 @@ from hauser_dlt.streams import say
 if TYPE_CHECKING:
     from dataclasses import Field
 
-    from hauser_dlt.configuration import Configuration
+    from hauser_dlt.config.configuration import Configuration
 
 _DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift")  # those that README names
 
@@ -80,7 +80,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON 
 
 def parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
     """Return an option's value as a time in UTC."""
-    from hauser_dlt.parsers import moment
+    from hauser_dlt.config.parsers import moment
 
     try:
         return moment(value or "")
@@ -90,7 +90,7 @@ def parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 
 def parse_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
     """Return an option's value as a duration."""
-    from hauser_dlt.parsers import duration
+    from hauser_dlt.config.parsers import duration
 
     try:
         return duration(value) if value else None
@@ -123,7 +123,7 @@ def configured(
     Raises:
         ConfigError: a setting is missing, wrong or unknown.
     """
-    from hauser_dlt import configuration
+    from hauser_dlt.config import configuration
     from hauser_dlt.reports import alerts
 
     options: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def configured(
 
 def read_hauser_settings(file: Path) -> dict[str, Any]:
     """Return the settings in a hauser configuration; print what it warns of."""
-    from hauser_dlt.hauser_toml import read_hauser_toml
+    from hauser_dlt.config.hauser_toml import read_hauser_toml
 
     read = read_hauser_toml(file)
     for warning in read.warnings:
@@ -158,7 +158,7 @@ def put_setting(options: dict[str, Any], name: str, value: str) -> None:
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
             " or into .dlt/secrets.toml"
         )
-    from hauser_dlt.configuration import put
+    from hauser_dlt.config.configuration import put
 
     put(options, name, value, f"--set {name}")
 
@@ -180,7 +180,7 @@ def _declared() -> "tuple[dict[str, Field[Any]], dict[str, Field[Any]]]":
     """Return the settings of the source, and those of a run, by name."""
     from dataclasses import fields
 
-    from hauser_dlt.settings import RunSettings, SourceSettings
+    from hauser_dlt.config.settings import RunSettings, SourceSettings
 
     return {each.name: each for each in fields(SourceSettings)}, {each.name: each for each in fields(RunSettings)}
 

@@ -15,7 +15,7 @@ from hauser_dlt.errors import StatusError
 from hauser_dlt.streams import say
 
 if TYPE_CHECKING:
-    from hauser_dlt.configuration import Configuration
+    from hauser_dlt.config.configuration import Configuration
     from hauser_dlt.reports.status import Status
 
 

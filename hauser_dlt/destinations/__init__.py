@@ -7,10 +7,10 @@ from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.destinations.sql_client import WithSqlClient
 
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.files import FilesAdapter
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.settings import RunSettings, SourceSettings
 
 __all__ = ["DestinationAdapter", "adapter_for"]
 

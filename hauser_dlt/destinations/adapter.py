@@ -10,7 +10,8 @@ import dlt
 from dlt.common.destination import Destination
 
 from hauser_dlt.access import Access
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.address import refuse_ambiguous
 from hauser_dlt.destinations.folder import bucket_url
 from hauser_dlt.destinations.guarded import Arrivals, guard
@@ -19,7 +20,6 @@ from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.ledger.model import LOADS, pending_name
 from hauser_dlt.ledger.sql import SqlLedger
 from hauser_dlt.ledger.sql_names import pending_table
-from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source.resources import names_of, text_limit
 from hauser_dlt.tables import PERHAPS_TEXT, Table, Tables
 

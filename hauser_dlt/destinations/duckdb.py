@@ -8,14 +8,14 @@ from typing import Any
 from dlt.common.destination import Destination
 
 from hauser_dlt.access import Access, Relation
-from hauser_dlt.configuration import find
+from hauser_dlt.config.configuration import find
+from hauser_dlt.config.places import database_file
+from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.duckdb_file import ExactDuckDbClient, ReadingDuckDbClient
 from hauser_dlt.destinations.guarded import with_client
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger
-from hauser_dlt.places import database_file
-from hauser_dlt.settings import RunSettings
 
 _SCHEMA = """
 SELECT COUNT(*) > 0 FROM duckdb_schemas() WHERE schema_name = %s AND database_name = current_database()"""

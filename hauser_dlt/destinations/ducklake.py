@@ -5,9 +5,9 @@ from typing import Any
 
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 
+from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import with_client
-from hauser_dlt.settings import RunSettings
 
 _FILES = ("duckdb", "sqlite")  # catalogs that are files, which DuckDB makes where there are none
 

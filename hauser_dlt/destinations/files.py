@@ -17,7 +17,9 @@ from typing import Any, Final, Self
 import dlt
 import pyarrow as pa
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.places import local_path
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder, bucket_url
@@ -27,12 +29,10 @@ from hauser_dlt.ledger import Ledger
 from hauser_dlt.ledger.file_index import stamp
 from hauser_dlt.ledger.files import FilesLedger
 from hauser_dlt.machine import refuse_unwritable
-from hauser_dlt.places import local_path
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.proof import Proof
-from hauser_dlt.settings import RunSettings, SourceSettings
 from hauser_dlt.source.events import empty_batch
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.tables import Tables

@@ -7,9 +7,9 @@ from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from fsspec.implementations.local import LocalFileSystem
 
-from hauser_dlt.configuration import find
+from hauser_dlt.config.configuration import find
+from hauser_dlt.config.places import local_path, place
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.places import local_path, place
 
 UNWRITABLE = "choose another bucket_url under [destination.filesystem], or change its permissions"
 

@@ -20,10 +20,10 @@ from dlt.destinations.impl.redshift.configuration import RedshiftClientConfigura
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
 from hauser_dlt.access import TRUNCATE, Access, Relation
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.settings import RunSettings, SourceSettings
 
 _RIGHTS = ("SELECT", "INSERT", "DELETE")
 _DATASET = """

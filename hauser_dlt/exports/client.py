@@ -19,6 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import (
     AccessError,
     ClockError,
@@ -34,7 +35,6 @@ from hauser_dlt.errors import (
 from hauser_dlt.exports import answers
 from hauser_dlt.exports.answers import Instead, Kind
 from hauser_dlt.network import Session, proxy_to, tls_problem
-from hauser_dlt.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BadRequestError, BusyError, Client, MissingError, WebPageError
@@ -22,7 +23,6 @@ from hauser_dlt.exports.limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.exports.running import Running
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.windows import Schedule, Window
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 import dlt
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.ledger.model import (
     CLOCKS_DIFFER,
@@ -23,7 +24,6 @@ from hauser_dlt.ledger.sql_cleanup import SqlCleanup
 from hauser_dlt.ledger.sql_inspection import Inspection
 from hauser_dlt.ledger.sql_leases import SqlLeases
 from hauser_dlt.ledger.sql_tables import SqlTables, in_utc, utc
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.tables import Tables
 from hauser_dlt.windows import Window
 

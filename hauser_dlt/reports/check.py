@@ -6,7 +6,8 @@ from typing import Any
 
 import dlt
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import Client, DataExports, roles
@@ -14,7 +15,6 @@ from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.fitness import Fitness
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.connections import api_client, client, replays_begin
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync

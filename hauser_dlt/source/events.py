@@ -9,12 +9,12 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
 from hauser_dlt.records.columns import ARROW_TYPES, Columns, no_rows
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.resources import Loaded, suit_destination, windowed
 from hauser_dlt.source.schema import table_columns

@@ -15,13 +15,13 @@ import dlt
 from dlt.common.configuration.specs.base_configuration import BaseConfiguration, configspec
 from dlt.extract import DltResource
 
-from hauser_dlt import parsers, settings
-from hauser_dlt.configuration import find, skip_byte_order_marks
+from hauser_dlt.config import parsers, settings
+from hauser_dlt.config.configuration import find, skip_byte_order_marks
+from hauser_dlt.config.misspelled import SOURCE
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.misspelled import SOURCE
 from hauser_dlt.records.columns import Columns
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.connections import ahead, api_client, connect, first_start, replays_begin, snapshots
 from hauser_dlt.source.events import EventReader, export_resources
 from hauser_dlt.source.readers import Reader

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import dlt
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports.segment_exports import requested
 from hauser_dlt.fields import (
     CUSTOM_VARS,
@@ -18,7 +19,6 @@ from hauser_dlt.fields import (
     todays,
 )
 from hauser_dlt.records.columns import Columns
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.source.resources import active_destination, names_of
 from hauser_dlt.tables import Table
 

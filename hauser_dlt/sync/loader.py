@@ -11,7 +11,7 @@ from typing import Any, Self
 import dlt
 import pyarrow.compute as pc
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import WindowFiles
 from hauser_dlt.downloads import Deliveries, Delivery

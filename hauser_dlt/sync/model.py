@@ -6,11 +6,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import HauserError, TransientError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.settings import SourceSettings
 from hauser_dlt.tables import Tables
 from hauser_dlt.windows import DAY, Window, floor
 

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import dlt
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.parsers import moment
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.folder import read_text
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Exports
 from hauser_dlt.ledger import CLOCKS_DIFFER, Findings, SyncRow
-from hauser_dlt.parsers import moment
 from hauser_dlt.source.connections import first_start
 from hauser_dlt.sync.cursor import cursor
 from hauser_dlt.sync.model import Plan, Seen, Unready

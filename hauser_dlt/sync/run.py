@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dlt
 
-from hauser_dlt.configuration import Configuration
+from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter, adapter_for
 from hauser_dlt.destinations.capabilities import resolve_once
 from hauser_dlt.downloads import deliver

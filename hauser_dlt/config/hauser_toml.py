@@ -24,9 +24,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt import parsers
+from hauser_dlt.config import parsers
+from hauser_dlt.config.parsers import NO_OWN_HEADERS, between, flag, name, one_of, text
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.parsers import NO_OWN_HEADERS, between, flag, name, one_of, text
 
 CHECKPOINT = ".sync.hauser"
 

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from hauser_dlt.config.places import home, place
 from hauser_dlt.fields import (
     CUSTOM_TOKENS,
     CUSTOM_VARS,
@@ -27,7 +28,6 @@ from hauser_dlt.fields import (
     is_field_name,
     todays,
 )
-from hauser_dlt.places import home, place
 
 _MICROSECONDS = {
     "ns": Fraction(1, 1000),

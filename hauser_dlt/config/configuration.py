@@ -26,13 +26,13 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.common.typing import TSecretValue
 
-from hauser_dlt import misspelled, settings
+from hauser_dlt.config import misspelled, settings
+from hauser_dlt.config.misspelled import RUN, SOURCE
+from hauser_dlt.config.providers import ABOVE, BELOW, LAST, Relay, of_run
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
-from hauser_dlt.misspelled import RUN, SOURCE
-from hauser_dlt.providers import ABOVE, BELOW, LAST, Relay, of_run
 from hauser_dlt.redaction import redact
-from hauser_dlt.settings import RunSettings, SourceSettings
 
 _CHARACTER = re.compile(r"(?<=character): '.+?'(?= at line)")  # of what may be a password without its quotes
 

@@ -10,10 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from hauser_dlt.deny_list import Denylist
-from hauser_dlt.errors import ConfigError
-from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
-from hauser_dlt.parsers import (
+from hauser_dlt.config.parsers import (
     between,
     bounded,
     by_day,
@@ -37,6 +34,9 @@ from hauser_dlt.parsers import (
     url,
     variable_patterns,
 )
+from hauser_dlt.deny_list import Denylist
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
 
 Lookup = Callable[[str], tuple[Any, str] | None]
 """Setting's name -> (its value as spelled, where that was found), or None where it is not set."""

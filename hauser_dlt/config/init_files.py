@@ -9,9 +9,9 @@ from typing import Any
 
 import tomlkit
 
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
-from hauser_dlt.settings import RunSettings, SourceSettings
 
 _DESTINATION = """
 [destination.filesystem]

@@ -11,7 +11,7 @@ from typing import Any
 
 import dlt
 
-from hauser_dlt.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 
 Path = tuple[str, ...]
 """Where a setting stands: its sections, and its name."""
