@@ -12,8 +12,8 @@ from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.ledger.model import pending_name
 from hauser_dlt.ledger.sql_names import pending_table
+from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.source.schema import export_kinds
-from hauser_dlt.tables import Table, Tables
 
 _KEPT = (READ, ADD, DELETE)
 _DLTS_OWN = ("_dlt_loads", "_dlt_version", "_dlt_pipeline_state")

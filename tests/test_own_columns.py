@@ -13,7 +13,6 @@ from test_cli import Shell
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import RunSettings, SourceSettings, read
-from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import export_fields
@@ -21,6 +20,7 @@ from hauser_dlt.fields import CUSTOM_VARS, KNOWN
 from hauser_dlt.records import replay_urls
 from hauser_dlt.records.batches import Batcher
 from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.deny_list import Denylist
 from hauser_dlt.records.json_stream import records
 from hauser_dlt.source import connections
 

@@ -4,7 +4,7 @@ import dlt
 
 from hauser_dlt.config.settings import SourceSettings, read
 from hauser_dlt.ledger.sql_names import Names
-from hauser_dlt.tables import Table, Tables
+from hauser_dlt.records.tables import Table, Tables
 
 
 def test_each_column_is_spelled_as_its_own_table_has_it(tmp_path):

@@ -10,7 +10,7 @@ from dlt.common.libs.pyarrow import columns_to_arrow
 from hauser_dlt.records.batches import Batcher, Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.json_stream import records
-from hauser_dlt.tables import Fitting, Table
+from hauser_dlt.records.tables import Fitting, Table
 
 
 def table(**types):

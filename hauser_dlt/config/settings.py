@@ -34,9 +34,9 @@ from hauser_dlt.config.parsers import (
     url,
     variable_patterns,
 )
-from hauser_dlt.deny_list import Denylist
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
+from hauser_dlt.records.deny_list import Denylist
 
 Lookup = Callable[[str], tuple[Any, str] | None]
 """Setting's name -> (its value as spelled, where that was found), or None where it is not set."""

@@ -20,8 +20,8 @@ from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.ledger.model import LOADS, pending_name
 from hauser_dlt.ledger.sql import SqlLedger
 from hauser_dlt.ledger.sql_names import pending_table
+from hauser_dlt.records.tables import PERHAPS_TEXT, Table, Tables
 from hauser_dlt.source.resources import names_of, text_limit
-from hauser_dlt.tables import PERHAPS_TEXT, Table, Tables
 
 _ALSO: dict[str, Any] = {"real": "double", "FLOAT": "double"}  # of Postgres and Redshift; of DuckDB
 _TEXTS = ("text", "character", "character varying", "varchar", "bpchar", "name", "string")

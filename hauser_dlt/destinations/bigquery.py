@@ -33,7 +33,7 @@ from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.fields import EVENT_START, ROW_WINDOW
-from hauser_dlt.tables import Tables
+from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import DAY
 
 # What each takes (https://cloud.google.com/bigquery/docs/access-control).

@@ -33,9 +33,9 @@ from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.proof import Proof
+from hauser_dlt.records.tables import Tables
 from hauser_dlt.source.events import empty_batch
 from hauser_dlt.source.readers import OpenReader, Reader
-from hauser_dlt.tables import Tables
 from hauser_dlt.windows import Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"

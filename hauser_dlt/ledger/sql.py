@@ -24,7 +24,7 @@ from hauser_dlt.ledger.sql_cleanup import SqlCleanup
 from hauser_dlt.ledger.sql_inspection import Inspection
 from hauser_dlt.ledger.sql_leases import SqlLeases
 from hauser_dlt.ledger.sql_tables import SqlTables, in_utc, utc
-from hauser_dlt.tables import Tables
+from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import Window
 
 _LOAD_ID = "__________.%"

@@ -12,7 +12,7 @@ from dlt.common.schema.utils import new_table
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
 from hauser_dlt.ledger.model import LOADS, pending_name
-from hauser_dlt.tables import Table, Tables
+from hauser_dlt.records.tables import Table, Tables
 
 
 def pending_table(sync_table: str) -> Any:

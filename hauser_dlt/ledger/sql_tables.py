@@ -13,7 +13,7 @@ from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.fields import EVENT_START, LOAD_ID
 from hauser_dlt.ledger.model import Lease, pending_name
 from hauser_dlt.ledger.sql_names import Names
-from hauser_dlt.tables import Table, Tables
+from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.windows import DAY, Window, floor
 
 

@@ -15,10 +15,10 @@ from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.fitness import Fitness
+from hauser_dlt.records.tables import Table
 from hauser_dlt.source.connections import api_client, client, replays_begin
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
-from hauser_dlt.tables import Table
 from hauser_dlt.translation import translated
 
 _WRITABLE = {

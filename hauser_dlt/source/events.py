@@ -15,11 +15,11 @@ from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
 from hauser_dlt.records.columns import ARROW_TYPES, Columns, no_rows
+from hauser_dlt.records.tables import DLT_TYPES, Fitting, Table, Tables
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.resources import Loaded, suit_destination, windowed
 from hauser_dlt.source.schema import table_columns
 from hauser_dlt.source.snapshots import package_id
-from hauser_dlt.tables import DLT_TYPES, Fitting, Table, Tables
 
 CURSOR = "BundleEndTime"
 _NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}

@@ -19,8 +19,8 @@ from hauser_dlt.fields import (
     todays,
 )
 from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.tables import Table
 from hauser_dlt.source.resources import active_destination, names_of
-from hauser_dlt.tables import Table
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
 SCHEMA = dlt.Schema(

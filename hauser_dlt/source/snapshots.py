@@ -13,7 +13,6 @@ import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
-from hauser_dlt.deny_list import Denylist
 from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
@@ -21,11 +20,12 @@ from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
 from hauser_dlt.records.columns import Columns, no_rows
+from hauser_dlt.records.deny_list import Denylist
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import members
+from hauser_dlt.records.tables import Fitting
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.resources import active_destination, arrive_unaltered, names_of
-from hauser_dlt.tables import Fitting
 from hauser_dlt.windows import Window
 
 _UNTIL, _LOAD = "until", "load_id"

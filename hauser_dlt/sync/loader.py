@@ -21,6 +21,7 @@ from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.tables import Fitting, Table
 from hauser_dlt.source.events import EventReader, comes_in_array, export_resources
 from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.schema import SCHEMA
@@ -28,7 +29,6 @@ from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snaps
 from hauser_dlt.sync.heartbeat import heartbeats
 from hauser_dlt.sync.model import Failed, Group, LoadedSnapshot, Outcome, Package, Seen
 from hauser_dlt.sync.watched import WatchedReader
-from hauser_dlt.tables import Fitting, Table
 from hauser_dlt.translation import translated
 from hauser_dlt.windows import Window
 

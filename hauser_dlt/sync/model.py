@@ -11,7 +11,7 @@ from hauser_dlt.errors import HauserError, TransientError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.tables import Tables
+from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import DAY, Window, floor
 
 

@@ -26,6 +26,7 @@ from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.fitness import Fitness, refuse_conflicts
 from hauser_dlt.ledger import Ledger, load_ids
 from hauser_dlt.machine import notes_of_dlt, root_folder
+from hauser_dlt.records.tables import Tables
 from hauser_dlt.source.connections import ahead, connect, ready, replays_begin, snapshots
 from hauser_dlt.source.events import CURSOR
 from hauser_dlt.source.schema import as_table_has
@@ -35,7 +36,6 @@ from hauser_dlt.sync.loader import Loader
 from hauser_dlt.sync.model import Failed, LoadedSnapshot, Outcome, Plan, Report, Seen, groups
 from hauser_dlt.sync.planner import Planner
 from hauser_dlt.sync.recovery import Recovery
-from hauser_dlt.tables import Tables
 from hauser_dlt.translation import translated
 from hauser_dlt.windows import Window
 from hauser_dlt.workdir import Operations, private_folder
