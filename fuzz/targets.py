@@ -21,9 +21,9 @@ from test_json_stream import read_slowly
 from hauser_dlt.config import settings
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.settings import RunSettings, SourceSettings
-from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
+from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.records import json_stream, truncate
 from hauser_dlt.records.columns import Columns

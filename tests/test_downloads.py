@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hauser_dlt.config.settings import SourceSettings, read
-from hauser_dlt.downloads import deliver
 from hauser_dlt.errors import ExportFailedError, StoppedError, TransientError
 from hauser_dlt.exports import Bundle, Client, SegmentExports
+from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.windows import Window
 
@@ -233,7 +233,7 @@ def test_what_is_under_way_does_not_keep_a_process_from_ending():
 from datetime import UTC, datetime
 from pathlib import Path
 import time
-from hauser_dlt.downloads import deliver
+from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.errors import TransientError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.windows import Window

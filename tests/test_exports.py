@@ -36,9 +36,9 @@ from hauser_dlt.errors import (
 )
 from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts, roles
 from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
-from hauser_dlt.exports.limiter import Limiter
-from hauser_dlt.exports.people import segment, write_segments
+from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.segment_exports import _until_usual
+from hauser_dlt.exports.segments import segment, write_segments
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.records.json_stream import records

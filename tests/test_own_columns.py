@@ -14,8 +14,8 @@ from test_cli import Shell
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import RunSettings, SourceSettings, read
 from hauser_dlt.errors import ConfigError, ExportError
-from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import export_fields
+from hauser_dlt.exports.segments import segment
 from hauser_dlt.fields import CUSTOM_VARS, KNOWN
 from hauser_dlt.records import replay_urls
 from hauser_dlt.records.batches import Batcher

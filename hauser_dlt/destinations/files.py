@@ -23,7 +23,7 @@ from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder, bucket_url
-from hauser_dlt.downloads import Delivery
+from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.ledger.file_index import stamp

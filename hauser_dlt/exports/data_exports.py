@@ -15,7 +15,7 @@ from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client, MissingError
-from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.windows import Window, uncovered
 

@@ -19,9 +19,9 @@ from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import BadRequestError, BusyError, Client, MissingError, WebPageError
-from hauser_dlt.exports.limiter import Limiter
+from hauser_dlt.exports.operations import Running
+from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
-from hauser_dlt.exports.running import Running
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
 from hauser_dlt.windows import Schedule, Window
 

@@ -11,8 +11,8 @@ from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import Client, DataExports, roles
-from hauser_dlt.exports.people import segment
 from hauser_dlt.exports.segment_exports import EVERYONE
+from hauser_dlt.exports.segments import segment
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.fitness import Fitness
 from hauser_dlt.records.tables import Table

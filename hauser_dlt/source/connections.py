@@ -8,7 +8,7 @@ from typing import Any
 
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, IndividualExports, SegmentExports, hosts, roles
-from hauser_dlt.exports.people import write_segments
+from hauser_dlt.exports.segments import write_segments
 from hauser_dlt.fields import INDIVIDUAL, INDIVIDUALS, SEGMENTS
 from hauser_dlt.records import replay_urls
 from hauser_dlt.source.snapshots import Snapshot

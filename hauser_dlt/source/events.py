@@ -10,7 +10,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 
 from hauser_dlt.config.settings import SourceSettings
-from hauser_dlt.downloads import Delivery
+from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher

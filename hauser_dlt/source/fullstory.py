@@ -19,8 +19,8 @@ from hauser_dlt.config import parsers, settings
 from hauser_dlt.config.configuration import find, skip_byte_order_marks
 from hauser_dlt.config.misspelled import SOURCE
 from hauser_dlt.config.settings import SourceSettings
-from hauser_dlt.downloads import Delivery, deliver
 from hauser_dlt.errors import ConfigError
+from hauser_dlt.exports.prefetch import Delivery, deliver
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Fitting, Table
 from hauser_dlt.source.connections import ahead, api_client, connect, first_start, replays_begin, snapshots

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hauser_dlt.downloads import Delivery
+from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 

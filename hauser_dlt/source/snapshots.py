@@ -13,9 +13,9 @@ import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
-from hauser_dlt.downloads import Delivery
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
+from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher

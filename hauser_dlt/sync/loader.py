@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import WindowFiles
-from hauser_dlt.downloads import Deliveries, Delivery
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
+from hauser_dlt.exports.prefetch import Deliveries, Delivery
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.records.batches import Tally

@@ -10,7 +10,6 @@ import dlt
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter, adapter_for
 from hauser_dlt.destinations.capabilities import resolve_once
-from hauser_dlt.downloads import deliver
 from hauser_dlt.errors import (
     CorruptBundleError,
     ExportFailedError,
@@ -22,6 +21,7 @@ from hauser_dlt.errors import (
     together,
 )
 from hauser_dlt.exports import Exports
+from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.fitness import Fitness, refuse_conflicts
 from hauser_dlt.ledger import Ledger, load_ids

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from hauser_dlt.errors import ClockError, HauserError, StoppedError
-from hauser_dlt.exports.pages import pages
+from hauser_dlt.exports.pagination import pages
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import orjson
 
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports.client import Client, MissingError
-from hauser_dlt.exports.pages import pages
+from hauser_dlt.exports.pagination import pages
 from hauser_dlt.exports.segment_exports import SegmentExports, unknown_segment
 from hauser_dlt.windows import Window
 
