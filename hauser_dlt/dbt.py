@@ -22,12 +22,12 @@ from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 from hauser_dlt import descriptions
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
-from hauser_dlt.translation import translated
 
 _TEMPLATES = resources.files("hauser_dlt") / "dbt_project"
 _RENAMED = {LOAD_ID: "load_id", ROW_WINDOW: "window_start"}

@@ -13,8 +13,8 @@ from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
 from hauser_dlt.reports.progress import Progress
+from hauser_dlt.shutdown import Stopping
 from hauser_dlt.simulator import Account, Simulator
-from hauser_dlt.stopping import Stopping
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import DAY, floor
 

@@ -103,7 +103,7 @@ def test_what_a_database_says_of_a_row_is_in_no_message_log_or_file(runs, monkey
     """What lies in the working folder while it is at work stays there for this test, files of events apart."""
     runs.sim.events = lambda start, end: [{"EventStart": start.isoformat(), "UserEmail": JANE}]
     runs.load(EARLY)
-    monkeypatch.setattr("hauser_dlt.workdir.shutil", SimpleNamespace(rmtree=lambda path, **_: None))
+    monkeypatch.setattr("hauser_dlt.sync.workdir.shutil", SimpleNamespace(rmtree=lambda path, **_: None))
     for number, (says, (spoil, too, undo)) in enumerate(REFUSALS.items()):
         runs.working_dir = runs.working_dir.with_name(f"work{number}")
         runs.target.query(spoil)

@@ -44,8 +44,8 @@ from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.records.json_stream import records
 from hauser_dlt.simulator import Account, Fault, Simulator
 from hauser_dlt.simulator.faults import ResetError
+from hauser_dlt.sync.workdir import Operations
 from hauser_dlt.windows import Window
-from hauser_dlt.workdir import Operations
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -14,8 +14,8 @@ from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import KNOWN, MOBILE, column_of
-from hauser_dlt.names import Names
 from hauser_dlt.records.columns import Columns
+from hauser_dlt.source.names import Names
 from hauser_dlt.source.resources import names_of
 
 LONG = "EventX" + "x" * 60

@@ -25,9 +25,9 @@ from targets import HOUR, MIDNIGHT
 
 from hauser_dlt.cli import main
 from hauser_dlt.destinations.address import is_clear
+from hauser_dlt.error_mapping import as_ours, translated
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
 from hauser_dlt.redaction import error_line, redact, without_values
-from hauser_dlt.translation import as_ours, translated
 
 EARLY = MIDNIGHT + 30 * HOUR  # one window has settled
 JANE = "jane.doe@example.com"

@@ -30,11 +30,11 @@ from hauser_dlt.cli import main
 from hauser_dlt.config.configuration import configure, find
 from hauser_dlt.config.init_files import config_text
 from hauser_dlt.config.settings import RunSettings, SourceSettings, read
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError, ExportError, HauserError, LoadError
 from hauser_dlt.exports import Client
 from hauser_dlt.redaction import redact
 from hauser_dlt.simulator import Fault
-from hauser_dlt.translation import translated
 
 TOKEN = "na1.s3cret-Key"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -215,7 +215,7 @@ def test_a_secret_on_the_command_line_is_refused_since_others_can_read_it(option
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_warehouses_secrets_are_in_no_file_log_or_traceback(runs, monkeypatch, caplog, capfd, fails):
     """What lies in the working folder while it is at work stays there for this test."""
-    monkeypatch.setattr("hauser_dlt.workdir.shutil", SimpleNamespace(rmtree=lambda path, **_: None))
+    monkeypatch.setattr("hauser_dlt.sync.workdir.shutil", SimpleNamespace(rmtree=lambda path, **_: None))
     server, bucket = runs.target.server, runs.target.s3
     if fails:
         quoted = f"syntax error LINE 1: COPY x CREDENTIALS 'aws_secret_access_key={bucket.secret_key}'"

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from hauser_dlt.errors import StoppedError
-from hauser_dlt.stopping import Stopping
+from hauser_dlt.shutdown import Stopping
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 BEGIN = """
 import signal, sys, time
 from hauser_dlt.errors import StoppedError
-from hauser_dlt.stopping import Stopping
+from hauser_dlt.shutdown import Stopping
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, it is ignored
 def say(word):
     sys.stdout.write(word + "\\n")

@@ -9,12 +9,12 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from hauser_dlt.workdir import Operations, private_folder
+from hauser_dlt.sync.workdir import Operations, private_folder
 
 OWNER = """
 import sys
 from pathlib import Path
-from hauser_dlt.workdir import private_folder
+from hauser_dlt.sync.workdir import private_folder
 with private_folder(Path(sys.argv[1])) as folder:
     folder.joinpath("package").mkdir()
     folder.joinpath("package", "half").write_text("x" * 1000)
@@ -128,7 +128,7 @@ def test_many_at_once_have_a_folder_each(tmp_path):
 
 
 def test_operations_outlive_the_process(tmp_path):
-    script = "import sys; from pathlib import Path; from hauser_dlt.workdir import Operations; import os, signal\n"
+    script = "import sys; from pathlib import Path; from hauser_dlt.sync.workdir import Operations; import os, signal\n"
     script += "Operations(Path(sys.argv[1]))['name'] = 'op-1'; os.kill(os.getpid(), signal.SIGKILL)"
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path / "operations")], check=False)
     assert ended.returncode < 0

@@ -21,7 +21,7 @@ def check(*, as_json: bool, **settings: Any) -> None:
       hauser-dlt check -c hauser.toml
     """
     from hauser_dlt.reports.check import check as checks
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
 
     config = configured(**settings)
     with Stopping() as stopping:

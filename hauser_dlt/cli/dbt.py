@@ -26,7 +26,7 @@ def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
       cd analytics && dbt build
     """
     from hauser_dlt.dbt import project
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
     from hauser_dlt.written_files import refresh
 

@@ -38,7 +38,7 @@ def reload(start: datetime, end: datetime, *, dry_run: bool, as_json: bool, **se
       hauser-dlt reload --start 2026-01-31 --end 2026-02-01
     """
     from hauser_dlt.reports.progress import Progress
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
     from hauser_dlt.windows import Window
 

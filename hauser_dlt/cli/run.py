@@ -19,7 +19,7 @@ from hauser_dlt.streams import say
 
 if TYPE_CHECKING:
     from hauser_dlt.reports.progress import Progress
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
 
 _RETRY_AFTER = 60.0  # seconds
@@ -49,7 +49,7 @@ def run(
       hauser-dlt run --start 2026-01-01 --end 2026-02-01
     """
     from hauser_dlt.reports.progress import Progress
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
 
     if follow and (start or end or dry_run):

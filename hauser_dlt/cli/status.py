@@ -71,7 +71,7 @@ def status(
 
 def _status(config: "Configuration", days: int) -> "Status":
     from hauser_dlt.reports.status import status
-    from hauser_dlt.stopping import Stopping
+    from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
 
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, Self
 import dlt
 from dlt.common.destination import Destination
 
-from hauser_dlt.access import Access
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.destinations.access import Access
 from hauser_dlt.destinations.address import refuse_ambiguous
 from hauser_dlt.destinations.folder import bucket_url
 from hauser_dlt.destinations.guarded import Arrivals, guard

@@ -6,8 +6,8 @@ Drivers take the first @ for the end of a password; the rest of it they would te
 import re
 
 from hauser_dlt.config.configuration import find
+from hauser_dlt.error_mapping import PERCENT_ENCODED
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.translation import PERCENT_ENCODED
 
 _HOSTS = r"(?:[\w.:,-]|\[[0-9A-Fa-f:.%]+\])*"
 _CLEAR = re.compile(rf"(?:[^:/]*(?::[^@]*)?@)?{_HOSTS}(?:[/?][^@]*)?", re.ASCII)

@@ -7,10 +7,10 @@ from typing import Any
 
 from dlt.common.destination import Destination
 
-from hauser_dlt.access import Access, Relation
 from hauser_dlt.config.configuration import find
 from hauser_dlt.config.places import database_file
 from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.duckdb_file import ExactDuckDbClient, ReadingDuckDbClient
 from hauser_dlt.destinations.guarded import with_client

@@ -10,8 +10,8 @@ from dlt.common.destination.client import LoadJob, RunnableLoadJob
 from dlt.common.exceptions import TerminalException
 from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
 
+from hauser_dlt.error_mapping import as_ours
 from hauser_dlt.errors import HauserError
-from hauser_dlt.translation import as_ours
 
 Arrivals = MutableMapping[str, Callable[[Any], None]]
 """Load id -> what raises if, as a client of dlt's sees it, not all has arrived; taken out once it has been asked."""

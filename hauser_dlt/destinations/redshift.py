@@ -19,8 +19,8 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 
-from hauser_dlt.access import TRUNCATE, Access, Relation
 from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.destinations.access import TRUNCATE, Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.errors import ConfigError

@@ -9,17 +9,17 @@ import dlt
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import AccessError, ExportError, LoadError
 from hauser_dlt.exports import Client, DataExports, roles
 from hauser_dlt.exports.segment_exports import EVERYONE
 from hauser_dlt.exports.segments import segment
 from hauser_dlt.fields import SYNC_KINDS, Kind
-from hauser_dlt.fitness import Fitness
 from hauser_dlt.records.tables import Table
 from hauser_dlt.source.connections import api_client, client, replays_begin
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
-from hauser_dlt.translation import translated
+from hauser_dlt.sync.fitness import Fitness
 
 _WRITABLE = {
     True: "reachable and writable",

@@ -18,8 +18,8 @@ from dlt.extract.items_transform import FilterItem, LimitItem
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import EVENT_START
-from hauser_dlt.names import Names
 from hauser_dlt.records.batches import Tally
+from hauser_dlt.source.names import Names
 
 _CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
 _LAYOUTS = {"sort", "cluster", "partition", PARTITION_HINT, CLUSTER_HINT, CLUSTER_COLUMNS_HINT}

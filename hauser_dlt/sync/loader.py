@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import WindowFiles
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
@@ -29,7 +30,6 @@ from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snaps
 from hauser_dlt.sync.heartbeat import heartbeats
 from hauser_dlt.sync.model import Failed, Group, LoadedSnapshot, Outcome, Package, Seen
 from hauser_dlt.sync.watched import WatchedReader
-from hauser_dlt.translation import translated
 from hauser_dlt.windows import Window
 
 

@@ -10,6 +10,7 @@ import dlt
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter, adapter_for
 from hauser_dlt.destinations.capabilities import resolve_once
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import (
     CorruptBundleError,
     ExportFailedError,
@@ -23,7 +24,6 @@ from hauser_dlt.errors import (
 from hauser_dlt.exports import Exports
 from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.fields import SYNC_KINDS
-from hauser_dlt.fitness import Fitness, refuse_conflicts
 from hauser_dlt.ledger import Ledger, load_ids
 from hauser_dlt.machine import notes_of_dlt, root_folder
 from hauser_dlt.records.tables import Tables
@@ -32,13 +32,13 @@ from hauser_dlt.source.events import CURSOR
 from hauser_dlt.source.schema import as_table_has
 from hauser_dlt.source.snapshots import Snapshot, until
 from hauser_dlt.sync.cursor import rewind, states
+from hauser_dlt.sync.fitness import Fitness, refuse_conflicts
 from hauser_dlt.sync.loader import Loader
 from hauser_dlt.sync.model import Failed, LoadedSnapshot, Outcome, Plan, Report, Seen, groups
 from hauser_dlt.sync.planner import Planner
 from hauser_dlt.sync.recovery import Recovery
-from hauser_dlt.translation import translated
+from hauser_dlt.sync.workdir import Operations, private_folder
 from hauser_dlt.windows import Window
-from hauser_dlt.workdir import Operations, private_folder
 
 _OF_ONE_WINDOW = (CorruptBundleError, ExportFailedError, LinkError, UnfinishedError)
 _MOST_BAD = 5  # windows that cannot be had, until it seems that none can: each costs an export

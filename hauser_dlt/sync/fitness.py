@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import dlt
 
-from hauser_dlt import access
-from hauser_dlt.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.config.settings import SourceSettings
-from hauser_dlt.destinations import DestinationAdapter
+from hauser_dlt.destinations import DestinationAdapter, access
+from hauser_dlt.destinations.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.fields import SYNC_KINDS, Kind
 from hauser_dlt.ledger.model import pending_name
 from hauser_dlt.ledger.sql_names import pending_table
