@@ -8,7 +8,7 @@ from pathlib import Path
 from hauser_dlt import fields as fullstory
 from hauser_dlt.config import settings
 from hauser_dlt.config.init_files import config_text, secrets_text
-from hauser_dlt.descriptions import EVENTS
+from hauser_dlt.dbt.column_docs import EVENTS
 
 ROOT = Path(__file__).parent.parent
 

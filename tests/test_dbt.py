@@ -22,12 +22,12 @@ from servers.dbt import dbt
 from servers.postgres import PASSWORD
 from targets import HOUR, MIDNIGHT, Target
 
-from hauser_dlt import descriptions
-from hauser_dlt.dbt import project as project_files
+from hauser_dlt.dbt.generated_files import refresh
+from hauser_dlt.dbt.project import column_docs
+from hauser_dlt.dbt.project import project as project_files
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.simulator.encoding import RawNumber
-from hauser_dlt.written_files import refresh
 
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 3 * DAY  # two days have settled: eight windows of six hours
@@ -295,8 +295,8 @@ def test_each_column_is_described_and_no_secret_written(project):
     assert {column["name"] for column in events["columns"]} == set(project.target.columns())
     assert {column["name"] for column in windows["columns"]} == set(project.target.columns("fs_sync"))
     for column in (*events["columns"], *windows["columns"]):
-        assert column["description"] not in ("", descriptions.OTHER)
-    assert {*KNOWN, *MOBILE} < set(descriptions.EVENTS)
+        assert column["description"] not in ("", column_docs.OTHER)
+    assert {*KNOWN, *MOBILE} < set(column_docs.EVENTS)
     written = "".join(path.read_text() for path in project.folder.glob("*.*"))
     assert PASSWORD not in written
     assert project.runs.sim.token not in written
@@ -329,7 +329,7 @@ def test_each_column_is_described_and_no_secret_written(project):
 def test_descriptions_tell_what_people_count_wrong(fields, words):
     for name in fields.split():
         for word in words:
-            assert word in descriptions.EVENTS[name]
+            assert word in column_docs.EVENTS[name]
 
 
 def test_staged_windows_are_those_that_loads_own(project):

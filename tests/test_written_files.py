@@ -2,8 +2,8 @@
 
 import pytest
 
+from hauser_dlt.dbt.generated_files import refresh
 from hauser_dlt.errors import ConfigError
-from hauser_dlt.written_files import refresh
 
 
 def write(folder, force=False, **files):

@@ -25,10 +25,10 @@ def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
       hauser-dlt dbt analytics
       cd analytics && dbt build
     """
-    from hauser_dlt.dbt import project
+    from hauser_dlt.dbt.generated_files import refresh
+    from hauser_dlt.dbt.project import project
     from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
-    from hauser_dlt.written_files import refresh
 
     config = configured(**settings, keyless=True)
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=True) as sync:

@@ -19,9 +19,9 @@ from typing import Any
 import dlt
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
-from hauser_dlt import descriptions
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.dbt.project import column_docs
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
@@ -141,8 +141,8 @@ def _templates(folder: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str, Any]:
     """Return what the templates are filled with, as far as it concerns the tables."""
-    events = list(_columns(export_kinds(read), tables.export, dialect, descriptions.EVENTS))
-    windows = list(_columns({**SYNC_KINDS, "_dlt_id": "text"}, tables.sync, dialect, descriptions.WINDOWS))
+    events = list(_columns(export_kinds(read), tables.export, dialect, column_docs.EVENTS))
+    windows = list(_columns({**SYNC_KINDS, "_dlt_id": "text"}, tables.sync, dialect, column_docs.WINDOWS))
     staged = [*events]
     if tables.export.by_ingestion:
         name, told = "_PARTITIONTIME", "The day by which BigQuery finds the event; filter by it."
@@ -180,12 +180,12 @@ def _columns(
     ours = {spelled.lower() for spelled in names.values()}
     for name, spelled in names.items():
         column = table.column(name) or {"data_type": kinds[name]}
-        yield _column(spelled, _alias(name), column, dialect, described.get(name, descriptions.OTHER))
+        yield _column(spelled, _alias(name), column, dialect, described.get(name, column_docs.OTHER))
     for name, column in table.columns.items():
         alias = _alias(str(column["name"]))
         if name not in ours and alias not in taken:
             taken.add(alias)
-            yield _column(str(column["name"]), dialect.quoted(alias), column, dialect, descriptions.OTHER)
+            yield _column(str(column["name"]), dialect.quoted(alias), column, dialect, column_docs.OTHER)
 
 
 def _column(name: str, alias: str, column: Mapping[str, Any], dialect: Dialect, description: str) -> Column:
