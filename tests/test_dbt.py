@@ -22,8 +22,8 @@ from servers.dbt import dbt
 from servers.postgres import PASSWORD
 from targets import HOUR, MIDNIGHT, Target
 
+from hauser_dlt.dbt import column_docs
 from hauser_dlt.dbt.generated_files import refresh
-from hauser_dlt.dbt.project import column_docs
 from hauser_dlt.dbt.project import project as project_files
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.simulator import Account, Simulator

@@ -1,4 +1,4 @@
-"""A dbt project for the tables of a pipeline, out of the templates in `dbt_project/`; made again, it is refreshed.
+"""A dbt project for the tables of a pipeline, out of the templates in `template/`; made again, it is refreshed.
 
 What the tables are called and how their columns are spelled is asked of the destination, so that tables of any origin
 are read as they are; what is not there yet is called as a run will make it.
@@ -21,7 +21,7 @@ from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import SourceSettings
-from hauser_dlt.dbt.project import column_docs
+from hauser_dlt.dbt import column_docs
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
@@ -29,7 +29,7 @@ from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
 
-_TEMPLATES = resources.files("hauser_dlt") / "dbt_project"
+_TEMPLATES = resources.files("hauser_dlt.dbt") / "template"
 _RENAMED = {LOAD_ID: "load_id", ROW_WINDOW: "window_start"}
 _CLICKS = {"is_click", "is_rage_click", "is_dead_click", "is_error_click"}
 _DERIVED = {"session_key", "page_view_key", "page_url_bare", "partition_time", *_CLICKS}

@@ -1,0 +1,1 @@
+"""The dbt project that `hauser-dlt dbt` writes."""
