@@ -11,9 +11,6 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
-# what needs neither a server nor a pipeline
-UNIT := windows settings settings_sources json_stream batches truncate tables lease file_index sql_names redaction \
-	hauser_toml capabilities written_files places house
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
 .PHONY: help demo chromium unit test slow matrix soak bench fuzz lint types docs dist format clean
@@ -30,10 +27,10 @@ $(FUZZER): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group fuzz
 	touch $@
 
-$(BIGQUERY)/.installed: tests/servers/install_bigquery.py tests/servers/bigquery.txt
+$(BIGQUERY)/.installed: tests/emulators/install_bigquery.py tests/emulators/bigquery.txt
 	$(PYTHON) $< $(BIGQUERY)
 
-$(DBT)/.installed: tests/dbt.txt
+$(DBT)/.installed: tests/support/dbt.txt
 	$(PYTHON) -m venv $(DBT)
 	$(DBT)/bin/python -m pip install --quiet --requirement $<
 	touch $@
@@ -42,12 +39,12 @@ demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer 
 	$(BIN)/hauser-dlt demo
 
 chromium:
-	@$(PYTHON) tests/servers/chromium.py || \
+	@$(PYTHON) tests/support/chromium.py || \
 	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
 	echo 'There is no Chromium: tests of the page are left out. Install it: apt-get install chromium'
 
 unit: $(INSTALLED) ## Run the tests that need no server (1 min)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(UNIT:%=tests/test_%.py)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/unit
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
@@ -56,10 +53,10 @@ slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes to
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/test_matrix.py
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/crash/test_matrix.py
 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
-	$(BIN)/python -m pytest -m soak --capture=no tests/test_soak.py
+	$(BIN)/python -m pytest -m soak --capture=no tests/crash/test_soak.py
 
 bench: $(INSTALLED) ## Measure what docs/performance.md says about speed and memory (15 min, on a quiet machine)
 	$(BIN)/python -m benchmarks
@@ -79,7 +76,7 @@ types: $(INSTALLED) ## Check types
 	$(BIN)/mypy
 
 docs: $(INSTALLED) ## Write the settings into docs/ and .dlt/
-	$(BIN)/python tests/documents.py
+	$(BIN)/python tests/support/settings_docs.py
 
 dist: $(INSTALLED) ## Build the wheel and the source archive
 	rm -rf dist

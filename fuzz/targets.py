@@ -13,11 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import reference
-from test_batches import as_found, expected
-from test_json_stream import plain as with_floats
-from test_json_stream import read_slowly
-
 from hauser_dlt.config import settings
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.settings import RunSettings, SourceSettings
@@ -30,6 +25,10 @@ from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.source.events import EventReader
 from hauser_dlt.windows import Window
+from support import reference
+from support.exact_rows import as_found, expected
+from support.slow_json import plain as with_floats
+from support.slow_json import read_slowly
 
 _MARKS = (LOAD_ID, ROW_WINDOW)
 _WINDOW = Window(datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 5, 2, tzinfo=UTC))

@@ -1,0 +1,1 @@
+"""What the tests share: destinations, runs, crashes, exact accounts of what should be there."""
