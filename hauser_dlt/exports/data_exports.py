@@ -14,7 +14,8 @@ from typing import Any
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
-from hauser_dlt.exports.client import Client, MissingError
+from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.http_errors import MissingError
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.windows import Window, uncovered

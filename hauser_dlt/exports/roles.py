@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hauser_dlt.errors import AccessError, HauserError, StoppedError
-from hauser_dlt.exports.client import Client, ForbiddenError
+from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.http_errors import ForbiddenError
 
 EXPORTING = ("ARCHITECT", "ADMIN")
 _TOO_LOW = ("USER", "VIEW_ONLY")

@@ -18,7 +18,8 @@ from typing import Any
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError, UnfinishedError
 from hauser_dlt.exports.bundles import Bundle
-from hauser_dlt.exports.client import BadRequestError, BusyError, Client, MissingError, WebPageError
+from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.http_errors import BadRequestError, BusyError, MissingError, WebPageError
 from hauser_dlt.exports.operations import Running
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role

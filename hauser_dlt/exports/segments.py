@@ -12,7 +12,8 @@ from urllib.parse import quote
 import orjson
 
 from hauser_dlt.config.settings import SourceSettings
-from hauser_dlt.exports.client import Client, MissingError
+from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.http_errors import MissingError
 from hauser_dlt.exports.pagination import pages
 from hauser_dlt.exports.segment_exports import SegmentExports, unknown_segment
 from hauser_dlt.windows import Window

@@ -9,7 +9,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from hauser_dlt import fullstory
 from hauser_dlt.errors import ClockError
-from hauser_dlt.exports.client import _time_there
+from hauser_dlt.exports.clocks import time_there
 from hauser_dlt.reports.check import check
 from hauser_dlt.windows import Window
 from support.destinations import HOUR, MIDNIGHT
@@ -84,4 +84,4 @@ def test_an_embedded_source_refuses_a_wrong_clock_too(runs, sim, tmp_path):
     ],
 )
 def test_the_time_of_an_answer_is_read_in_each_form_and_may_be_missing(headers, there):
-    assert _time_there(headers) == there
+    assert time_there(headers) == there

@@ -35,7 +35,7 @@ from hauser_dlt.errors import (
     UnfinishedError,
 )
 from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts, roles
-from hauser_dlt.exports.client import BusyError, MissingError, _retry_after
+from hauser_dlt.exports.http_errors import BusyError, MissingError, retry_after
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.segment_exports import _until_usual
 from hauser_dlt.exports.segments import segment, write_segments
@@ -394,7 +394,7 @@ def test_a_pause_of_an_hour_is_waited(sim, pauses):
     st.text(st.characters(max_codepoint=255)) | st.from_regex(r"[0-9.+-]*|Wed, [0-9]+ Oct [0-9]+ 07:28:00 [+-][0-9]+")
 )
 def test_any_retry_after_is_seconds_or_nothing(value):
-    seconds = _retry_after({"Retry-After": value})
+    seconds = retry_after({"Retry-After": value})
     assert seconds is None or seconds >= 0
 
 
@@ -519,7 +519,7 @@ def test_an_array_shows_by_its_end_that_fullstory_stored_all_of_it(sim, pauses, 
 
 
 def test_an_answer_of_the_api_may_not_fill_the_memory(sim, pauses, path, monkeypatch):
-    monkeypatch.setattr("hauser_dlt.exports.client._LONGEST_ANSWER", 1000)
+    monkeypatch.setattr("hauser_dlt.exports.bodies._LONGEST_ANSWER", 1000)
     fault(sim, "status", "me", status=200, body=b'{"role":"' + b"x" * 2000 + b'"}')
     with pytest.raises(ExportError, match="/me: FullStory's answer is longer than any of use"):
         client(sim, pauses).me()
