@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from click.testing import CliRunner
 
-from support import chromium
 from hauser_dlt.cli import main
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.reports.day_grid import Day, State
 from hauser_dlt.reports.html import as_html, write_html
 from hauser_dlt.reports.status import Status
+from support import chromium
 from support.destinations import MIDNIGHT
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;"
