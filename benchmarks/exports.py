@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from benchmarks.events import HOUR, START
-from hauser_dlt.config.settings import SourceSettings, read
+from hauser_dlt.config.reading import read
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, SegmentExports
 from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.windows import Window

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from hauser_dlt.config import settings
+from hauser_dlt.config import reading
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError, CorruptBundleError
@@ -106,7 +106,7 @@ def setting(data: bytes) -> None:
     for kind in (SourceSettings, RunSettings):
         for name in kind.__dataclass_fields__:
             for spelled in (text, value, table.get(name)):
-                one_line(lambda name=name, spelled=spelled: settings.read(kind, _finder({name: spelled})))  # noqa: B023
+                one_line(lambda name=name, spelled=spelled: reading.read(kind, _finder({name: spelled})))  # noqa: B023
 
 
 def hauser_toml(data: bytes) -> None:
@@ -120,7 +120,7 @@ def hauser_toml(data: bytes) -> None:
             (SourceSettings, found.settings["sources"]["fullstory"]),
             (RunSettings, found.settings["hauser"]),
         ):
-            one_line(lambda kind=kind, section=section: settings.read(kind, _finder(section)))
+            one_line(lambda kind=kind, section=section: reading.read(kind, _finder(section)))
 
 
 def one_line(reading: Callable[[], Any]) -> Any:
@@ -133,7 +133,7 @@ def one_line(reading: Callable[[], Any]) -> Any:
     return None
 
 
-def _finder(table: dict[str, Any]) -> settings.Lookup:
+def _finder(table: dict[str, Any]) -> reading.Lookup:
     values = {"api_token": "key"} | {name: value for name, value in table.items() if value is not None}
     return lambda name: (values[name], "a fuzzer") if name in values else None
 

@@ -158,7 +158,7 @@ def put_setting(options: dict[str, Any], name: str, value: str) -> None:
             f"--set {name}: what stands on the command line, others can read; put secrets into the environment,"
             " or into .dlt/secrets.toml"
         )
-    from hauser_dlt.config.configuration import put
+    from hauser_dlt.config.names import put
 
     put(options, name, value, f"--set {name}")
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import (
     ConfigTomlProvider,
@@ -21,23 +20,19 @@ from dlt.common.configuration.providers import (
     SecretsTomlProvider,
 )
 from dlt.common.configuration.providers.provider import ConfigProvider
-from dlt.common.configuration.providers.toml import SettingsTomlProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.runtime.telemetry import stop_telemetry
-from dlt.common.typing import TSecretValue
 
-from hauser_dlt.config import misspelled, settings
-from hauser_dlt.config.misspelled import RUN, SOURCE
-from hauser_dlt.config.providers import ABOVE, BELOW, LAST, Relay, of_run
+from hauser_dlt.config import misspelled, names, reading, toml_files
+from hauser_dlt.config.lookup import find, pipeline_name, providers
+from hauser_dlt.config.names import RUN, SOURCE, nested
+from hauser_dlt.config.providers import ABOVE, BELOW, LAST, of_run
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
 from hauser_dlt.redaction import redact
 
 _CHARACTER = re.compile(r"(?<=character): '.+?'(?= at line)")  # of what may be a password without its quotes
-
-_SHARED = (("sources",), ("destination",))
-_PIPELINE = next(each.metadata["default"] for each in fields(RunSettings) if each.name == "pipeline_name")
 
 # dlt's own settings without which events would be lost or doubled, whatever the user says.
 _REQUIRED: dict[str, Any] = {
@@ -92,7 +87,7 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
     Raises:
         ConfigError: a file cannot be read, or nobody would read a setting, since its name is misspelled.
     """
-    skip_byte_order_marks()
+    toml_files.skip_byte_order_marks()
     try:
         context = Container()[PluggableRunContext]
         context.reload()
@@ -148,104 +143,12 @@ def scoped(
         yield Configuration(read_source(keyless=keyless), read_run())
 
 
-def nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings where dlt looks for them; a name without a path is one of ours.
-
-    Raises:
-        ConfigError: there is no such setting, or one stands below the value of another.
-    """
-    document: dict[str, Any] = {}
-    for name, value in given.items():
-        put(document, name, value, name)
-    return document
-
-
-def put(document: dict[str, Any], name: str, value: Any, label: str) -> None:
-    """Put one setting where dlt looks for it.
-
-    Args:
-        label: how to call it in messages.
-
-    Raises:
-        ConfigError: there is no such setting, or one stands below the value of another.
-    """
-    *sections, key = _path_of(name, label)
-    place = document
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"{label}: {section} has got a value already, so nothing can stand below it")
-    place[key] = value
-
-
-def _path_of(name: str, label: str) -> list[str]:
-    """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
-    first, dot, inner = name.partition(".")
-    if first in {declared.name for declared in fields(SourceSettings)}:
-        return [*SOURCE, first, *([inner] if dot else [])]
-    if dot and all(name.split(".")):
-        return name.split(".")
-    if first in {declared.name for declared in fields(RunSettings)}:
-        return [*RUN, first]
-    raise ConfigError(f"{label}: there is no such setting; `hauser-dlt init` writes a file with all of them")
-
-
 def _keyed(token: str) -> dict[str, Any]:
     return {"sources": {"fullstory": {"api_token": token}}}
 
 
-def _providers() -> Iterator[ConfigProvider]:
-    """Yield all that this thread's settings come from, strongest first."""
-    for provider in Container()[PluggableRunContext].providers.providers:
-        yield from provider.inner() if isinstance(provider, Relay) else [provider]
-
-
 def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:
     return CustomLoaderDocProvider(name, lambda: dict(document), locations=[])
-
-
-def find(key: str, *sections: str, hide: bool = False) -> tuple[Any, str] | None:
-    """Return the strongest value of a key, as spelled, and where it stands; dlt would find the same one.
-
-    What stands under the pipeline's name is stronger than all that does not, wherever it is found.
-
-    Args:
-        key: its name.
-        sections: its path.
-        hide: a secret, which may lie in a file of Docker's or Kubernetes' own, too.
-    """
-    hint: Any = TSecretValue if hide else str
-    paths = tuple(_paths(sections))
-    return _value_of(key, hint, _pipeline(), *paths) or _value_of(key, hint, None, *paths)
-
-
-def _pipeline() -> str:
-    """Return the pipeline's name, wherever it stands."""
-    found = _value_of("pipeline_name", str, None, RUN)
-    return str(found[0]) if found else _PIPELINE
-
-
-def _paths(sections: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield where dlt looks for a key: a source's may stand one level deeper, and all may share a value."""
-    if sections == SOURCE:
-        yield (*SOURCE, SOURCE[-1])
-    yield sections
-    yield from [sections[:1]] if sections[:1] in _SHARED and sections[1:] else []
-
-
-def _value_of(key: str, hint: Any, pipeline: str | None, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
-    for provider in _providers():
-        for path in paths:
-            value, place = provider.get_value(key, hint, pipeline, *path)
-            other = isinstance(value, Mapping) and path in _SHARED  # [sources.segments], say
-            if value is not None and not other:
-                return _plain(value), place if isinstance(provider, EnvironProvider) else provider.name
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Unwrap the values of tomlkit, which remember how they were written."""
-    return value.unwrap() if hasattr(value, "unwrap") else value
 
 
 def read_source(*, keyless: bool = False) -> SourceSettings:
@@ -256,7 +159,7 @@ def read_source(*, keyless: bool = False) -> SourceSettings:
     """
     without: dict[str, tuple[Any, str]] = {"api_token": ("none", "")} if keyless else {}
     hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
-    return settings.read(SourceSettings, lambda name: find(name, *SOURCE, hide=name in hidden) or without.get(name))
+    return reading.read(SourceSettings, lambda name: find(name, *SOURCE, hide=name in hidden) or without.get(name))
 
 
 def read_run() -> RunSettings:
@@ -265,7 +168,7 @@ def read_run() -> RunSettings:
     Raises:
         ConfigError: a setting is wrong.
     """
-    return settings.read(RunSettings, lambda name: find(name, *RUN))
+    return reading.read(RunSettings, lambda name: find(name, *RUN))
 
 
 def _refuse_misspelled() -> None:
@@ -274,30 +177,15 @@ def _refuse_misspelled() -> None:
     Raises:
         ConfigError: the first of them, and what may have been meant.
     """
-    pipeline = _pipeline()
-    for provider in _providers():
+    pipeline = pipeline_name()
+    for provider in providers():
         if isinstance(provider, EnvironProvider):
             found = next(misspelled.in_environment(os.environ, pipeline), None)
-            place, spell = "the environment", misspelled.variable
+            place, spell = "the environment", names.variable
         else:
             document = getattr(provider, "_config_doc", {})  # a vault of secrets has none: nobody lists its names
             found = next(misspelled.in_document(document, pipeline), None)
-            place, spell = provider.name, misspelled.key
+            place, spell = provider.name, names.key
         if found:
             hint = f"did you mean {spell(found.meant)}?" if found.meant else "see .dlt/config.toml for all settings"
             raise ConfigError(f"{spell(found.path)} (from {place}) is not a setting; {hint}")
-
-
-def skip_byte_order_marks() -> None:
-    """Have dlt read its TOML files as Windows' editors write them, too; it would take the mark for a key's name."""
-    setattr(SettingsTomlProvider, "_read_toml_file", _read_toml)  # noqa: B010 - mypy minds any other way
-
-
-def _read_toml(_provider: SettingsTomlProvider, path: str) -> Any:
-    """Return a file of settings; None if there is none."""
-    if not os.path.isfile(path):  # noqa: PTH113 - no error where a folder may not be searched
-        return None
-    try:
-        return tomlkit.parse(Path(path).read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8: save it as UTF-8") from None

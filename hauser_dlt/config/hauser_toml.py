@@ -1,6 +1,6 @@
 """The TOML configuration of the Go hauser, both generations -> the same settings as ours.
 
-`KEYS` says which setting takes a key's value over, in dlt's naming. The other keys are joined by the rules below it:
+`KEYS` (in `hauser_keys`) says which setting takes a key's value over, in dlt's naming. Other keys are joined by rules:
 
 * Provider (before: Warehouse) and StorageOnly (before: S3Only, GCSOnly) choose `hauser.destination`: `filesystem`,
   or `redshift` or `bigquery` with `hauser.staging = "filesystem"`.
@@ -17,20 +17,16 @@ hauser's example they are placeholders in angle brackets, which count as left ou
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.config import parsers
-from hauser_dlt.config.parsers import NO_OWN_HEADERS, between, flag, name, one_of, text
+from hauser_dlt.config.hauser_keys import KEYS, ROLE, Key, idle
 from hauser_dlt.errors import ConfigError
 
 CHECKPOINT = ".sync.hauser"
-
-_AWS_KEYS = {"aws_access_key_id", "aws_secret_access_key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,138 +37,6 @@ class HauserConfig:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of hauser: its reader, our setting that takes its value over, and what it has to name if it is required."""
-
-    label: str
-    read: Callable[[Any], Any]
-    to: str = ""
-    need: str = ""
-    hide: bool = False
-
-    @property
-    def section(self) -> str:
-        """`s3` of `[s3] Bucket`; "" at the top."""
-        return self.label[1:].partition("]")[0] if self.label.startswith("[") else ""
-
-
-def _as_spelled(read: Callable[[Any], Any]) -> Callable[[Any], str]:
-    """Make a reader that checks a value and leaves it as text."""
-
-    def spelled(value: Any) -> str:
-        read(value)
-        return value.isoformat() if isinstance(value, date) else str(value)
-
-    return spelled
-
-
-def _idle(value: Any) -> Any:
-    """Take whatever a key holds that has no meaning any more."""
-    return value
-
-
-def _address(value: Any) -> str:
-    return parsers.url(text(value))
-
-
-def _path_like(pattern: str, allowed: str) -> Callable[[Any], str]:
-    """Make a reader of paths that can stand in a URL."""
-
-    def path(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value) or ".." in value.split("/"):
-            raise ValueError(allowed)
-        return value.strip("/")
-
-    return path
-
-
-def _save_dir(value: Any) -> Path:
-    """Read a folder; a relative one lies in the current directory."""
-    try:
-        return Path(text(value)).expanduser().absolute()
-    except RuntimeError:  # no such user
-        raise ValueError("a folder") from None
-
-
-def _headers(value: Any) -> dict[str, str]:
-    """Read hauser's list of { Key, Value } as our table of headers."""
-    try:
-        items = [{key.lower(): inner for key, inner in item.items()} for item in value]
-        table = {item.pop("key"): item.pop("value") for item in items}
-        return parsers.headers(None if any(items) else table)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"a list of {{ Key, Value }}, {NO_OWN_HEADERS}") from None
-
-
-def _credentials(value: Any) -> dict[str, str]:
-    """Read the credentials of Redshift's COPY; the names are those of dlt's settings."""
-    pairs = [part.partition("=")[::2] for part in text(value).rstrip(";").split(";")]
-    found = {key.strip().lower(): secret.strip() for key, secret in pairs}
-    if set(found) not in ({"aws_iam_role"}, _AWS_KEYS, {*_AWS_KEYS, "token"}) or not all(found.values()):
-        raise ValueError("aws_iam_role=arn:..., or aws_access_key_id=...;aws_secret_access_key=...")
-    if role := found.get("aws_iam_role"):
-        return {"destination.redshift.staging_iam_role": role}
-    prefix = "destination.filesystem.credentials."
-    return {prefix + key.replace("token", "aws_session_token"): secret for key, secret in found.items()}
-
-
-_bucket = _path_like(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[^?#]*)?", "a bucket such as my-bucket or my-bucket/some/folder")
-_project = _path_like(r"[A-Za-z0-9][A-Za-z0-9.:-]*", "a project such as my-project-123")
-
-KEYS = (
-    Key("Provider", one_of("local", "aws", "gcp")),
-    Key("Warehouse", one_of("local", "redshift", "bigquery")),
-    Key("StorageOnly", flag),
-    Key("SaveAsJson", flag),
-    Key("FilePrefix", _path_like(r"[^?#]*", "a path without .., ? and #")),
-    Key("GroupFilesByDay", flag, "hauser.group_by_day"),
-    Key("TmpDir", _as_spelled(text), "hauser.working_dir"),
-    Key("FsApiToken", text, "sources.fullstory.api_token", hide=True),
-    Key("ApiURL", _address),
-    Key("ExportURL", _address),
-    Key("AdditionalHttpHeader", _headers, "sources.fullstory.http_headers", hide=True),
-    Key("Backoff", _as_spelled(parsers.duration), "sources.fullstory.backoff"),
-    Key("BackoffStepsMax", between(0, 100), "sources.fullstory.max_retries"),
-    Key("SegmentId", text, "sources.fullstory.segment_id"),
-    Key("IncludeMobileAppsFields", flag, "sources.fullstory.include_mobile_fields"),
-    Key("StartTime", _as_spelled(parsers.moment), "sources.fullstory.start_time"),
-    Key("ExportDuration", _as_spelled(parsers.export_duration), "sources.fullstory.export_duration"),
-    Key("ExportDelay", _as_spelled(parsers.export_delay), "sources.fullstory.export_delay"),
-    Key("CheckInterval", _idle),
-    Key("ListExportLimit", _idle),
-    Key("[local] SaveDir", _save_dir, need="the folder of the exported files"),
-    Key("[local] SaveAsJson", flag),  # where the first hauser with files had it
-    Key("[local] UseStartTime", flag),
-    Key("[local] StartTime", _as_spelled(parsers.moment)),
-    Key("[s3] Bucket", _bucket, need="the bucket of the exported files"),
-    Key("[s3] Region", text, "destination.filesystem.credentials.region_name"),
-    Key("[s3] S3Only", flag),
-    Key("[s3] Timeout", _idle),
-    Key("[redshift] Host", text, "destination.redshift.credentials.host", need="the cluster's host name"),
-    Key("[redshift] Port", between(1, 65535), "destination.redshift.credentials.port"),
-    Key("[redshift] DB", text, "destination.redshift.credentials.database", need="the database's name"),
-    Key("[redshift] User", text, "destination.redshift.credentials.username", need="the database's user"),
-    Key("[redshift] Password", _as_spelled(text), "destination.redshift.credentials.password", hide=True),
-    Key("[redshift] DatabaseSchema", name, "hauser.dataset_name", need="the schema of the tables, or search_path"),
-    Key("[redshift] ExportTable", name, "sources.fullstory.export_table"),
-    Key("[redshift] SyncTable", name, "sources.fullstory.sync_table"),
-    Key("[redshift] VarCharMax", between(1, 65535), "hauser.varchar_max"),
-    Key("[redshift] Credentials", _credentials, hide=True),
-    Key("[gcs] Bucket", _bucket, need="the bucket of the exported files"),
-    Key("[gcs] GCSOnly", flag),
-    Key(
-        "[bigquery] Project",
-        _project,
-        "destination.bigquery.credentials.project_id",
-        need="the project of Google Cloud",
-    ),
-    Key("[bigquery] Dataset", name, "hauser.dataset_name", need="the dataset of the tables"),
-    Key("[bigquery] ExportTable", name, "sources.fullstory.export_table"),
-    Key("[bigquery] SyncTable", name, "sources.fullstory.sync_table"),
-    Key("[bigquery] PartitionExpiration", _as_spelled(parsers.duration), "hauser.partition_expiration"),
-)
-_ROLE = "[redshift] Credentials"
 _MAY_BE_PLACEHOLDERS = ("FsApiToken", "StartTime", "[local] StartTime", "[redshift] Password")
 # of hauser's example, which is no TOML before that line is filled in
 _BARE_PLACEHOLDER = re.compile(r"(?m)^([ \t]*\w+[ \t]*=[ \t]*)<[^\"'<>\n\r]*>(?=[ \t]*(?:#.*)?\r?$)")
@@ -194,7 +58,7 @@ class _File:
         if label not in self.spelled:
             return None
         try:
-            return _KNOWN[label.lower()].read(self.spelled[label])
+            return _KNOWN[label.lower()].parse(self.spelled[label])
         except ValueError as exc:
             raise _error(f"{self.shown(label)} in {self.path}: allowed is {exc}") from None
 
@@ -266,7 +130,7 @@ def _stands_for_default(label: str, value: Any) -> bool:
 def _refuse_placeholder(file: _File, key: Key) -> None:
     """Refuse what the example's author left for users to fill in."""
     value = file.spelled.get(key.label)
-    if isinstance(value, str) and not (key.hide and key.label != _ROLE) and re.search(r"<[^<>]*>", value):
+    if isinstance(value, str) and not (key.hide and key.label != ROLE) and re.search(r"<[^<>]*>", value):
         raise _error(f"{key.label} in {file.path} still holds its placeholder: {_fill(key)}")
 
 
@@ -356,12 +220,12 @@ def _start(storage: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warnings(path: Path, values: dict[str, Any], flat: dict[str, Any]) -> Iterator[str]:
-    idle = [label for label in values if _KNOWN[label.lower()].read is _idle]
-    idle += ["ExportURL"] if {"ApiURL", "ExportURL"} <= set(values) else []
-    idle += ["Warehouse"] if {"Provider", "Warehouse"} <= set(values) else []
-    idle += ["SaveAsJson"] if values.get("SaveAsJson") and "hauser.staging" in flat else []
-    if idle:
-        yield f"without meaning any more, in {path}: {', '.join(idle)}"
+    unused = [label for label in values if _KNOWN[label.lower()].parse is idle]
+    unused += ["ExportURL"] if {"ApiURL", "ExportURL"} <= set(values) else []
+    unused += ["Warehouse"] if {"Provider", "Warehouse"} <= set(values) else []
+    unused += ["SaveAsJson"] if values.get("SaveAsJson") and "hauser.staging" in flat else []
+    if unused:
+        yield f"without meaning any more, in {path}: {', '.join(unused)}"
 
 
 def _nested(flat: dict[str, Any]) -> dict[str, Any]:

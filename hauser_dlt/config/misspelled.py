@@ -11,14 +11,10 @@ from typing import Any
 
 import dlt
 
+from hauser_dlt.config.names import RUN, SOURCE, SettingPath, variable
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 
-Path = tuple[str, ...]
-"""Where a setting stands: its sections, and its name."""
-
-SOURCE = ("sources", "fullstory")
-RUN = ("hauser",)
-_NAMES: dict[Path, set[str]] = {
+_NAMES: dict[SettingPath, set[str]] = {
     SOURCE: {declared.name for declared in fields(SourceSettings)} | {"end_time"},  # an argument of the source, too
     RUN: {declared.name for declared in fields(RunSettings)},
 }
@@ -38,8 +34,8 @@ class Misspelled:
         meant: as it was meant; () if that cannot be told.
     """
 
-    path: Path
-    meant: Path
+    path: SettingPath
+    meant: SettingPath
 
 
 def in_document(document: Mapping[str, Any], pipeline: str) -> Iterator[Misspelled]:
@@ -58,18 +54,7 @@ def in_environment(names: Iterable[str], pipeline: str) -> Iterator[Misspelled]:
             yield found
 
 
-def variable(path: Path) -> str:
-    """Return the environment's name of a setting."""
-    return "__".join(path).upper() if len(path) > 1 else path[0]
-
-
-def key(path: Path) -> str:
-    """Return the name of a setting in TOML, behind its section."""
-    section = ".".join(path[:-1])
-    return f"[{section}] {path[-1]}" if section else path[-1]
-
-
-def _in_pipeline(path: Path, pipeline: str) -> Misspelled | None:
+def _in_pipeline(path: SettingPath, pipeline: str) -> Misspelled | None:
     """Return what is misspelled of a path; below a pipeline's name stands what is for that pipeline alone."""
     if found := _misspelled(path):
         return found
@@ -78,7 +63,7 @@ def _in_pipeline(path: Path, pipeline: str) -> Misspelled | None:
     return Misspelled(path, (pipeline, *found.meant) if found.meant else ())
 
 
-def _misspelled(path: Path) -> Misspelled | None:
+def _misspelled(path: SettingPath) -> Misspelled | None:
     for section, names in _NAMES.items():
         if path == section:
             return Misspelled(path, ())
@@ -88,7 +73,7 @@ def _misspelled(path: Path) -> Misspelled | None:
     return Misspelled(path, meant) if meant and meant != path else None
 
 
-def _unknown(section: Path, rest: Path, names: set[str]) -> Misspelled | None:
+def _unknown(section: SettingPath, rest: SettingPath, names: set[str]) -> Misspelled | None:
     """Return a name that is none of a section's."""
     name, *below = rest
     if below and (*section, name) == _DOUBLED:
@@ -100,7 +85,7 @@ def _unknown(section: Path, rest: Path, names: set[str]) -> Misspelled | None:
     return Misspelled((*section, name), (*others, *near, ())[0])
 
 
-def _in_destination(path: Path) -> Path:
+def _in_destination(path: SettingPath) -> SettingPath:
     """Return the key that was meant by one of a destination's; () if dlt reads it, or if nothing is near."""
     match path:
         case ("destination", kind, name, *below) if kind in dlt.destinations.__all__:
@@ -110,7 +95,7 @@ def _in_destination(path: Path) -> Path:
     return ()
 
 
-def _elsewhere(path: Path) -> Path:
+def _elsewhere(path: SettingPath) -> SettingPath:
     """Return the path that was meant by one in a section that is none; () if it may well be somebody else's."""
     first, *rest = path
     if not rest:
@@ -130,7 +115,7 @@ def _is_near(name: str, known: str) -> bool:
     return bool(difflib.get_close_matches(name.lower(), [known], 1, _NEAR))
 
 
-def _leaves(document: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
+def _leaves(document: Mapping[str, Any], above: SettingPath = ()) -> Iterator[SettingPath]:
     """Yield the paths of all values."""
     for name, value in document.items():
         if isinstance(value, Mapping):

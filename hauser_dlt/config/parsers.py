@@ -1,33 +1,19 @@
-"""Readers of settings: a value as it is spelled -> what it means. Nothing is looked up here.
+"""Parsers of plain values: durations, times, text, names, addresses, flags, numbers. Nothing is looked up here.
 
-The environment and the command line know text only, so each reader takes text, too: lists and tables as JSON. A
-`ValueError` says what is allowed.
+A parser turns a value as it is spelled into what it means, or raises a `ValueError` that says what is allowed. The
+environment and the command line know text only, so each parser takes text, too: lists and tables as JSON.
 """
 
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
+from hauser_dlt.config.lists_and_tables import as_table, differ_in_case_only, parsed
 from hauser_dlt.config.places import home, place
-from hauser_dlt.fields import (
-    CUSTOM_TOKENS,
-    CUSTOM_VARS,
-    DECLARABLE,
-    EVENT_START,
-    KNOWN,
-    MOBILE,
-    SESSION_REPLAY_URL,
-    Kind,
-    column_of,
-    is_field_name,
-    todays,
-)
 
 _MICROSECONDS = {
     "ns": Fraction(1, 1000),
@@ -47,7 +33,7 @@ _LONGEST_TEXT = 100  # of a number or duration
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 """What any SQL destination takes as a name."""
 
-_RESERVED = ("_dlt", "_hauser")  # names of dlt's and of our own begin so
+RESERVED = ("_dlt", "_hauser")  # names of dlt's and of our own begin so
 
 
 def duration(value: Any) -> timedelta:
@@ -72,7 +58,7 @@ def _spelled_duration(value: Any) -> timedelta:
 
 
 def bounded(least: timedelta, most: timedelta, allowed: str) -> Callable[[Any], timedelta]:
-    """Make a reader of durations within bounds."""
+    """Make a parser of durations within bounds."""
 
     def read(value: Any) -> timedelta:
         length = duration(value)
@@ -146,7 +132,7 @@ def name(value: Any) -> str:
     """Read a name that any SQL destination takes as it is, and that is none of dlt's own tables."""
     spelled = str(value).strip() if isinstance(value, str) else ""
     renamed = "__" in spelled or spelled.endswith("_")  # dlt would leave out an underscore, and make another table
-    if not NAME.fullmatch(spelled) or renamed or spelled.lower().startswith(_RESERVED):
+    if not NAME.fullmatch(spelled) or renamed or spelled.lower().startswith(RESERVED):
         raise ValueError(
             "letters, digits and _, beginning with a letter or _, and not with _dlt or _hauser; 63 at most, and no __"
             " or _ at the end"
@@ -221,7 +207,7 @@ def by_day(value: Any) -> bool | None:
 
 
 def between(least: int, most: int) -> Callable[[Any], int]:
-    """Make a reader of whole numbers within bounds."""
+    """Make a parser of whole numbers within bounds."""
 
     def whole(value: Any) -> int:
         spelled = "" if isinstance(value, bool | float) else str(value).strip()
@@ -233,7 +219,7 @@ def between(least: int, most: int) -> Callable[[Any], int]:
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
-    """Make a reader of a choice."""
+    """Make a parser of a choice."""
 
     def choice(value: Any) -> str:
         if not isinstance(value, str) or value.strip() not in choices:
@@ -243,142 +229,12 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return choice
 
 
-def field_list(value: Any) -> str | tuple[str, ...]:
-    """Read `known`, `default`, or a list of FullStory's field names and tokens (`user_*`)."""
-    value = parsed(value)
-    if isinstance(value, str) and value.strip() in ("known", "default"):
-        return value.strip()
-    found = _listed(value)
-    names = tuple(dict.fromkeys(item.strip() for item in found if isinstance(item, str)))
-    wrong = [item for item in found if not isinstance(item, str) or not _is_export_field(item.strip())]
-    if wrong or EVENT_START not in names or _spelled_twice(names):
-        raise ValueError(
-            f"'known', 'default', or a list of field names, each once and as FullStory spells it, {EVENT_START} among"
-            " them (by it, windows are told apart)"
-        )
-    return names
-
-
-_CANONICAL = {name.lower(): name for name in (*KNOWN, *MOBILE, CUSTOM_VARS)}
-
-
-def _is_export_field(item: str) -> bool:
-    """Tell whether FullStory can be asked for it: a field, a custom variable, or a token."""
-    spelled_well = _CANONICAL.get(item.lower(), item) == item
-    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}", item) is not None
-    return item in CUSTOM_TOKENS or (is_name and spelled_well)
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return the items of a list, or those between commas."""
-    if isinstance(value, str):
-        return value.split(",")
-    return list(value) if isinstance(value, list | tuple) else [None]
-
-
-def _spelled_twice(names: Iterable[str]) -> bool:
-    """Tell whether some names differ in case only."""
-    return any(count > 1 for count in Counter(name.lower() for name in names).values())
-
-
-def typed_fields(value: Any) -> dict[str, Kind]:
-    """Read a table of field = type, or a list of fields (then text, unless they are known)."""
-    value = _table(value)
-    if isinstance(value, list | tuple):
-        value = {item: _KINDS.get(item, "text") for item in dict.fromkeys(map(str, value))}
-    table = {"": ""} if not isinstance(value, Mapping) else {str(key): kind for key, kind in value.items()}
-    if not all(_is_extra(key, kind) for key, kind in table.items()) or _spelled_twice(table):
-        raise ValueError(
-            f'a table such as {{ EventFoo = "int" }}, with types {", ".join(DECLARABLE)}, and names of letters, digits'
-            " and _, 63 at most, no two of which differ in case only; known fields keep their type"
-        )
-    return cast(dict[str, Kind], table)
-
-
-_KINDS: dict[str, Kind] = {**KNOWN, **MOBILE}
-
-
-def _is_extra(key: str, kind: Any) -> bool:
-    """Tell whether a field may be declared: it is unknown, or known with this very type."""
-    if not NAME.fullmatch(key) or kind not in DECLARABLE or not _is_free(key):
-        return False
-    return _CANONICAL.get(key.lower(), key) == key and _KINDS.get(key, kind) == kind
-
-
-def _is_free(key: str) -> bool:
-    """Tell whether no other column than a field's bears the name."""
-    taken = (CUSTOM_VARS.lower(), SESSION_REPLAY_URL.lower())
-    return key.lower() not in taken and not key.lower().startswith(_RESERVED) and todays(key) == key
-
-
-def custom_columns(value: Any) -> dict[str, Kind]:
-    """Read a table of custom variable = type; each has a column of its own, in SQL that folds case, too."""
-    table = _table(value)
-    names = list(table) if isinstance(table, Mapping) else [""]
-    columns = [column_of(name).lower() for name in names if isinstance(name, str)]
-    fit = all(NAME.fullmatch(column) and _is_free(column) and column not in _CANONICAL for column in columns)
-    distinct = len(set(columns)) == len(names) and not any(is_field_name(str(name)) for name in names)
-    if not fit or not distinct or not all(kind in DECLARABLE for kind in table.values()):
-        raise ValueError(
-            f'a table such as {{ user_plan_str = "text" }}, with types {", ".join(DECLARABLE)}, and names of up to 63'
-            " characters that differ in letters and digits (FullStory's own fields stand in extra_fields)"
-        )
-    return dict(table)
-
-
-def _table(value: Any) -> Any:
-    """Return a table as it is given, or as JSON tells of it; "" is an empty one."""
-    return {} if isinstance(value, str) and not value.strip() else dotted(parsed(value))
-
-
-def dotted(value: Any) -> Any:
-    """Return a table whose names may hold dots: TOML reads `evt_order.id_str = "text"` as tables within each other."""
-    if not isinstance(value, Mapping):
-        return value
-    flat: dict[Any, Any] = {}
-    for key, inner in value.items():
-        if isinstance(inner, Mapping) and inner:
-            flat.update({f"{key}.{name}": item for name, item in dotted(inner).items()})
-        else:
-            flat[key] = inner
-    return flat
-
-
-def variable_patterns(value: Any) -> tuple[str, ...]:
-    """Read a list of custom variables' names, or names with commas between them; `*` stands for anything."""
-    found = _items(value)
-    if not all(isinstance(item, str) and _is_pattern(item.strip()) for item in found):
-        raise ValueError('a list of names, such as ["user_ssn_str", "*token*"]')
-    return tuple(dict.fromkeys(item.strip() for item in found))
-
-
-def field_patterns(value: Any) -> tuple[str, ...]:
-    """Read a list of fields' names, or names with commas between them; `*` stands for anything."""
-    found = _items(value)
-    if not all(isinstance(item, str) and re.fullmatch(r"[A-Za-z0-9_*?\[\]!-]+", item.strip()) for item in found):
-        raise ValueError('a list of FullStory\'s fields, such as ["PageIp", "User*"]')
-    return tuple(dict.fromkeys(item.strip() for item in found))
-
-
-def _items(value: Any) -> list[Any]:
-    """Return the items of a list that may be empty."""
-    value = parsed(value)
-    if isinstance(value, str):
-        return [item for item in value.split(",") if item.strip()] if value.strip() else []
-    return _listed(value)
-
-
-def _is_pattern(item: str) -> bool:
-    """Tell whether an item is a name; quotes around it are what is left of a list that is no JSON."""
-    return bool(item) and not has_controls(item) and not re.search(r"^\[?['\"]|['\"]\]?$", item)
-
-
 def headers(value: Any) -> dict[str, str]:
     """Read a table of HTTP headers; those that the client sets itself are refused."""
-    table = _table(value)
+    table = as_table(value)
     if not isinstance(table, Mapping) or not all(_is_header(key, text) for key, text in table.items()):
         raise ValueError(_HEADERS)
-    if _spelled_twice(table):
+    if differ_in_case_only(table):
         raise ValueError(_HEADERS)
     return {key: text.strip() for key, text in table.items()}
 
@@ -406,20 +262,3 @@ def _is_header(key: Any, value: Any) -> bool:
         and value.isascii()
         and not has_controls(value.replace("\t", " "))
     )
-
-
-def parsed(value: Any) -> Any:
-    """Read a table or list that stands in the environment or on the command line, as JSON; other text stays text."""
-    if not isinstance(value, str) or value.strip()[:1] not in ("{", "["):
-        return value
-    try:
-        return json.loads(value, object_pairs_hook=_object)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; a name that stands in it twice makes it no table at all."""
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return dict(pairs)

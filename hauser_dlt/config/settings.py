@@ -1,56 +1,29 @@
-"""Settings: how they are spelled -> values, with defaults, bounds and one line of explanation each.
+"""All settings, each declared once: its default, its parser and its explanation.
 
-Nothing is looked up here: `read` asks a function for each spelled value. The declarations below are what
-`.dlt/config.toml`, `hauser-dlt init` and the source's arguments are made from or compared with.
+`.dlt/config.toml`, docs/settings.md and the arguments of `fullstory` are made from these declarations. `reading` tells
+how they are read, `lookup` where they are found.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from hauser_dlt.config.parsers import (
-    between,
-    bounded,
-    by_day,
-    custom_columns,
-    duration,
-    export_delay,
-    export_duration,
-    field_list,
-    field_patterns,
-    flag,
-    folder,
-    headers,
-    moment,
-    name,
-    one_of,
-    places,
-    secret,
-    segment_id,
-    text,
-    typed_fields,
-    url,
-    variable_patterns,
-)
+from hauser_dlt.config import field_parsers, parsers
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
 from hauser_dlt.records.deny_list import Denylist
 
-Lookup = Callable[[str], tuple[Any, str] | None]
-"""Setting's name -> (its value as spelled, where that was found), or None where it is not set."""
-
-
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
-_SILENCE = bounded(_SECOND / 1000, _DAY, "a duration above 0, such as 60s, of at most 24h")
-_EXPORT = bounded(_SECOND / 1000, 30 * _DAY, "a duration above 0, such as 6h, of at most 30d")
-_BACKOFF = bounded(0 * _SECOND, _DAY, "a duration such as 500ms or 30s, of at most 24h")
+_SILENCE = parsers.bounded(_SECOND / 1000, _DAY, "a duration above 0, such as 60s, of at most 24h")
+_EXPORT = parsers.bounded(_SECOND / 1000, 30 * _DAY, "a duration above 0, such as 6h, of at most 30d")
+_BACKOFF = parsers.bounded(0 * _SECOND, _DAY, "a duration such as 500ms or 30s, of at most 24h")
 
 
-def setting(default: Any, read: Callable[[Any], Any], help: str, *, hide: bool = False) -> Any:
-    """Declare a setting: its default as a user would spell it, its reader, its explanation; `hide` its value."""
-    return field(metadata={"default": default, "read": read, "help": help, "hide": hide}, repr=not hide)
+def setting(default: Any, parse: Callable[[Any], Any], help: str, *, hide: bool = False) -> Any:
+    """Declare a setting: its default as a user would spell it, its parser, its explanation; `hide` its value."""
+    return field(metadata={"default": default, "parse": parse, "help": help, "hide": hide}, repr=not hide)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,109 +31,113 @@ class SourceSettings:
     """`[sources.fullstory]`: what to export."""
 
     api_token: str = setting(
-        "", secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True
+        "", parsers.secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True
     )
     api: str = setting(
         "segment_export",
-        one_of("segment_export", "data_export"),
+        parsers.one_of("segment_export", "data_export"),
         "FullStory's API: segment exports, or the legacy data exports.",
     )
     base_url: str = setting(
         "",
-        url,
+        parsers.url,
         "The API's address, if it is not FullStory's own: \"\" is https://api.fullstory.com, or"
         " https://api.eu1.fullstory.com for a key that begins with eu1., and https://export.fullstory.com/api/v1 for"
         " data exports.",
     )
-    segment_id: str = setting("everyone", segment_id, "The segment whose events are exported.")
+    segment_id: str = setting("everyone", parsers.segment_id, "The segment whose events are exported.")
     event_scope: str = setting(
         "",
-        one_of("", "events", "pages", "sessions", "individuals"),
+        parsers.one_of("", "events", "pages", "sessions", "individuals"),
         'Which events of a matching visit come along; "" leaves it to FullStory (events).',
     )
     export_format: str = setting(
         "ndjson",
-        one_of("ndjson", "json"),
+        parsers.one_of("ndjson", "json"),
         'How segment exports are laid out: "ndjson", an object a line, or "json", one array, whose end shows that'
         " nothing is missing even where FullStory itself stored half a file.",
     )
     fields: str | tuple[str, ...] = setting(
         "known",
-        field_list,
+        field_parsers.field_list,
         '"known": all fields that hauser-dlt knows and all custom variables;'
         ' "default": FullStory\'s choice; or a list.',
     )
     extra_fields: dict[str, Kind] = setting(
         {},
-        typed_fields,
+        field_parsers.typed_fields,
         "Fields of FullStory that hauser-dlt does not know yet, with their types"
         " (text, int, int32, float, bool, timestamp).",
     )
     new_fields: str = setting(
         "columns",
-        one_of("columns", "custom_vars"),
+        parsers.one_of("columns", "custom_vars"),
         'Where unknown fields go that come up by themselves: new text "columns", or into CustomVars ("custom_vars").',
     )
     custom_columns: dict[str, Kind] = setting(
         {},
-        custom_columns,
+        field_parsers.custom_columns,
         "Custom variables that get columns of their own, too, with their types; text takes any value."
         " They stay in CustomVars.",
     )
     session_replay_url: bool = setting(
-        False, flag, "Add the column SessionReplayUrl: where an event's session is replayed in FullStory's app."
+        False, parsers.flag, "Add the column SessionReplayUrl: where an event's session is replayed in FullStory's app."
     )
     drop_custom_vars: tuple[str, ...] = setting(
         [],
-        variable_patterns,
+        field_parsers.variable_patterns,
         "Custom variables that are dropped before anything is written: secrets that were captured by accident."
         " Case does not matter, and * stands for anything.",
     )
     drop_fields: tuple[str, ...] = setting(
         [],
-        field_patterns,
+        field_parsers.field_patterns,
         "Fields of FullStory whose values are dropped likewise; their columns stay, and are NULL.",
     )
     include_mobile_fields: bool = setting(
         False,
-        flag,
+        parsers.flag,
         'Export the fields of FullStory for mobile apps, too (an account feature), where fields is "known".',
     )
     include_selector_tokens: bool = setting(
         False,
-        flag,
+        parsers.flag,
         "Export EventTargetSelectorTok, too: what EventTargetSelector tells, as percent-encoded tokens."
         ' Where the table has that column already, it is exported anyway. Not with fields = "default", where FullStory'
         " chooses.",
     )
-    start_time: datetime | None = setting("", moment, 'Where the first run starts; "" is 30 days ago.')
+    start_time: datetime | None = setting("", parsers.moment, 'Where the first run starts; "" is 30 days ago.')
     export_duration: timedelta = setting(
-        "1h", export_duration, "The length of a window: 15m to 24h, an even fraction of 24h."
+        "1h", parsers.export_duration, "The length of a window: 15m to 24h, an even fraction of 24h."
     )
     export_delay: timedelta = setting(
         "24h",
-        export_delay,
+        parsers.export_delay,
         "How long events settle before they are exported; at least 1h. Segment exports only: a bundle of the legacy"
         " data exports is loaded once FullStory lists it.",
     )
     concurrent_exports: int = setting(
-        4, between(1, 64), "How many exports are asked for at the same time at most; fewer when FullStory answers 429."
+        4,
+        parsers.between(1, 64),
+        "How many exports are asked for at the same time at most; fewer when FullStory answers 429.",
     )
     request_timeout: timedelta = setting("60s", _SILENCE, "How long FullStory may keep silent in a request.")
     export_timeout: timedelta = setting("6h", _EXPORT, "How long FullStory may take to prepare one export.")
     backoff: timedelta = setting(
         "1s", _BACKOFF, "The first pause before a request is tried again; it doubles with each try."
     )
-    max_retries: int = setting(8, between(0, 100), "How many times a request is tried again.")
-    http_headers: dict[str, str] = setting({}, headers, "Headers to add to each request to FullStory.", hide=True)
-    export_table: str = setting("fs_export", name, "The table of the events.")
-    sync_table: str = setting("fs_sync", name, "The table of the loaded windows.")
-    individuals: bool = setting(
-        False, flag, "Load the segment's individuals, too: who they are, and their lifetime counters."
+    max_retries: int = setting(8, parsers.between(0, 100), "How many times a request is tried again.")
+    http_headers: dict[str, str] = setting(
+        {}, parsers.headers, "Headers to add to each request to FullStory.", hide=True
     )
-    individuals_table: str = setting("fs_individuals", name, "The table of the individuals.")
-    segments: bool = setting(False, flag, "Load the list of the account's segments, too.")
-    segments_table: str = setting("fs_segments", name, "The table of the segments.")
+    export_table: str = setting("fs_export", parsers.name, "The table of the events.")
+    sync_table: str = setting("fs_sync", parsers.name, "The table of the loaded windows.")
+    individuals: bool = setting(
+        False, parsers.flag, "Load the segment's individuals, too: who they are, and their lifetime counters."
+    )
+    individuals_table: str = setting("fs_individuals", parsers.name, "The table of the individuals.")
+    segments: bool = setting(False, parsers.flag, "Load the list of the account's segments, too.")
+    segments_table: str = setting("fs_segments", parsers.name, "The table of the segments.")
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other.
@@ -212,112 +189,78 @@ class RunSettings:
 
     destination: str = setting(
         "duckdb",
-        text,
+        parsers.text,
         "duckdb, filesystem, or any other destination of dlt; its own settings stand under [destination.<name>].",
     )
     dataset_name: str = setting(
         "fullstory",
-        name,
+        parsers.name,
         "The schema, dataset or database that holds the tables."
         " For filesystem the tables are folders right below bucket_url.",
     )
     pipeline_name: str = setting(
-        "hauser_dlt", name, "dlt's name of the pipeline, under which its state is kept at the destination."
+        "hauser_dlt", parsers.name, "dlt's name of the pipeline, under which its state is kept at the destination."
     )
     snapshots_every: timedelta = setting(
-        "24h", duration, "How often individuals and segments are loaded anew, at the most."
+        "24h", parsers.duration, "How often individuals and segments are loaded anew, at the most."
     )
     refresh_for: timedelta = setting(
         "0",
-        duration,
+        parsers.duration,
         "Windows that were loaded when their events were younger than this are loaded once more, when they are older:"
         ' with "24h" late events come in although export_delay is short; "0" loads each window once. Segment exports'
         " only.",
     )
     staging: str = setting(
         "",
-        one_of("", "filesystem"),
+        parsers.one_of("", "filesystem"),
         'Where load packages lie before the destination loads them: "filesystem", the bucket of'
         ' [destination.filesystem] (Redshift always does), or "", sent to the destination itself.',
     )
     varchar_max: int = setting(
         65535,
-        between(1, 65535),
+        parsers.between(1, 65535),
         "Of Redshift only: how many bytes of text a column takes; longer text is cut at a character.",
     )
     partition_expiration: timedelta = setting(
         "0",
-        duration,
+        parsers.duration,
         'Of BigQuery only: after how long a day of events is dropped ("720h"); "0" is never.',
     )
     storage_only: bool = setting(
         False,
-        flag,
+        parsers.flag,
         "Of Redshift and BigQuery: only write the files into [destination.filesystem], as with destination ="
         ' "filesystem"; nothing is loaded.',
     )
     group_by_day: bool | None = setting(
         "auto",
-        by_day,
+        parsers.by_day,
         "true: load whole UTC days only, one file a day; false: one file a window;"
         ' "auto": a file a day while more than a day behind.',
     )
     file_format: str = setting(
         "parquet",
-        one_of("parquet", "csv", "jsonl", "json"),
+        parsers.one_of("parquet", "csv", "jsonl", "json"),
         'Of filesystem only: "parquet", "csv", "jsonl", or "json", FullStory\'s own bytes.',
     )
     csv_escape_formulas: bool = setting(
         False,
-        flag,
+        parsers.flag,
         "Of CSV only: put a ' before text that a spreadsheet would run as a formula (it begins with = + - @, tab, CR"
         " or LF). Events hold what strangers typed; the ' alters their values.",
     )
     compress: bool = setting(
-        False, flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."
+        False, parsers.flag, "Of filesystem only: gzip the files (not Parquet, which is compressed in itself)."
     )
     hauser_sync_file: tuple[str, ...] = setting(
         "",
-        places,
+        parsers.places,
         "The checkpoint of a Go hauser, .sync.hauser, in a folder or bucket, or a list of places where it may lie;"
         " the first run starts at the newest.",
     )
     working_dir: str = setting(
         "",
-        folder,
+        parsers.folder,
         'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.',
     )
-
-
-_SHOWN = 200
-
-S = TypeVar("S", SourceSettings, RunSettings)
-
-
-def read(kind: type[S], lookup: Lookup) -> S:
-    """Return the settings of one section.
-
-    Raises:
-        ConfigError: names the first setting that is wrong, its value, where it stands, and what is allowed.
-    """
-    return kind(**{declared.name: _value(declared, lookup(declared.name)) for declared in fields(kind)})
-
-
-def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
-    if declared.name == "api_token" and (found is None or found[0] == ""):
-        raise ConfigError(
-            "api_token is missing: set FULLSTORY_API_TOKEN, or api_token under [sources.fullstory] in .dlt/secrets.toml"
-        )
-    spelled, place = found or (declared.metadata["default"], "default")
-    try:
-        return declared.metadata["read"](spelled)
-    except ValueError as exc:
-        raise ConfigError(f"{declared.name} = {_shown(declared, spelled)} (from {place}): allowed is {exc}") from None
-
-
-def _shown(declared: "Field[Any]", spelled: Any) -> str:
-    """Return a value for people, of moderate length; a password may stand in an address."""
-    if declared.metadata["hide"] or "@" in str(spelled):
-        return "(hidden)"
-    shown = repr(spelled)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

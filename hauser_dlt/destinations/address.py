@@ -5,7 +5,7 @@ Drivers take the first @ for the end of a password; the rest of it they would te
 
 import re
 
-from hauser_dlt.config.configuration import find
+from hauser_dlt.config.lookup import find
 from hauser_dlt.error_mapping import PERCENT_ENCODED
 from hauser_dlt.errors import ConfigError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dlt.common.destination import Destination
 
-from hauser_dlt.config.configuration import find
+from hauser_dlt.config.lookup import find
 from hauser_dlt.config.places import database_file
 from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation

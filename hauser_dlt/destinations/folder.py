@@ -7,7 +7,7 @@ from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from fsspec.implementations.local import LocalFileSystem
 
-from hauser_dlt.config.configuration import find
+from hauser_dlt.config.lookup import find
 from hauser_dlt.config.places import local_path, place
 from hauser_dlt.errors import ConfigError
 

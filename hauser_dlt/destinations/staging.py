@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
-from hauser_dlt.config.configuration import find
+from hauser_dlt.config.lookup import find
 from hauser_dlt.network import is_this_machine
 
 _FOLDER = "hauser_dlt_staging"

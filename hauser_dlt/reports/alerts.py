@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from hauser_dlt.config.configuration import find
+from hauser_dlt.config.lookup import find
 from hauser_dlt.errors import HauserError
 from hauser_dlt.network import Session, is_this_machine, proxy_to, tls_problem
 from hauser_dlt.redaction import error_line, hidden

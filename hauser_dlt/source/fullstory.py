@@ -15,9 +15,9 @@ import dlt
 from dlt.common.configuration.specs.base_configuration import BaseConfiguration, configspec
 from dlt.extract import DltResource
 
-from hauser_dlt.config import parsers, settings
-from hauser_dlt.config.configuration import find, skip_byte_order_marks
-from hauser_dlt.config.misspelled import SOURCE
+from hauser_dlt.config import parsers, reading, toml_files
+from hauser_dlt.config.lookup import find
+from hauser_dlt.config.names import SOURCE
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports.prefetch import Delivery, deliver
@@ -31,7 +31,7 @@ from hauser_dlt.source.schema import SCHEMA
 from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
 from hauser_dlt.windows import END_OF_TIME, Window
 
-skip_byte_order_marks()
+toml_files.skip_byte_order_marks()
 
 
 def _as_found() -> type[BaseConfiguration]:
@@ -98,7 +98,7 @@ def fullstory(
     """
     given = dict(locals())
     del given["end_time"]
-    read = settings.read(SourceSettings, partial(_argument, given))
+    read = reading.read(SourceSettings, partial(_argument, given))
     exports = connect(read, sleep, {})
     stretch_end = _end_of_stretch(end_time)
     if stretch_end and read.start_time and stretch_end <= read.start_time:

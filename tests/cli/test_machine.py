@@ -19,7 +19,8 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from hauser_dlt.cli import main
-from hauser_dlt.config.configuration import configure, find
+from hauser_dlt.config.configuration import configure
+from hauser_dlt.config.lookup import find
 from hauser_dlt.errors import ConfigError, TransientError
 from hauser_dlt.machine import refuse_misspelled, refuse_unwritable, root_folder, unusable
 from support.runs import flat

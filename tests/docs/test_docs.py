@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 
 from hauser_dlt import cli
-from hauser_dlt.config.hauser_toml import KEYS
+from hauser_dlt.config.hauser_keys import KEYS
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.reports.text import LABELS, SYMBOLS
 from hauser_dlt.simulator import Account, Simulator

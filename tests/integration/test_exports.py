@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt.config.settings import SourceSettings, read
+from hauser_dlt.config.reading import read
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import (
     AccessError,
     ConfigError,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauser_dlt import fullstory
-from hauser_dlt.config import settings
+from hauser_dlt.config import reading
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.errors import ConfigError
@@ -73,7 +73,7 @@ def test_a_field_that_cannot_be_a_column_stays_in_custom_vars_in_all_runs(runs):
 
 def of(**given):
     values = {"api_token": ("na1.key", ""), **{name: (value, "a test") for name, value in given.items()}}
-    return settings.read(SourceSettings, values.get)
+    return reading.read(SourceSettings, values.get)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def of(**given):
 def test_what_the_settings_name_is_refused_by_name(destination, given, line):
     run = {"destination": (destination, ""), "dataset_name": (given.pop("dataset", "fullstory"), "")}
     with pytest.raises(ConfigError) as caught:
-        adapter_for(settings.read(RunSettings, run.get), of(**given))
+        adapter_for(reading.read(RunSettings, run.get), of(**given))
     assert str(caught.value).startswith(line)
 
 

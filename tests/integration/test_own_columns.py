@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import RunSettings, SourceSettings, read
+from hauser_dlt.config.reading import read
+from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.segment_exports import export_fields
 from hauser_dlt.exports.segments import segment

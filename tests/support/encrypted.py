@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import trustme
 
-from hauser_dlt.config.settings import SourceSettings, read
+from hauser_dlt.config.reading import read
+from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports import Client
 
 TOKEN = "na1.s3cret-Key"

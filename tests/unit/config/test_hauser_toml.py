@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt.config import hauser_toml, parsers, settings
+from hauser_dlt.config import hauser_keys, hauser_toml, parsers, reading, settings
 from hauser_dlt.config.configuration import configure, read_source
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.init_files import secrets_text
@@ -266,7 +266,7 @@ def test_local_files(config):
 
 def test_the_samples_above_hold_every_key():
     spelled = {label for sample in SAMPLES for label in labels(sample)}
-    assert spelled == {key.label for key in hauser_toml.KEYS}
+    assert spelled == {key.label for key in hauser_keys.KEYS}
 
 
 def labels(sample):
@@ -286,9 +286,9 @@ def test_our_own_settings_read_what_comes_out(config, sample):
     assert set(source) <= set(settings.SourceSettings.__dataclass_fields__)
     assert set(run) <= set(settings.RunSettings.__dataclass_fields__) | later
 
-    values = settings.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    values = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert values.export_duration == parsers.duration(source["export_duration"])
-    assert settings.read(settings.RunSettings, lambda name: found(run, name)).destination == run["destination"]
+    assert reading.read(settings.RunSettings, lambda name: found(run, name)).destination == run["destination"]
 
 
 def found(table, name):
@@ -647,11 +647,11 @@ def test_hausers_example_works_with_only_what_a_user_must_fill_in(config, exampl
     assert mapped["hauser"]["destination"] == destination
     source = mapped["sources"]["fullstory"]
     assert not {"api_token", "start_time"} & set(source)
-    read = settings.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    read = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert (read.backoff, read.max_retries) == (parsers.duration("30s"), 8)
     assert (read.export_duration, read.export_delay) == (parsers.duration("6h"), parsers.duration("24h"))
     run = {name: value for name, value in mapped["hauser"].items() if name != "staging"}
-    assert settings.read(settings.RunSettings, lambda name: found(run, name)).working_dir == "tmp"
+    assert reading.read(settings.RunSettings, lambda name: found(run, name)).working_dir == "tmp"
 
 
 @pytest.mark.parametrize(("provider", "bucket"), [("aws", "s3://b"), ("gcp", "gs://b")])
@@ -718,14 +718,14 @@ def test_a_placeholder_is_no_key(config, monkeypatch, tmp_path):
 )
 def test_durations_are_those_of_go(config, key, value, name, length):
     source = config(with_value(LOCAL, key, value)).settings["sources"]["fullstory"]
-    read = settings.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    read = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert getattr(read, name) == parsers.duration(length)
 
 
 @pytest.mark.parametrize(("expiration", "hours"), [("100h", 100), ("720h", 720), ("1h30m", 1.5), ("0", 0)])
 def test_partitions_may_expire_after_any_time(config, expiration, hours):
     run = config(NEW_GCP.replace("720h", expiration)).settings["hauser"]
-    assert settings.read(settings.RunSettings, lambda name: found(run, name)).partition_expiration.total_seconds() == (
+    assert reading.read(settings.RunSettings, lambda name: found(run, name)).partition_expiration.total_seconds() == (
         hours * 3600
     )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt.config import settings
+from hauser_dlt.config import reading
 from hauser_dlt.config.parsers import duration, export_duration, moment
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
@@ -21,7 +21,7 @@ DECLARED = [(kind, declared) for kind in (SourceSettings, RunSettings) for decla
 
 
 def read(**given):
-    return settings.read(SourceSettings, lambda name: (given[name], "a test") if name in given else None)
+    return reading.read(SourceSettings, lambda name: (given[name], "a test") if name in given else None)
 
 
 def complaint(**given):
@@ -35,14 +35,14 @@ def test_defaults_are_readable_and_typed():
     assert found.export_duration == timedelta(hours=1)
     assert found.export_delay == timedelta(hours=24)
     assert found.start_time is None
-    assert settings.read(RunSettings, lambda name: None).group_by_day is None
+    assert reading.read(RunSettings, lambda name: None).group_by_day is None
 
 
 @pytest.mark.parametrize(("kind", "declared"), DECLARED, ids=lambda value: getattr(value, "name", ""))
 @given(value=JSON)
 def test_no_value_at_all_leads_to_another_error_than_ours(kind, declared, value):
     try:
-        settings.read(kind, lambda name: (value, "a test") if name == declared.name else ("key", ""))
+        reading.read(kind, lambda name: (value, "a test") if name == declared.name else ("key", ""))
     except ConfigError as exc:
         assert "\n" not in str(exc)
 

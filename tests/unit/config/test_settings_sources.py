@@ -16,10 +16,11 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from hauser_dlt.cli.options import put_setting
-from hauser_dlt.config import parsers, settings
+from hauser_dlt.config import field_parsers, parsers, reading
 from hauser_dlt.config.configuration import configure, read_run, read_source
-from hauser_dlt.config.hauser_toml import KEYS, read_hauser_toml
-from hauser_dlt.config.misspelled import RUN, SOURCE
+from hauser_dlt.config.hauser_keys import KEYS
+from hauser_dlt.config.hauser_toml import read_hauser_toml
+from hauser_dlt.config.names import RUN, SOURCE
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
@@ -48,17 +49,19 @@ GOOD = {
     parsers.segment_id: words(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}")
     | st.sampled_from(["123", "true", "null", "1e5", "0x1"]),
     parsers.url: st.sampled_from(["", "https://api.eu1.fullstory.com", "HTTPS://x.example/v1/", "http://127.0.0.1:80"]),
-    parsers.field_list: st.sampled_from(["known", "default"])
+    field_parsers.field_list: st.sampled_from(["known", "default"])
     | st.lists(st.sampled_from([*KNOWN, *CUSTOM_TOKENS]) | VARIABLES, max_size=4).map(
         lambda found: ["EventStart", *found]
     ),
-    parsers.typed_fields: st.dictionaries(words("Event[A-Z][a-z]{2,6}Xyz"), st.sampled_from(DECLARABLE), max_size=3)
+    field_parsers.typed_fields: st.dictionaries(
+        words("Event[A-Z][a-z]{2,6}Xyz"), st.sampled_from(DECLARABLE), max_size=3
+    )
     | st.lists(words("Page[A-Z][a-z]{2,6}Xyz"), max_size=3, unique_by=str.lower),
-    parsers.custom_columns: st.dictionaries(VARIABLES, st.sampled_from(DECLARABLE), max_size=3).filter(
+    field_parsers.custom_columns: st.dictionaries(VARIABLES, st.sampled_from(DECLARABLE), max_size=3).filter(
         lambda found: len({name.replace(".", "_") for name in found}) == len(found)
     ),
-    parsers.variable_patterns: st.lists(words(r"secret_[a-z ,.\xe4*?%]{0,8}z"), max_size=3),
-    parsers.field_patterns: st.lists(words(r"Req[A-Za-z*?]{0,6}z"), max_size=3),
+    field_parsers.variable_patterns: st.lists(words(r"secret_[a-z ,.\xe4*?%]{0,8}z"), max_size=3),
+    field_parsers.field_patterns: st.lists(words(r"Req[A-Za-z*?]{0,6}z"), max_size=3),
     parsers.headers: st.dictionaries(words("X-[a-z.]{1,8}"), words(r"[a-z\"'%{} ]{0,10}"), max_size=3),
     parsers.flag: st.booleans() | st.sampled_from(["true", "False", " TRUE "]),
     parsers.by_day: st.booleans() | st.sampled_from(["auto", "true"]),
@@ -80,7 +83,7 @@ BAD = {
     parsers.secret: (*ODD, "", 5, "two words", "<your key>", "k\u00e9y"),
     parsers.segment_id: (*ODD, "", 123, True, "two words", "a/b", "../x", "a?b", "a%20b", "a#b"),
     parsers.url: (*ODD, 5, "api.fullstory.com", "http://api.fullstory.com", "https://me:pw@x.example", "https://x/?q"),
-    parsers.field_list: (
+    field_parsers.field_list: (
         *ODD,
         "",
         [],
@@ -94,7 +97,7 @@ BAD = {
         {"EventStart": "text"},
         '["EventStart"',
     ),
-    parsers.typed_fields: (
+    field_parsers.typed_fields: (
         *ODD,
         "EventFoo",
         {"EventFoo": "varchar"},
@@ -107,7 +110,7 @@ BAD = {
         ["a-b"],
         '{"EventFoo": "int", "EventFoo": "int"}',
     ),
-    parsers.custom_columns: (
+    field_parsers.custom_columns: (
         *ODD,
         ["user_a"],
         {"user_a": "json"},
@@ -115,8 +118,8 @@ BAD = {
         {"PageUrl": "text"},
         {"": "int"},
     ),
-    parsers.variable_patterns: (*ODD, [""], [5], '["user_a"', "['user_a']"),
-    parsers.field_patterns: (*ODD, [""], [5], ["Page Url"], '["PageUrl"', "['PageUrl']"),
+    field_parsers.variable_patterns: (*ODD, [""], [5], '["user_a"', "['user_a']"),
+    field_parsers.field_patterns: (*ODD, [""], [5], ["Page Url"], '["PageUrl"', "['PageUrl']"),
     parsers.headers: (
         *ODD,
         ["X"],
@@ -139,12 +142,12 @@ BAD = {
 
 
 def inner(declared):
-    return inspect.getclosurevars(declared.metadata["read"]).nonlocals
+    return inspect.getclosurevars(declared.metadata["parse"]).nonlocals
 
 
 def good(declared):
     """Return a strategy of values that a setting may have; a new kind of setting needs a line in `GOOD`."""
-    read = declared.metadata["read"]
+    read = declared.metadata["parse"]
     made = {
         "between.<locals>.whole": lambda least=0, most=0, **_: st.integers(least, most),
         "one_of.<locals>.choice": lambda choices=(), **_: st.sampled_from(choices),
@@ -156,7 +159,7 @@ def good(declared):
 
 
 def bad(declared):
-    read = declared.metadata["read"]
+    read = declared.metadata["parse"]
     made = {
         "between.<locals>.whole": lambda least=0, most=0, **_: (
             *ODD,
@@ -179,7 +182,7 @@ def bad(declared):
 
 
 def meant(name, value):
-    return DECLARED[name][1].metadata["read"](value)
+    return DECLARED[name][1].metadata["parse"](value)
 
 
 # The sources
@@ -246,7 +249,7 @@ def read_from(place, values, folder):
             monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
         place({name: value for name, value in values.items() if value is not None}, folder, monkeypatch)
         handed = resolve_configuration(source.fullstory.ref.SPEC(), sections=(*SOURCE, "fullstory"))
-        return read_source(), read_run(), settings.read(SourceSettings, partial(source._argument, dict(handed)))
+        return read_source(), read_run(), reading.read(SourceSettings, partial(source._argument, dict(handed)))
 
 
 def everything():
@@ -282,7 +285,7 @@ def test_arguments_mean_the_same_as_settings(values):
     as_python = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     times = {name: meant(name, value) for name, value in given.items()}
     as_python |= {name: time for name, time in times.items() if isinstance(time, timedelta | datetime)}
-    read = settings.read(SourceSettings, partial(source._argument, as_python))
+    read = reading.read(SourceSettings, partial(source._argument, as_python))
     assert {name: getattr(read, name) for name in given} == {name: meant(name, value) for name, value in given.items()}
 
 
@@ -323,7 +326,7 @@ def complaint(name, value):
     """Return what is said of a wrong value."""
     given = {"api_token": (KEY, ""), name: (value, "a test")}
     try:
-        settings.read(SourceSettings if DECLARED[name][0] == SOURCE else RunSettings, given.get)
+        reading.read(SourceSettings if DECLARED[name][0] == SOURCE else RunSettings, given.get)
     except ConfigError as exc:
         return str(exc)
     return f"{name!r} was taken"
@@ -331,7 +334,7 @@ def complaint(name, value):
 
 def stays_wrong(name, value):
     """Tell whether a wrong value is wrong as text, too: 123 is no text, but "123" is."""
-    return isinstance(value, dict | list) and DECLARED[name][1].metadata["read"] not in (
+    return isinstance(value, dict | list) and DECLARED[name][1].metadata["parse"] not in (
         parsers.folder,
         parsers.secret,
         parsers.text,

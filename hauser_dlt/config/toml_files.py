@@ -1,0 +1,23 @@
+"""`.dlt/*.toml` as dlt reads them, also with the byte-order mark that Windows' editors write."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from dlt.common.configuration.providers.toml import SettingsTomlProvider
+
+
+def skip_byte_order_marks() -> None:
+    """Have dlt read its TOML files as Windows' editors write them, too; it would take the mark for a key's name."""
+    setattr(SettingsTomlProvider, "_read_toml_file", _read_toml)  # noqa: B010 - mypy minds any other way
+
+
+def _read_toml(_provider: SettingsTomlProvider, path: str) -> Any:
+    """Return a file of settings; None if there is none."""
+    if not os.path.isfile(path):  # noqa: PTH113 - no error where a folder may not be searched
+        return None
+    try:
+        return tomlkit.parse(Path(path).read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8: save it as UTF-8") from None
