@@ -9,6 +9,12 @@ class Number(str):
     __slots__ = ()
 
 
+class Renamed(str):
+    """A name that had a NUL: it is written anew, so without escapes, whatever the text around it has."""
+
+    __slots__ = ()
+
+
 def read(text):
     """JSON with its numbers as they are written."""
     return json.loads(text, parse_int=Number, parse_float=Number)
@@ -30,7 +36,7 @@ def write(value, indent=None, level=0, *, ascii_only=False, colon=": "):
     if isinstance(value, dict | tuple):
         pairs = value.items() if isinstance(value, dict) else value
         return f"{{{','.join(line + inner(key) + between + inner(item) for key, item in pairs)}{last}}}"
-    return json.dumps(value, ensure_ascii=ascii_only)
+    return json.dumps(value, ensure_ascii=ascii_only and not isinstance(value, Renamed))
 
 
 def without_nul(value):
@@ -47,5 +53,5 @@ def without_nul(value):
         while "\0" in name and (clean in kept or clean in value):
             length += 1
             clean = name.replace("\0", "\ufffd" * length)
-        kept[clean] = without_nul(item)
+        kept[Renamed(clean) if "\0" in name else clean] = without_nul(item)
     return kept

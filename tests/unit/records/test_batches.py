@@ -131,6 +131,7 @@ layouts = st.sampled_from(["NDJSON", "compact", 0, 2])
 @example([(("k", Number("1.50")), ("UserId", {"k": Number("1.5")}))], "NDJSON", False)
 @example([(("k", Number("1.5")), ("k", Number("1.50")))], "NDJSON", False)
 @example([(('x"k', Number("1.5")), ("k", Number("1.50")))], "NDJSON", False)
+@example([(("ShopMystery", {"": None, "\0": None, "\0\u2028": None}),)], "NDJSON", True)
 def test_each_value_stands_in_its_column_or_as_written_among_the_custom_variables(sent, layout, ascii_only):
     rows, batcher = load(bundle(sent, layout, ascii_only=ascii_only))
     accounts = [expected(event, KINDS, ascii_only=ascii_only) for event in sent]
