@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hauser_dlt.errors import ConfigError, HauserError, TransientError
 
@@ -76,20 +75,6 @@ def _below_dlts() -> Path:
 def is_shared(folder: Path) -> bool:
     """Tell whether a folder of dlt's is that for users without a home: any user may have made it."""
     return folder == Path(tempfile.gettempdir()) / "dlt"
-
-
-@contextmanager
-def notes_of_dlt(folder: Path) -> Iterator[None]:
-    """Have dlt keep the id of its telemetry in a folder of ours: it makes one even if telemetry is off."""
-    from dlt.common.runtime import run_context  # noqa: PLC0415 - as above
-
-    context: Any = run_context.active()
-    before = context._global_dir  # noqa: SLF001 - there to be set, as its comment says
-    context._global_dir = str(folder)  # noqa: SLF001
-    try:
-        yield
-    finally:
-        context._global_dir = before  # noqa: SLF001
 
 
 def _make_private(root: Path) -> None:

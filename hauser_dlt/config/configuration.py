@@ -28,6 +28,7 @@ from hauser_dlt.config.lookup import find, pipeline_name, providers
 from hauser_dlt.config.names import RUN, SOURCE, nested
 from hauser_dlt.config.providers import ABOVE, BELOW, LAST, of_run
 from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.dlt_internals import document_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
 from hauser_dlt.redaction import redact
@@ -183,8 +184,7 @@ def _refuse_misspelled() -> None:
             found = next(misspelled.in_environment(os.environ, pipeline), None)
             place, spell = "the environment", names.variable
         else:
-            document = getattr(provider, "_config_doc", {})  # a vault of secrets has none: nobody lists its names
-            found = next(misspelled.in_document(document, pipeline), None)
+            found = next(misspelled.in_document(document_of(provider), pipeline), None)
             place, spell = provider.name, names.key
         if found:
             hint = f"did you mean {spell(found.meant)}?" if found.meant else "see .dlt/config.toml for all settings"

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from dlt.common.configuration.providers.toml import SettingsTomlProvider
+
+from hauser_dlt import dlt_internals
 
 
 def skip_byte_order_marks() -> None:
     """Have dlt read its TOML files as Windows' editors write them, too; it would take the mark for a key's name."""
-    setattr(SettingsTomlProvider, "_read_toml_file", _read_toml)  # noqa: B010 - mypy minds any other way
+    dlt_internals.read_toml_files_by(_read_toml)
 
 
-def _read_toml(_provider: SettingsTomlProvider, path: str) -> Any:
+def _read_toml(_provider: Any, path: str) -> Any:
     """Return a file of settings; None if there is none."""
     if not os.path.isfile(path):  # noqa: PTH113 - no error where a folder may not be searched
         return None

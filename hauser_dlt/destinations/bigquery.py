@@ -32,6 +32,7 @@ from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
+from hauser_dlt.dlt_internals import client_of, file_of, redirect, table_of
 from hauser_dlt.fields import EVENT_START, ROW_WINDOW
 from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import DAY
@@ -51,21 +52,18 @@ BY_INGESTION = "x-hauser-by-ingestion"
 class DayLoadJob(BigQueryLoadJob):
     """Loads each day's events of one Parquet file into the partition of that day."""
 
-    _job_client: "ExactBigQueryClient"
-
     def run(self) -> None:
         """Load the days, one after another."""
-        table = self._load_table
+        table = table_of(self)
         with TemporaryDirectory(prefix="hauser-dlt-") as folder:
             for day, path in self._days(Path(folder)):
-                self._load_table = {**table, "name": f"{table['name']}${day:%Y%m%d}"}
-                self._file_path = str(path)
+                redirect(self, {**table, "name": f"{table['name']}${day:%Y%m%d}"}, path)
                 super().run()
 
     def _days(self, folder: Path) -> Iterator[tuple[datetime, Path]]:
         """Write a file a day; their names, from which job ids are made, are that of the whole and the day."""
         writers: dict[datetime, pyarrow.parquet.ParquetWriter] = {}
-        stem = Path(self._file_path).name.split(".")[:2]
+        stem = file_of(self).name.split(".")[:2]
         paths: dict[datetime, Path] = {}
         with self._open() as source:
             for batch in pyarrow.parquet.ParquetFile(source).iter_batches():
@@ -79,11 +77,11 @@ class DayLoadJob(BigQueryLoadJob):
         yield from sorted(paths.items())
 
     def _open(self) -> Any:
-        if not ReferenceFollowupJobRequest.is_reference_job(self._file_path):
-            return Path(self._file_path).open("rb")
-        staging: Any = self._job_client.config.staging_config
-        bucket, _ = fsspec_from_config(staging)
-        return bucket.open(ReferenceFollowupJobRequest.resolve_reference(self._file_path))
+        file = file_of(self)
+        if not ReferenceFollowupJobRequest.is_reference_job(str(file)):
+            return file.open("rb")
+        bucket, _ = fsspec_from_config(client_of(self).config.staging_config)
+        return bucket.open(ReferenceFollowupJobRequest.resolve_reference(str(file)))
 
 
 def _by_day(batch: pa.RecordBatch) -> Iterator[tuple[datetime, pa.RecordBatch]]:

@@ -16,8 +16,8 @@ import requests
 from botocore.exceptions import BotoCoreError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from dlt.dataset.utils import get_destination_client_initial_config
 from dlt.destinations import filesystem
-from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
@@ -49,12 +49,13 @@ _UNMET = (FileNotFoundError, FileExistsError)  # so fsspec says of what is missi
 _UNKNOWN = ("NotImplemented", "MethodNotAllowed", "405", "501")
 
 
-def open_bucket(config: Any) -> tuple[Any, str]:
-    """Return fsspec's file system of a bucket, and the path in it.
+def open_bucket(destination: Any) -> tuple[Any, str]:
+    """Return fsspec's file system of the bucket of a destination of dlt's, and the path in it.
 
     Raises:
         ConfigError: the environment names a proxy, or certificates, that cannot be used.
     """
+    config: Any = destination.configuration(get_destination_client_initial_config(destination, ""))
     prepare(config)
     files, path = fsspec_from_config(config)
     return files, str(path)
@@ -194,9 +195,7 @@ class Bucket:
 def read_text(url: str) -> str | None:
     """See `folder.read_text`."""
     bucket_url, _, name = url.rpartition("/")
-    config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
-    settings = filesystem(bucket_url=bucket_url, destination_name="filesystem").configuration(config)
-    files, folder = open_bucket(settings)
+    files, folder = open_bucket(filesystem(bucket_url=bucket_url, destination_name="filesystem"))
     try:
         return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:

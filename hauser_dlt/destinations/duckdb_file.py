@@ -7,6 +7,7 @@ from typing import Any
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
+from hauser_dlt.dlt_internals import connect_to_nothing
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import refuse_misspelled, refuse_unwritable
 
@@ -45,8 +46,7 @@ class ReadingDuckDbClient(ExactDuckDbClient):
         if self._file.exists() and self._file.stat().st_size:
             credentials.read_only = True
         else:
-            # `database` stays as it is, for what names the file
-            credentials._conn_str = lambda: ":memory:"  # noqa: SLF001
+            connect_to_nothing(credentials)
 
 
 def _refuse_unreadable(file: Path) -> None:

@@ -23,7 +23,7 @@ class ReadingDuckLakeClient(DuckLakeClient):
             attached = f"ATTACH IF NOT EXISTS ':memory:' AS {lake.ducklake_name}"
         else:
             attached = f"{attached.removesuffix(')')}, READ_ONLY)"
-        client._attach_statement = attached  # noqa: SLF001 - there to be set, as its comment says
+        client.build_attach_statement = lambda **_: attached
 
 
 class DuckLakeAdapter(DestinationAdapter):

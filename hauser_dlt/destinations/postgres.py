@@ -17,6 +17,7 @@ from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
+from hauser_dlt.dlt_internals import client_of, file_of
 
 _KINDS = {
     "r": "table",
@@ -65,8 +66,8 @@ class ExactCopyJob(PostgresCsvCopyJob):
 
     def run(self) -> None:
         """Load the file, in one transaction."""
-        client = self._job_client.sql_client
-        with FileStorage.open_zipsafe_ro(self._file_path, "rb") as file:
+        client = client_of(self).sql_client
+        with FileStorage.open_zipsafe_ro(str(file_of(self)), "rb") as file:
             names = file.readline().decode().strip().split(",")
             columns = ", ".join(client.escape_column_name(name.strip('"')) for name in names)
             table = client.make_qualified_table_name(self.load_table_name)

@@ -5,6 +5,7 @@ take another's values (https://docs.aws.amazon.com/redshift/latest/dg/copy-usage
 """
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -14,15 +15,17 @@ from dlt.common.data_writers.escape import escape_redshift_literal
 from dlt.common.destination.client import LoadJob
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.storages.fsspec_filesystem import fsspec_from_config
+from dlt.dataset.utils import get_destination_client_initial_config
 from dlt.destinations import redshift
 from dlt.destinations.exceptions import DatabaseException
-from dlt.destinations.impl.redshift.configuration import RedshiftClientConfiguration
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
+from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.access import TRUNCATE, Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting
+from hauser_dlt.dlt_internals import client_of, file_of
 from hauser_dlt.errors import ConfigError
 
 _RIGHTS = ("SELECT", "INSERT", "DELETE")
@@ -49,37 +52,40 @@ SEARCH_PATH = "search_path"
 class NamedCopyJob(RedshiftCopyFileLoadJob):
     """COPY of one Parquet file into the columns that it names, in the file's order."""
 
-    _job_client: "ExactRedshiftClient"
-
     def run(self) -> None:
         """Load the file, in one transaction."""
-        client = self._job_client.sql_client
-        staging: Any = self._job_client.config.staging_config
-        bucket, _ = fsspec_from_config(staging)
-        with bucket.open(self._bucket_path) as file:
+        client, config = client_of(self).sql_client, client_of(self).config
+        path = _staged(file_of(self))
+        bucket, _ = fsspec_from_config(config.staging_config)
+        with bucket.open(path) as file:
             names = pyarrow.parquet.read_schema(file).names
         columns = ", ".join(client.escape_column_name(name) for name in names)
         copy = (
             f"COPY {client.make_qualified_table_name(self.load_table_name)} ({columns})"
-            f" FROM {escape_redshift_literal(self._bucket_path)} {self._authorization()} FORMAT AS PARQUET"
+            f" FROM {escape_redshift_literal(path)} {_authorization(config)} FORMAT AS PARQUET"
             f" {' '.join(self.additional_copy_options)}"
         )
         with client.begin_transaction():
             client.execute_sql(copy)
 
-    def _authorization(self) -> str:
-        if self._staging_iam_role:
-            return f"IAM_ROLE {escape_redshift_literal(self._staging_iam_role)}"
-        if not isinstance(self._staging_credentials, AwsCredentialsWithoutDefaults):
-            raise ConfigError(
-                "Redshift loads from S3 only: set bucket_url under [destination.filesystem] to s3://bucket/path"
-            )
-        keys = self._staging_credentials.to_session_credentials()
-        named = {**keys, "token": keys["aws_session_token"]}
-        parts = [
-            f"{name}={named[name]}" for name in ("aws_access_key_id", "aws_secret_access_key", "token") if named[name]
-        ]
-        return f"CREDENTIALS {escape_redshift_literal(';'.join(parts))}"
+
+def _staged(file: str | Path) -> str:
+    """Return the URL of the file in the bucket that a load job's file refers to."""
+    return str(ReferenceFollowupJobRequest.resolve_reference(str(file)))
+
+
+def _authorization(config: Any) -> str:
+    if config.staging_iam_role:
+        return f"IAM_ROLE {escape_redshift_literal(config.staging_iam_role)}"
+    credentials = config.staging_config.credentials
+    if not isinstance(credentials, AwsCredentialsWithoutDefaults):
+        raise ConfigError(
+            "Redshift loads from S3 only: set bucket_url under [destination.filesystem] to s3://bucket/path"
+        )
+    keys = credentials.to_session_credentials()
+    named = {**keys, "token": keys["aws_session_token"]}
+    parts = [f"{name}={named[name]}" for name in ("aws_access_key_id", "aws_secret_access_key", "token") if named[name]]
+    return f"CREDENTIALS {escape_redshift_literal(';'.join(parts))}"
 
 
 class ExactRedshiftClient(RedshiftClient):
@@ -90,7 +96,7 @@ class ExactRedshiftClient(RedshiftClient):
     ) -> LoadJob:
         """Return what loads one file."""
         job = super().create_load_job(table, file_path, load_id, restore)
-        if isinstance(job, RedshiftCopyFileLoadJob) and job._bucket_path.endswith(".parquet"):  # noqa: SLF001
+        if isinstance(job, RedshiftCopyFileLoadJob) and _staged(file_path).endswith(".parquet"):
             config: Any = self.config
             job = NamedCopyJob(
                 file_path,
@@ -159,7 +165,8 @@ class ExactRedshift(redshift):
 
     def schema_on_search_path(self, table: str) -> str:
         """Return the first schema on the database's search path that has a table, or else where one would be made."""
-        config: Any = self.configuration(RedshiftClientConfiguration()._bind_dataset_name(SEARCH_PATH))  # noqa: SLF001
+        this: Any = self
+        config = this.configuration(get_destination_client_initial_config(this, SEARCH_PATH))
         connection = psycopg2.connect(config.credentials.to_native_representation())
         try:
             with connection.cursor() as cursor:

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dlt.destinations import filesystem
-from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 
 from hauser_dlt.config.lookup import find
 from hauser_dlt.network import is_this_machine
@@ -66,7 +65,6 @@ class Staging:
         """Return the bucket, without what fsspec remembers of it, and our folder in it."""
         from hauser_dlt.destinations.bucket import Bucket, open_bucket  # need what local files do without
 
-        config: Any = FilesystemDestinationClientConfiguration()._bind_dataset_name("")  # noqa: SLF001
-        files, path = open_bucket(self.destination().configuration(config))
+        files, path = open_bucket(self.destination())
         files.invalidate_cache()
         return Bucket(files, path), path.rpartition("/")[0]

@@ -10,15 +10,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
-import dlt.extract.storage
-
+from hauser_dlt.dlt_internals import make_load_ids_by
 from hauser_dlt.errors import LoadError
 
 _LOAD_ID = re.compile(r"[0-9]{1,10}\.[0-9]+")
-_dlt: Any = dlt.extract.storage
-_by_clock = _dlt.create_load_id
 _FIRST, _LAST = 1e9, 1e10 - 10  # the years 2001 and 2286
 _floor = ContextVar("_floor", default=0.0)
 _chance = random.SystemRandom()
@@ -55,11 +51,11 @@ def above(newest: float) -> Iterator[None]:
 
 
 def _create_load_id() -> str:
-    load_id: str = _by_clock()
+    load_id = _by_clock()
     newest = _floor.get()
     if newest < float(load_id) < _LAST or not newest:
         return load_id
     return str(newest + _chance.uniform(0.001, 1))  # machines that see the same newest id must not choose the same one
 
 
-_dlt.create_load_id = _create_load_id
+_by_clock = make_load_ids_by(_create_load_id)

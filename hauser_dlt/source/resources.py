@@ -13,8 +13,9 @@ from dlt.common.pipeline import PipelineContext
 from dlt.destinations.adapters import bigquery_adapter
 from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT, CLUSTER_HINT, PARTITION_HINT
 from dlt.extract import DltResource
-from dlt.extract.items_transform import FilterItem, LimitItem
+from dlt.extract.items_transform import FilterItem, LimitItem, MapItem
 
+from hauser_dlt.dlt_internals import parent_pipe, transformer_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.fields import EVENT_START
@@ -62,7 +63,7 @@ class WindowResource(DltResource):
 
         A window is never cut: its events would be there without its row in the sync table, and come again.
         """
-        windows = self._pipe.parent
+        windows = parent_pipe(self)
         windows.remove_by_type(_Windows)
         windows.append_step(_Windows(max_items, max_time, bool(count_rows)))
         return self
@@ -70,17 +71,19 @@ class WindowResource(DltResource):
 
 def windowed(**hints: Any) -> Callable[[Callable[[Any], Any]], WindowResource]:
     """Return dlt's decorator of transformers for functions that are fed by whole windows."""
-    decorator: Any = dlt.transformer  # which takes a class, but does not say so to type checkers
-    made: Callable[[Callable[[Any], Any]], WindowResource] = decorator(_impl_cls=WindowResource, **hints)
+    made: Callable[[Callable[[Any], Any]], WindowResource] = transformer_of(WindowResource, **hints)
     return made
 
 
 class _Masked(FilterItem):
+    def __init__(self, item_filter: Any) -> None:
+        super().__init__(item_filter)
+        self._mask = MapItem(item_filter)
+
     def __call__(self, item: Any, meta: Any = None) -> Any:
         if not isinstance(item, pa.RecordBatch | pa.Table):
             return super().__call__(item, meta)
-        with_meta: Any = self._f_meta
-        mask: Any = with_meta(item, meta) if with_meta else self._f(item)
+        mask = self._mask(item, meta)
         if not isinstance(mask, pa.Array | pa.ChunkedArray | pc.Expression):
             # `batch["EventType"] == "click"` is False, and would drop all events without a word
             raise ConfigError(

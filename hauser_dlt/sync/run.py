@@ -10,6 +10,7 @@ import dlt
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter, adapter_for
 from hauser_dlt.destinations.capabilities import resolve_once
+from hauser_dlt.dlt_internals import global_folder
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import (
     CorruptBundleError,
@@ -25,7 +26,7 @@ from hauser_dlt.exports import Exports
 from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.ledger import Ledger, load_ids
-from hauser_dlt.machine import notes_of_dlt, root_folder
+from hauser_dlt.machine import root_folder
 from hauser_dlt.records.tables import Tables
 from hauser_dlt.source.connections import ahead, connect, ready, replays_begin, snapshots
 from hauser_dlt.source.events import CURSOR
@@ -92,7 +93,7 @@ class Sync:
         with (
             root_folder(config.run.working_dir, config.run.pipeline_name, reading=reading) as root,
             private_folder(root) as folder,
-            nullcontext() if shared else notes_of_dlt(folder),
+            nullcontext() if shared else global_folder(folder),
         ):
             staging = to.staging.destination() if to.staging else None
             for destination in filter(None, (to.destination, staging)):

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "fields", "machine", "network", "redaction", "streams", "shutdown", "error_mapping"},
+    {"windows", "fields", "machine", "network", "redaction", "streams", "shutdown", "error_mapping", "dlt_internals"},
     {"records"},
     {"config"},
     {"exports"},
