@@ -3,10 +3,8 @@
 What runs is the product as it is; see `steps` for what is seen of it.
 """
 
-import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -15,10 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, Literal
-from unittest.mock import patch
 
 import dlt.destinations.impl.bigquery.bigquery
 
@@ -27,19 +23,10 @@ from hauser_dlt.ledger import process_id
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
 from support import steps
+from support.commands import PROCESSES, ensure_running
 
 PATIENCE = 120  # seconds
 _MANY = 3  # of steps of one name, the first ones will do
-
-# A forked process is there at once, with everything imported; and it is forked from one without threads.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(
-    [
-        *("pytest", "support.crash", "gcsfs", "s3fs", "dlt.common.libs.pyarrow", "dlt.sources.helpers.requests"),
-        *("dlt.destinations.impl.duckdb.duck", "hauser_dlt.destinations.bucket"),
-        *(f"hauser_dlt.destinations.{name}" for name in ("postgres", "redshift", "bigquery")),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +95,8 @@ def crash_at(scenario: CrashScenario, at: Moment = NEVER) -> Death:
 
 def start(scenario: CrashScenario, at: Moment = NEVER, log: Path | None = None) -> Any:
     """Begin a run in a process of its own, which is to be waited for."""
-    # Python 3.11 forgets to tell it the path; what gcsfs is told here spares a look-up of a minute
-    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false"):
-        forkserver.ensure_running()
-    process = _PROCESSES.Process(target=_run, args=(scenario, at, log, dict(os.environ)))
+    ensure_running()
+    process = PROCESSES.Process(target=_run, args=(scenario, at, log, dict(os.environ)))
     process.start()
     return process
 

@@ -1,8 +1,6 @@
 """Runs from a simulated FullStory into a destination, in this process or as a command."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -17,6 +15,7 @@ from hauser_dlt.records.batches import Tally
 from hauser_dlt.simulator import Simulator
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
 from hauser_dlt.windows import Window
+from support.commands import Command
 from support.destinations import MIDNIGHT, Target, as_rows, bare
 
 PATIENCE = 60  # seconds that a command may take
@@ -95,18 +94,9 @@ class Runs:
         configure(self.nested(settings))
         return Configuration(read_source(), read_run())
 
-    def command(
-        self, *arguments: str, program: tuple[str, ...] = ("-m", "hauser_dlt"), **settings: Any
-    ) -> subprocess.Popen[str]:
+    def command(self, *arguments: str, **settings: Any) -> Command:
         """Start `hauser-dlt ...` as a process of its own, with settings from the environment."""
-        environ = {**os.environ, **dict(flat(self.nested(settings)))}
-        return subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return Command(arguments, {**os.environ, **dict(flat(self.nested(settings)))})
 
     def expect(self, start: datetime, end: datetime) -> None:
         """Make sure that the target holds just the events of a stretch, each once, and nothing half-done."""

@@ -1,11 +1,11 @@
 """The command as its users meet it: a process of its own, in a folder of its own."""
 
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+
+from support.commands import Command
 
 # Two days and some hours before now, so that there are whole days and a part of one.
 START = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%d")
@@ -23,7 +23,6 @@ class Shell:
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG") or k.endswith("_CERT_FILE")}
         self.environ = {
             **kept,
-            "PYTHONWARNINGS": "error::UserWarning",
             "FULLSTORY_API_TOKEN": sim.token,
             "SOURCES__FULLSTORY__BASE_URL": sim.url,
             "SOURCES__FULLSTORY__START_TIME": START,
@@ -32,14 +31,7 @@ class Shell:
         }
 
     def start(self, *arguments, **environ):
-        return subprocess.Popen(
-            [sys.executable, "-m", "hauser_dlt", *arguments],
-            cwd=self.folder,
-            env={**self.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return Command(arguments, {**self.environ, **environ}, self.folder)
 
     def __call__(self, *arguments, code=0, **environ):
         process = self.start(*arguments, **environ)
