@@ -30,13 +30,26 @@ def found(path):
     return value
 
 
+def source_of(value):
+    """Return the code as dlt's file has it, whatever has been put in its place since."""
+    return ast.parse(textwrap.dedent(inspect.getsource(value)))
+
+
 def sets(owner, name):
     """Tell whether `__init__` sets an attribute."""
-    code = ast.parse(textwrap.dedent(inspect.getsource(owner.__init__)))
     return any(
         isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == name
-        for node in ast.walk(code)
+        for node in ast.walk(source_of(owner.__init__))
     )
+
+
+def parameters_of(owner, name):
+    """Return the parameters of a method; None if there is none of this name."""
+    for kind in owner.__mro__[:-1]:
+        for node in source_of(kind).body[0].body:
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                return tuple(argument.arg for argument in (*node.args.args, *node.args.kwonlyargs))
+    return None
 
 
 def is_there(internal: Internal) -> bool:
@@ -47,6 +60,8 @@ def is_there(internal: Internal) -> bool:
         return sets(owner, internal.name)
     if internal.kind == "parameter":
         return internal.name in inspect.signature(owner).parameters
+    if internal.kind == "method":
+        return parameters_of(owner, internal.name) == internal.parameters
     inner = getattr(owner, internal.name, None)
     return callable(inner) and tuple(inspect.signature(inner).parameters) == internal.parameters
 
@@ -79,6 +94,7 @@ def test_dlt_has_what_we_use(internal):
         Internal("dlt:transformer", "_class", "", "", "parameter"),
         Internal("dlt.extract.storage", "new_load_id", "", "", "function"),
         Internal("dlt.extract.storage", "create_load_id", "", "", "function", ("schema",)),
+        Internal("dlt.extract.resource:DltResource", "add_step", "", "", "method", ("self", "step")),
     ],
     ids=lambda internal: internal.name,
 )
