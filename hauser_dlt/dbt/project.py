@@ -16,12 +16,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import dlt
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.dbt import column_docs
+from hauser_dlt.destinations.dialect import Dialect
+from hauser_dlt.destinations.traits import traits_of
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
@@ -34,55 +35,6 @@ _RENAMED = {LOAD_ID: "load_id", ROW_WINDOW: "window_start"}
 _CLICKS = {"is_click", "is_rage_click", "is_dead_click", "is_error_click"}
 _DERIVED = {"session_key", "page_view_key", "page_url_bare", "partition_time", *_CLICKS}
 _HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What differs between warehouses.
-
-    Attributes:
-        adapter: dbt's name of it.
-        in_utc: turns a time with a zone into one without, in UTC; BigQuery's have none.
-        zoned, plain: how times begin that are written in SQL, of columns with a zone and without.
-        layout: how a table of events is laid out, as arguments of dbt's `config`.
-    """
-
-    adapter: str
-    quote: str = '"'
-    in_utc: str = "{} at time zone 'UTC'"
-    zoned: str = "timestamptz"
-    plain: str = "timestamp"
-    folds: bool = False
-    layout: str = ""
-
-    def quoted(self, name: str) -> str:
-        """Return a name as SQL has it."""
-        return f"{self.quote}{self.spelled(name)}{self.quote}"
-
-    def spelled(self, name: str) -> str:
-        """Return a name as the warehouse has it."""
-        return name.lower() if self.folds else name
-
-
-# DuckDB's way to other zones is an extension, which may not be installed
-_DUCKDB = Dialect("duckdb", in_utc="make_timestamp(epoch_us({}))")
-# late binding lets others change the table below a view
-_REDSHIFT = Dialect("redshift", folds=True, layout="bind=false, sort='event_start'")
-_BIGQUERY = Dialect(
-    "bigquery",
-    quote="`",
-    in_utc="{}",
-    zoned="timestamp",
-    layout="partition_by={'field': 'event_start', 'data_type': 'timestamp', 'granularity': 'day'}, "
-    "cluster_by=['event_type', 'user_id', 'session_id']",
-)
-_DIALECTS: tuple[tuple[Any, Dialect], ...] = (
-    (dlt.destinations.duckdb, _DUCKDB),
-    (dlt.destinations.motherduck, _DUCKDB),
-    (dlt.destinations.redshift, _REDSHIFT),
-    (dlt.destinations.bigquery, _BIGQUERY),
-    (dlt.destinations.postgres, Dialect("postgres")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +57,8 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
     Raises:
         ConfigError: the destination holds no tables, or dbt is not told here how to reach it.
     """
-    dialect = next((dialect for kind, dialect in _DIALECTS if isinstance(sync.target.destination, kind)), None)
-    if dialect is None or sync.target.holds_files:
+    dialect = traits_of(sync.target.destination).dialect
+    if dialect is None:
         raise ConfigError(
             f"destination = {config.run.destination!r}: a dbt project is written for duckdb, motherduck, postgres,"
             " redshift and bigquery"
@@ -117,7 +69,8 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
             reached: Any = client
             schema = str(reached.sql_client.dataset_name)
             connection = dict(_connection(dialect, reached, folder))
-            database = f"    database: {json.dumps(reached.sql_client.project_id)}\n" if dialect is _BIGQUERY else ""
+            has_projects = dialect.adapter == "bigquery"
+            database = f"    database: {json.dumps(reached.sql_client.project_id)}\n" if has_projects else ""
     values = _values(config.source, sync.tables, dialect)
     values |= {
         "place": sync.target.place,
@@ -230,9 +183,9 @@ def _connection(dialect: Dialect, client: Any, folder: Path) -> Iterator[tuple[s
     credentials = client.config.credentials
     if isinstance(credentials, MotherDuckCredentials):
         yield "path", _from_environment("DBT_DUCKDB_PATH", f"md:{credentials.database}")
-    elif dialect is _DUCKDB:
+    elif dialect.adapter == "duckdb":
         yield "path", _from_environment("DBT_DUCKDB_PATH", os.path.relpath(credentials.database, folder))
-    elif dialect is _BIGQUERY:
+    elif dialect.adapter == "bigquery":
         yield "method", _from_environment("DBT_BIGQUERY_METHOD", "oauth")
         yield "keyfile", _from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
         yield "project", _from_environment("DBT_BIGQUERY_PROJECT", client.sql_client.project_id)

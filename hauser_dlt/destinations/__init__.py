@@ -9,12 +9,11 @@ from dlt.destinations.sql_client import WithSqlClient
 
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
-from hauser_dlt.destinations.files import FilesAdapter
 from hauser_dlt.errors import ConfigError
 
 __all__ = ["DestinationAdapter", "adapter_for"]
 
-# dlt's type of a destination -> module and class of its adapter, each of which needs a driver that others do without
+# dlt's type of a destination -> module and class of its adapter, imported late: others do without its driver
 _ADAPTERS = {
     "bigquery": ("bigquery", "BigQueryAdapter"),
     "duckdb": ("duckdb", "DuckDbAdapter"),
@@ -22,6 +21,8 @@ _ADAPTERS = {
     "postgres": ("postgres", "PostgresAdapter"),
     "redshift": ("redshift", "RedshiftAdapter"),
 }
+_FILES = ("files", "FilesAdapter")
+_OTHER = ("adapter", "DestinationAdapter")
 _EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
 
 
@@ -34,10 +35,8 @@ def adapter_for(run: RunSettings, read: SourceSettings, *, reading: bool = False
     Raises:
         ConfigError: dlt knows no such destination, or it lacks a setting.
     """
-    if run.destination == "filesystem" or run.storage_only:
-        return FilesAdapter.of(run, read, reading=reading)
-    kind = _kind(run.destination)
-    module, name = _ADAPTERS.get(kind, ("adapter", "DestinationAdapter"))
+    holds_files = run.destination == "filesystem" or run.storage_only
+    module, name = _FILES if holds_files else _ADAPTERS.get(_kind(run.destination), _OTHER)
     adapter: type[DestinationAdapter] = getattr(import_module(f"{__name__}.{module}"), name)
     return adapter.of(run, read, reading=reading)
 

@@ -13,15 +13,16 @@ from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.access import Access
 from hauser_dlt.destinations.address import refuse_ambiguous
+from hauser_dlt.destinations.capabilities import text_limit
 from hauser_dlt.destinations.folder import bucket_url
 from hauser_dlt.destinations.guarded import Arrivals, guard
+from hauser_dlt.destinations.names import names_of
 from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.ledger.model import LOADS, pending_name
 from hauser_dlt.ledger.sql import SqlLedger
 from hauser_dlt.ledger.sql_names import pending_table
 from hauser_dlt.records.tables import PERHAPS_TEXT, Table, Tables
-from hauser_dlt.source.resources import names_of, text_limit
 
 _ALSO: dict[str, Any] = {"real": "double", "FLOAT": "double"}  # of Postgres and Redshift; of DuckDB
 _TEXTS = ("text", "character", "character varying", "varchar", "bpchar", "name", "string")
@@ -155,7 +156,7 @@ class DestinationAdapter:
 
     def text_limit(self, _run: RunSettings) -> int | None:
         """Return how many bytes of text a column takes at the most; None is any number."""
-        return text_limit()
+        return text_limit(self.destination)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
         """Have days expire that are older than the settings say, where the destination can do that by itself."""

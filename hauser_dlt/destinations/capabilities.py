@@ -1,6 +1,6 @@
-"""A destination of dlt's that resolves its settings once for its capabilities.
+"""Capabilities of dlt's destinations: what can be told of them, and that they are found once.
 
-dlt asks for the capabilities at each step of a load, and looks up all settings for them each time, in the environment
+dlt asks for them at each step of a load, and looks up all settings for them each time, in the environment
 and in all files: a third of what a small load takes. They do not change while a run lasts.
 """
 
@@ -23,3 +23,9 @@ def resolve_once(destination: Any) -> None:
         return found[0]
 
     destination.configuration = configuration
+
+
+def text_limit(destination: Any) -> int | None:
+    """Return how many bytes of text a column of a destination takes at the most; None is any number."""
+    limits = destination.capabilities() if destination else None
+    return limits.max_text_data_type_length if limits and limits.is_max_text_data_type_length_in_bytes else None

@@ -24,6 +24,7 @@ from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder, bucket_url
 from hauser_dlt.exports.prefetch import Delivery
+from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.ledger.file_index import stamp
@@ -31,11 +32,9 @@ from hauser_dlt.ledger.files import FilesLedger
 from hauser_dlt.machine import refuse_unwritable
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.records.columns import Columns
+from hauser_dlt.records.columns import Columns, empty_batch
 from hauser_dlt.records.proof import Proof
 from hauser_dlt.records.tables import Tables
-from hauser_dlt.source.events import empty_batch
-from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.windows import Window
 
 LAYOUT = "{table_name}/{file_id}.{load_id}.{ext}"

@@ -1,4 +1,4 @@
-"""Which names a destination can hold: neither too long, nor its own, nor taken by another of our columns. No I/O.
+"""Which names a destination can hold: neither too long, nor its own, nor taken by another of our columns.
 
 dlt would shorten what is too long without a word, and a system column ends a load in its midst. So a field that comes
 up by itself goes into CustomVars instead, and what the settings name is refused.
@@ -6,24 +6,12 @@ up by itself goes into CustomVars instead, and what the settings name is refused
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.destinations.traits import ANY, Traits, traits_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import column_of
-
-# https://www.postgresql.org/docs/current/ddl-system-columns.html
-_POSTGRES = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
-_COLUMNS = {
-    "postgres": _POSTGRES,
-    # Postgres 8's, and those by which Redshift tells versions of rows apart
-    "redshift": (*_POSTGRES, "deletexid", "insertxid", "oid"),
-}
-_PREFIXES = {
-    # https://cloud.google.com/bigquery/docs/schemas#column_names, and the pseudocolumns of change data
-    "bigquery": ("_change_", "_colidentifier", "_file_", "_partition", "_row_timestamp", "_table_", "__root__"),
-    "redshift": ("padb_internal_",),
-}
-_SCHEMAS = {"postgres": ("pg_",), "redshift": ("pg_",)}  # beginnings of names that the server keeps for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +19,12 @@ class Names:
     """What a destination can hold.
 
     Attributes:
-        kind: dlt's name of the destination; "" is one without rules of its own.
+        traits: what the destination keeps for itself.
         longest_column: in bytes.
         longest_table: in bytes.
     """
 
-    kind: str = ""
+    traits: Traits = ANY
     longest_column: int = 65536
     longest_table: int = 65536
 
@@ -49,7 +37,7 @@ class Names:
         name = column.lower()
         if len(name.encode()) > self.longest_column:
             return f"it takes names of up to {self.longest_column} bytes"
-        own = name in _COLUMNS.get(self.kind, ()) or name.startswith(_PREFIXES.get(self.kind, ()))
+        own = name in self.traits.columns or name.startswith(self.traits.column_prefixes)
         return "that is a name of its own" if own else ""
 
     def refuse(self, read: SourceSettings, dataset: str = "") -> None:
@@ -58,8 +46,8 @@ class Names:
         Raises:
             ConfigError: names the setting and the name, and says what is wrong.
         """
-        keeper = self.kind or "SQL"
-        if dataset.lower() == "information_schema" or dataset.lower().startswith(_SCHEMAS.get(self.kind, ("\0",))):
+        keeper = self.traits.kind or "SQL"
+        if dataset.lower() == "information_schema" or dataset.lower().startswith(self.traits.schema_prefixes):
             raise ConfigError(f"dataset_name = {dataset!r}: {keeper} keeps such names for itself; choose another")
         if len(pending := f"{read.sync_table}_pending") > self.longest_table:
             raise ConfigError(
@@ -69,8 +57,8 @@ class Names:
         for setting, name, column in _columns(read):
             if objection := self._objection(column):
                 raise ConfigError(
-                    f"{setting} names {name}, of which {self.kind} can have no column ({objection}): leave it out; its"
-                    " values are in CustomVars"
+                    f"{setting} names {name}, of which {self.traits.kind} can have no column ({objection}): leave it"
+                    " out; its values are in CustomVars"
                 )
 
 
@@ -78,3 +66,12 @@ def _columns(read: SourceSettings) -> Iterator[tuple[str, str, str]]:
     """Yield the columns that settings name: setting, name, column."""
     yield from (("extra_fields", name, name) for name in read.extra_fields)
     yield from (("custom_columns", name, column_of(name)) for name in read.custom_columns)
+
+
+def names_of(destination: Any) -> Names:
+    """Return what names a destination can hold; of none, those that any can."""
+    if destination is None:
+        return Names()
+    limits = destination.capabilities()
+    longest_column = limits.max_column_identifier_length or limits.max_identifier_length
+    return Names(traits_of(destination), longest_column, limits.max_identifier_length)

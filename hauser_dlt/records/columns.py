@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from hauser_dlt.fields import CUSTOM_VARS, SESSION_REPLAY_URL, USER_VARS, Kind, column_of, is_field_name, todays
+from hauser_dlt.fields import (
+    CUSTOM_VARS,
+    LOAD_ID,
+    ROW_WINDOW,
+    SESSION_REPLAY_URL,
+    USER_VARS,
+    Kind,
+    column_of,
+    is_field_name,
+    todays,
+)
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),
@@ -92,3 +102,8 @@ def no_rows(columns: Columns, marks: Mapping[str, Kind]) -> pa.RecordBatch:
     types |= {name: columns.type_of(name) for name in columns.extra}
     types |= {name: ARROW_TYPES[kind] for name, kind in marks.items()}
     return pa.RecordBatch.from_pydict({name: pa.array([], kind) for name, kind in types.items()})
+
+
+def empty_batch(columns: Columns) -> pa.RecordBatch:
+    """Return no rows, with the columns of the export table."""
+    return no_rows(columns, {LOAD_ID: "text", ROW_WINDOW: "timestamp"})

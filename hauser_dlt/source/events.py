@@ -11,12 +11,12 @@ from dlt.extract import DltResource
 
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.exports.prefetch import Delivery
+from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
-from hauser_dlt.records.columns import ARROW_TYPES, Columns, no_rows
+from hauser_dlt.records.columns import ARROW_TYPES, Columns, empty_batch
 from hauser_dlt.records.tables import DLT_TYPES, Fitting, Table, Tables
-from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.resources import Loaded, suit_destination, windowed
 from hauser_dlt.source.schema import table_columns
 from hauser_dlt.source.snapshots import package_id
@@ -135,11 +135,6 @@ class EventReader(Reader):
 def comes_in_array(read: SourceSettings) -> bool:
     """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
     return read.api == "data_export" or read.export_format == "json"
-
-
-def empty_batch(columns: Columns) -> pa.RecordBatch:
-    """Return no rows, with the columns of the export table."""
-    return no_rows(columns, {LOAD_ID: "text", ROW_WINDOW: "timestamp"})
 
 
 def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:

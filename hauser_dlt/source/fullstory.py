@@ -21,11 +21,11 @@ from hauser_dlt.config.names import SOURCE
 from hauser_dlt.config.settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports.prefetch import Delivery, deliver
+from hauser_dlt.exports.readers import Reader
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Fitting, Table
 from hauser_dlt.source.connections import ahead, api_client, connect, first_start, replays_begin, snapshots
 from hauser_dlt.source.events import EventReader, export_resources
-from hauser_dlt.source.readers import Reader
 from hauser_dlt.source.resources import text_limit
 from hauser_dlt.source.schema import SCHEMA
 from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource

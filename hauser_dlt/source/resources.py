@@ -5,25 +5,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
-from dlt.destinations.adapters import bigquery_adapter
-from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT, CLUSTER_HINT, PARTITION_HINT
 from dlt.extract import DltResource
 from dlt.extract.items_transform import FilterItem, LimitItem, MapItem
 
+from hauser_dlt.destinations import capabilities
+from hauser_dlt.destinations.layouts import is_laid_out
+from hauser_dlt.destinations.traits import traits_of
 from hauser_dlt.dlt_internals import parent_pipe, transformer_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.exports import Bundle
-from hauser_dlt.fields import EVENT_START
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.source.names import Names
-
-_CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
-_LAYOUTS = {"sort", "cluster", "partition", PARTITION_HINT, CLUSTER_HINT, CLUSTER_COLUMNS_HINT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +106,14 @@ class _Windows(LimitItem):
 def suit_destination(resources: Mapping[str, DltResource], *, is_new: bool) -> None:
     """Have events and windows arrive unaltered at the active pipeline's destination, and a new table laid out by time.
 
-    This must wait until extraction: which pipeline runs a source, is not known before.
+    What its user has said of either holds. This must wait until extraction: which pipeline runs a source, is not
+    known before.
     """
-    destination = active_destination()
     for name in {"fs_export", "fs_sync"} & resources.keys():
         arrive_unaltered(resources[name], of_arrow=name == "fs_export")
-    if is_new and "fs_export" in resources:
-        _lay_out(resources["fs_export"], destination)
+    lay_out = traits_of(active_destination()).lay_out
+    if is_new and lay_out and "fs_export" in resources and not is_laid_out(resources["fs_export"]):
+        lay_out(resources["fs_export"])
 
 
 def arrive_unaltered(resource: DltResource, *, of_arrow: bool) -> None:
@@ -126,25 +122,10 @@ def arrive_unaltered(resource: DltResource, *, of_arrow: bool) -> None:
     Args:
         of_arrow: the rows are Arrow batches, not dicts.
     """
-    destination = active_destination()
-    # Redshift matches the keys of JSON in lower case, and says nothing of those that it does not find
-    is_staged = isinstance(destination, dlt.destinations.redshift | dlt.destinations.bigquery)
-    # dlt would choose CSV for Postgres, and have each "" read as NULL
-    is_postgres = of_arrow and destination and destination.destination_type.endswith(".postgres")
-    file_format: Any = "insert_values" if is_postgres else "parquet" if is_staged else None
+    traits = traits_of(active_destination())
+    file_format: Any = traits.batches_as if of_arrow else traits.rows_as
     if file_format and not resource.compute_table_schema().get("file_format"):
         resource.apply_hints(file_format=file_format)
-
-
-def _lay_out(events: DltResource, destination: Any) -> None:
-    """Have a new export table laid out by time, unless its user has said how: events are asked for by day."""
-    table: Any = events.compute_table_schema()
-    if _LAYOUTS & {*table, *(hint for column in table["columns"].values() for hint in column)}:
-        return
-    if isinstance(destination, dlt.destinations.redshift):
-        events.apply_hints(columns={EVENT_START: {"data_type": "timestamp", "sort": True}})
-    if isinstance(destination, dlt.destinations.bigquery):
-        bigquery_adapter(events, partition=EVENT_START, cluster=_CLUSTERED)
 
 
 def active_destination() -> Any:
@@ -155,20 +136,4 @@ def active_destination() -> Any:
 
 def text_limit() -> int | None:
     """Return how many bytes of text the active pipeline's destination takes at the most; None is any number."""
-    destination = active_destination()
-    limits = destination.capabilities() if destination else None
-    return limits.max_text_data_type_length if limits and limits.is_max_text_data_type_length_in_bytes else None
-
-
-def names_of(destination: Any) -> Names:
-    """Return what names a destination can hold."""
-    if destination is None:
-        return Names()
-    kinds = ("redshift", "postgres", "bigquery")
-    kind = next((kind for kind in kinds if isinstance(destination, getattr(dlt.destinations, kind))), "")
-    limits = destination.capabilities()
-    return Names(
-        kind or destination.destination_type.rpartition(".")[2],
-        limits.max_column_identifier_length or limits.max_identifier_length,
-        limits.max_identifier_length,
-    )
+    return capabilities.text_limit(active_destination())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import dlt
 
 from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.destinations.names import names_of
 from hauser_dlt.exports.segment_exports import requested
 from hauser_dlt.fields import (
     CUSTOM_VARS,
@@ -20,7 +21,7 @@ from hauser_dlt.fields import (
 )
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Table
-from hauser_dlt.source.resources import active_destination, names_of
+from hauser_dlt.source.resources import active_destination
 
 # dlt's relational normalizer, but names as FullStory spells them: people's SQL goes on working.
 SCHEMA = dlt.Schema(

@@ -13,9 +13,12 @@ import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 
+from hauser_dlt.destinations.names import names_of
+from hauser_dlt.destinations.traits import traits_of
 from hauser_dlt.errors import CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.exports.prefetch import Delivery
+from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.fields import LOAD_ID, USER_VARS, Kind
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher
@@ -24,8 +27,7 @@ from hauser_dlt.records.deny_list import Denylist
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import members
 from hauser_dlt.records.tables import Fitting
-from hauser_dlt.source.readers import OpenReader, Reader
-from hauser_dlt.source.resources import active_destination, arrive_unaltered, names_of
+from hauser_dlt.source.resources import active_destination, arrive_unaltered
 from hauser_dlt.windows import Window
 
 _UNTIL, _LOAD = "until", "load_id"
@@ -156,7 +158,7 @@ def snapshot_resource(
 
 def _suit_destination(resource: DltResource, snapshot: Snapshot) -> None:
     """Have files replaced, which cannot be merged, and rows arrive unaltered."""
-    if snapshot.key and isinstance(active_destination(), dlt.destinations.filesystem):
+    if snapshot.key and not traits_of(active_destination()).merges:
         resource.apply_hints(write_disposition="replace")
     arrive_unaltered(resource, of_arrow=True)
 

@@ -18,13 +18,13 @@ from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
+from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger import Sent, load_ids, process_id
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Fitting, Table
 from hauser_dlt.source.events import EventReader, comes_in_array, export_resources
-from hauser_dlt.source.readers import OpenReader, Reader
 from hauser_dlt.source.schema import SCHEMA
 from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource
 from hauser_dlt.sync.heartbeat import heartbeats

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hauser_dlt.source.readers import Reader
+from hauser_dlt.exports.readers import Reader
 
 
 class WatchedReader(Reader):

@@ -11,11 +11,11 @@ from hauser_dlt import fullstory
 from hauser_dlt.config import reading
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations import adapter_for
+from hauser_dlt.destinations.names import Names, names_of
+from hauser_dlt.destinations.traits import REDSHIFT
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import KNOWN, MOBILE, column_of
 from hauser_dlt.records.columns import Columns
-from hauser_dlt.source.names import Names
-from hauser_dlt.source.resources import names_of
 from support.destinations import HOUR, MIDNIGHT
 
 LONG = "EventX" + "x" * 60
@@ -49,7 +49,7 @@ def test_each_destination_has_names_of_its_own(kind, taken, refused):
 
 @given(keys=st.lists(st.from_regex("[A-Z][a-z]{0,3}[A-Z]?[a-z]{0,2}", fullmatch=True), max_size=12))
 def test_what_becomes_a_column_can_stand_there_and_differs_from_all_others(keys):
-    columns = Columns(KNOWN, takes=Names("redshift", longest_column=5).takes)
+    columns = Columns(KNOWN, takes=Names(REDSHIFT, longest_column=5).takes)
     first = {key: columns.name_of(key) for key in keys}
     assert first == {key: columns.name_of(key) for key in reversed(keys)}
     made = set(columns.kinds) - set(KNOWN)
