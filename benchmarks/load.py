@@ -48,6 +48,9 @@ class _Counts:
     def done(self) -> None:
         """See `Report`."""
 
+    def finished(self, plan: Plan) -> None:
+        """See `Report`."""
+
 
 def main() -> None:
     """Run once."""

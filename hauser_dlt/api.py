@@ -25,8 +25,8 @@ from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import check as checks
 from hauser_dlt.reports import status as statuses
 from hauser_dlt.reports.status import Status
-from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync
-from hauser_dlt.windows import Window, ceil, floor
+from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync, load_again, load_ready
+from hauser_dlt.windows import Window, whole
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,9 @@ class _Collecting:
     def done(self) -> None:
         """See `Report`."""
 
+    def finished(self, plan: Plan) -> None:
+        """See `Report`."""
+
 
 def run(
     settings: Settings | None = None,
@@ -128,13 +131,8 @@ def run(
     """
     begin, until = _interval(start, end)
     with _opened(settings, hauser_config, pause) as (config, sync), _summarized() as summary:
-        begin, until = _whole(begin, until, config)
-        report = _Collecting(summary)
-        for plan in sync.plans(datetime.now(UTC), begin, until):
-            sync.run(plan, report)
-            plan.refuse_unready(begin)
-        if not (begin or until):
-            sync.load_snapshots(datetime.now(UTC), report)
+        begin, until = whole(begin, until, config.source.export_duration)
+        load_ready(sync, _Collecting(summary), begin, until)
         return summary
 
 
@@ -152,12 +150,10 @@ def reload(
     """
     asked = _interval(start, end)
     with _opened(settings, hauser_config, pause) as (config, sync), _summarized() as summary:
-        begin, until = _whole(*asked, config)
+        begin, until = whole(*asked, config.source.export_duration)
         if not begin or not until:
             raise ConfigError("reload needs a start and an end")
-        plan = sync.plan_reload(datetime.now(UTC), Window(begin, until))
-        sync.run(plan, _Collecting(summary))
-        plan.refuse_unready(begin)
+        load_again(sync, _Collecting(summary), Window(begin, until))
         return summary
 
 
@@ -256,14 +252,6 @@ def _interval(start: datetime | str | None, end: datetime | str | None) -> tuple
     if begin and until and begin >= until:
         raise ConfigError(f"start must lie before end, and {begin} does not lie before {until}")
     return begin, until
-
-
-def _whole(
-    start: datetime | None, end: datetime | None, config: Configuration
-) -> tuple[datetime | None, datetime | None]:
-    """Return an interval expanded to whole windows."""
-    step = config.source.export_duration
-    return start and floor(start, step), end and ceil(end, step)
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:

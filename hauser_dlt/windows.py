@@ -66,18 +66,23 @@ def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
         yield Window(start, stretch.end)
 
 
+def whole(start: datetime | None, end: datetime | None, step: timedelta) -> tuple[datetime | None, datetime | None]:
+    """Return an interval, open where one end is None, expanded to the boundaries of windows."""
+    return start and floor(start, step), end and ceil(end, step)
+
+
 def united(stretches: Iterable[Window]) -> Iterator[Window]:
     """Yield, oldest first, the stretches that some make together; they may overlap or adjoin."""
-    whole: Window | None = None
+    union: Window | None = None
     for stretch in sorted(stretches):
-        if whole and stretch.start <= whole.end:
-            whole = Window(whole.start, max(whole.end, stretch.end))
+        if union and stretch.start <= union.end:
+            union = Window(union.start, max(union.end, stretch.end))
             continue
-        if whole:
-            yield whole
-        whole = stretch
-    if whole:
-        yield whole
+        if union:
+            yield union
+        union = stretch
+    if union:
+        yield union
 
 
 def doubled(windows: Iterable[Window]) -> Iterator[Window]:

@@ -102,11 +102,11 @@ def whole_windows(
     start: datetime | None, end: datetime | None, step: timedelta
 ) -> tuple[datetime | None, datetime | None]:
     """Return an interval expanded to window boundaries."""
-    from hauser_dlt.windows import ceil, floor
+    from hauser_dlt.windows import whole
 
     if start and end and start >= end:
         raise click.UsageError("--start must lie before --end")
-    return start and floor(start, step), end and ceil(end, step)
+    return whole(start, end, step)
 
 
 def configured(

@@ -1,7 +1,6 @@
 """What the commands print beside the lines of `Progress`: summaries, plans, and what is not ready."""
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hauser_dlt.errors import HauserError, LoadError
@@ -11,8 +10,13 @@ if TYPE_CHECKING:
     from hauser_dlt.sync import Plan
 
 
-def summary(packages: int, events: int, plan: "Plan") -> str:
-    """Return what a run has loaded; a backfill says nothing of what lies before or after it."""
+def summary(plan: "Plan", packages: int, events: int) -> str:
+    """Return what a run has loaded; a backfill says nothing of what lies before or after it.
+
+    Windows that are refreshed follow those of the run itself, whose summary is enough.
+    """
+    if plan.again:
+        return ""
     done = f"{events:,} events in {packages} load package{'s' * (packages != 1)}" if packages else "nothing new to load"
     if plan.reached is None:
         return f"{done}; nothing is loaded yet" if plan.moves_cursor else done
@@ -35,22 +39,15 @@ def show_plan(plan: "Plan", *, as_json: bool) -> None:
         document = json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat()})
         say(document if as_json else f"would load {window}")
     say(f"{len(plan.bundles)} windows would be loaded", err=True)
-    say_unready(plan)
+    if plan.unready:
+        say(str(plan.unready), err=True)
     refuse_lost_output()
 
 
-def say_unready(plan: "Plan", *, asked: datetime | None = None) -> None:
-    """Print what is not ready, and when it will be.
-
-    Args:
-        asked: the start of an interval that was asked for; if nothing of it is ready, that is an error.
-
-    Raises:
-        TransientError: nothing is.
-    """
-    plan.refuse_unready(asked)
-    if plan.unready:
-        say(str(plan.unready), err=True)
+def summary_of_reload(plan: "Plan", packages: int, events: int) -> str:
+    """Return what a reload has loaded."""
+    windows = "1 window" if len(plan.bundles) == 1 else f"{len(plan.bundles):,} windows"
+    return f"loaded again {events:,} events of {windows}" if plan.bundles else ""
 
 
 def refuse_lost_output() -> None:

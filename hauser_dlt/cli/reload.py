@@ -1,7 +1,7 @@
 """`hauser-dlt reload`: load windows again."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,11 +13,7 @@ from hauser_dlt.cli.options import (
     settings_options,
     whole_windows,
 )
-from hauser_dlt.cli.output import say_unready, show_plan
-from hauser_dlt.streams import say
-
-if TYPE_CHECKING:
-    from hauser_dlt.sync import Plan
+from hauser_dlt.cli.output import show_plan, summary_of_reload
 
 
 @click.command()
@@ -39,23 +35,15 @@ def reload(start: datetime, end: datetime, *, dry_run: bool, as_json: bool, **se
     """
     from hauser_dlt.reports.progress import Progress
     from hauser_dlt.shutdown import Stopping
-    from hauser_dlt.sync import Sync
+    from hauser_dlt.sync import Sync, load_again
     from hauser_dlt.windows import Window
 
     config = configured(**settings)
     begin, until = whole_windows(start, end, config.source.export_duration)
-    progress = Progress(as_json=as_json)
+    progress = Progress(as_json=as_json, summary=summary_of_reload)
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
-        plan = sync.plan_reload(datetime.now(UTC), Window(begin or start, until or end))
+        interval = Window(begin or start, until or end)
         if dry_run:
-            show_plan(plan, as_json=as_json)
+            show_plan(sync.plan_reload(datetime.now(UTC), interval), as_json=as_json)
             return
-        sync.run(plan, progress)
-        if plan.bundles:
-            say(_summary(plan, progress.events), err=True)
-        say_unready(plan, asked=begin or start)
-
-
-def _summary(plan: "Plan", events: int) -> str:
-    windows = "1 window" if len(plan.bundles) == 1 else f"{len(plan.bundles):,} windows"
-    return f"loaded again {events:,} events of {windows}"
+        load_again(sync, progress, interval)

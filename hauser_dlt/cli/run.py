@@ -13,7 +13,7 @@ from hauser_dlt.cli.options import (
     settings_options,
     whole_windows,
 )
-from hauser_dlt.cli.output import say_unready, show_plan, summary
+from hauser_dlt.cli.output import show_plan, summary
 from hauser_dlt.errors import TransientError
 from hauser_dlt.streams import say
 
@@ -50,31 +50,21 @@ def run(
     """
     from hauser_dlt.reports.progress import Progress
     from hauser_dlt.shutdown import Stopping
-    from hauser_dlt.sync import Sync
+    from hauser_dlt.sync import Sync, load_ready
 
     if follow and (start or end or dry_run):
         raise click.UsageError("--follow goes on for ever: it takes no --start, --end or --dry-run")
     config = configured(**settings)
     start, end = whole_windows(start, end, config.source.export_duration)
-    progress = Progress(as_json=as_json)
+    progress = Progress(as_json=as_json, summary=summary)
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
         if dry_run:
             show_plan(sync.plan(datetime.now(UTC), start, end), as_json=as_json)
             return
-        _load_ready(sync, progress, start, end)
+        load_ready(sync, progress, start, end)
         if follow:
+            progress.summary = lambda *_: ""  # the lines of the packages say enough
             _follow(sync, stopping, progress)
-
-
-def _load_ready(sync: "Sync", progress: "Progress", start: datetime | None, end: datetime | None) -> None:
-    """Load what is ready, and print a summary. A backfill leaves the snapshots alone."""
-    for plan in sync.plans(datetime.now(UTC), start, end):
-        sync.run(plan, progress)
-        if not plan.again:
-            say(summary(progress.packages, progress.events, plan), err=True)
-            say_unready(plan, asked=start)
-    if not (start or end):
-        sync.load_snapshots(datetime.now(UTC), progress)
 
 
 def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> Never:
@@ -95,10 +85,10 @@ def _wait_for_next_window(sync: "Sync", stopping: "Stopping", progress: "Progres
 
 def _load_next(sync: "Sync", progress: "Progress") -> bool:
     """Load what has become ready; return False, and say why, if that failed and is worth another try."""
+    from hauser_dlt.sync import load_ready
+
     try:
-        for plan in sync.plans(datetime.now(UTC)):
-            sync.run(plan, progress)
-        sync.load_snapshots(datetime.now(UTC), progress)
+        load_ready(sync, progress)
     except TransientError as exc:
         say(f"Error: {exc}; trying again in {_RETRY_AFTER:.0f} s", err=True)
         return False

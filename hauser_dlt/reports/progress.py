@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +21,12 @@ class Progress:
 
     Args:
         as_json: packages as one JSON object a line.
+        summary: a plan, numbers of packages and of events -> the line that ends it; "" is none.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, summary: Callable[[Plan, int, int], str] = lambda *_: "") -> None:
         self._as_json = as_json
+        self.summary = summary
         self._bar: Any = None
         self._began = time.monotonic()
         self._events = 0
@@ -79,6 +82,13 @@ class Progress:
         if self._bar:
             self._bar.render_finish()
             self._bar = None
+
+    def finished(self, plan: Plan) -> None:
+        """See `Report`."""
+        if line := self.summary(plan, self.packages, self.events):
+            say(line, err=True)
+        if plan.unready:
+            say(str(plan.unready), err=True)
 
     def _rate(self) -> str:
         seconds = max(time.monotonic() - self._began, 0.001)

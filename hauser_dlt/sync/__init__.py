@@ -2,5 +2,6 @@
 
 from hauser_dlt.sync.model import LoadedSnapshot, Package, Plan, Report
 from hauser_dlt.sync.run import Sync
+from hauser_dlt.sync.tasks import load_again, load_ready
 
-__all__ = ["LoadedSnapshot", "Package", "Plan", "Report", "Sync"]
+__all__ = ["LoadedSnapshot", "Package", "Plan", "Report", "Sync", "load_again", "load_ready"]

@@ -196,4 +196,7 @@ class Report(Protocol):
         """A table that is fetched whole has arrived anew."""
 
     def done(self) -> None:
-        """The run has ended, well or not."""
+        """No more is done for the plan, whether all of it was loaded or not."""
+
+    def finished(self, plan: Plan) -> None:
+        """All that a plan said is loaded."""

@@ -52,6 +52,9 @@ class Told:
     def done(self) -> None:
         """See `Report`."""
 
+    def finished(self, plan: Plan) -> None:
+        """See `Report`."""
+
 
 @dataclass
 class Runs:
