@@ -92,9 +92,9 @@ def _templates(folder: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + name, entry.read_text(encoding="utf-8")
 
 
-def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str, Any]:
+def _values(settings: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str, Any]:
     """Return what the templates are filled with, as far as it concerns the tables."""
-    events = list(_columns(export_kinds(read), tables.export, dialect, column_docs.EVENTS))
+    events = list(_columns(export_kinds(settings), tables.export, dialect, column_docs.EVENTS))
     windows = list(_columns({**SYNC_KINDS, "_dlt_id": "text"}, tables.sync, dialect, column_docs.WINDOWS))
     staged = [*events]
     if tables.export.by_ingestion:
@@ -102,16 +102,16 @@ def _values(read: SourceSettings, tables: Tables, dialect: Dialect) -> dict[str,
         staged.append(Column(name, name, name, "partition_time", told))
     synced = {column.alias: column for column in windows}
     starts = next(column for column in events if column.alias == "event_start")
-    freshness = max(6 * _HOUR, 2 * read.export_duration) // _HOUR
+    freshness = max(6 * _HOUR, 2 * settings.export_duration) // _HOUR
     return {
-        "events": json.dumps(dialect.spelled(read.export_table)),
-        "windows": json.dumps(dialect.spelled(read.sync_table)),
+        "events": json.dumps(dialect.spelled(settings.export_table)),
+        "windows": json.dumps(dialect.spelled(settings.sync_table)),
         "event_columns": _described([(column.name, column.description) for column in events], 10),
         "window_columns": _described([(column.name, column.description) for column in windows], 10),
         "staged_columns": _described([(c.alias.strip(dialect.quote), c.description) for c in staged], 6),
         "columns": ",\n".join(f"        {column.value} as {column.alias}" for column in staged),
         "load": next(column.quoted for column in events if column.alias == "load_id"),
-        "bounds": _bounds(starts.quoted, tables.export, dialect) if read.keeps_to_windows else "",
+        "bounds": _bounds(starts.quoted, tables.export, dialect) if settings.keeps_to_windows else "",
         "layout": f",\n        {dialect.layout}" if dialect.layout else "",
         "sync_load": synced["load_id"].quoted,
         "sync_count": synced["event_count"].quoted,

@@ -26,7 +26,7 @@ _OTHER = ("adapter", "DestinationAdapter")
 _EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
 
 
-def adapter_for(run: RunSettings, read: SourceSettings, *, reading: bool = False) -> DestinationAdapter:
+def adapter_for(run: RunSettings, settings: SourceSettings, *, reading: bool = False) -> DestinationAdapter:
     """Return the destination that the settings name.
 
     Args:
@@ -38,7 +38,7 @@ def adapter_for(run: RunSettings, read: SourceSettings, *, reading: bool = False
     holds_files = run.destination == "filesystem" or run.storage_only
     module, name = _FILES if holds_files else _ADAPTERS.get(_kind(run.destination), _OTHER)
     adapter: type[DestinationAdapter] = getattr(import_module(f"{__name__}.{module}"), name)
-    return adapter.of(run, read, reading=reading)
+    return adapter.of(run, settings, reading=reading)
 
 
 def _kind(destination: str) -> str:

@@ -66,7 +66,7 @@ class DestinationAdapter:
         self._arrivals: Arrivals = {}
 
     @classmethod
-    def of(cls, run: RunSettings, read: SourceSettings, *, reading: bool) -> Self:
+    def of(cls, run: RunSettings, settings: SourceSettings, *, reading: bool) -> Self:
         """Return the destination that the settings name.
 
         Args:
@@ -77,8 +77,8 @@ class DestinationAdapter:
         """
         destination = cls.make(run, reading=reading)
         refuse_ambiguous(run.destination)
-        names_of(destination).refuse(read, run.dataset_name)
-        dataset = cls.dataset(destination, run, read)
+        names_of(destination).refuse(settings, run.dataset_name)
+        dataset = cls.dataset(destination, run, settings)
         staging = Staging(bucket_url()) if run.staging or cls.needs_staging else None
         adapter = cls(destination, dataset, f"{run.destination}, dataset {dataset}", staging)
         guard(destination, adapter._arrivals)
@@ -90,23 +90,23 @@ class DestinationAdapter:
         return Destination.from_reference(run.destination)
 
     @classmethod
-    def dataset(cls, destination: Any, run: RunSettings, read: SourceSettings) -> str:
+    def dataset(cls, destination: Any, run: RunSettings, settings: SourceSettings) -> str:
         """Return the dataset's name."""
         return run.dataset_name
 
-    def inspect(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
+    def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
         """Return the export and the sync table as they are now, and which of all tables are missing."""
-        needed = [read.export_table, read.sync_table, *_beside(read)]
+        needed = [settings.export_table, settings.sync_table, *_beside(settings)]
         with pipeline.destination_client() as client:
             storage: Any = client
             storage.type_mapper.dbt_to_sct = _Types(_ALSO | storage.type_mapper.dbt_to_sct)
             found = dict(storage.get_storage_tables(needed))
-            present = found.get(read.export_table, {})
-            by_ingestion = bool(present) and self.is_by_ingestion(storage, read.export_table)
+            present = found.get(settings.export_table, {})
+            by_ingestion = bool(present) and self.is_by_ingestion(storage, settings.export_table)
             folded = not storage.capabilities.has_case_sensitive_identifiers
         export = Table.of(present, folded=folded, by_ingestion=by_ingestion)
         missing = frozenset(name for name in needed if not found.get(name))
-        return Tables(export, Table.of(found.get(read.sync_table, {}), folded=folded), missing)
+        return Tables(export, Table.of(found.get(settings.sync_table, {}), folded=folded), missing)
 
     def is_by_ingestion(self, _storage: Any, _table: str) -> bool:
         """Tell whether a table is partitioned by the day of loading, not by a column."""
@@ -129,9 +129,9 @@ class DestinationAdapter:
         found: Access | None = storage.access(tables) if hasattr(storage, "access") else None
         return found
 
-    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, tables: Tables, now: datetime) -> Ledger:
+    def ledger(self, pipeline: dlt.Pipeline, settings: SourceSettings, tables: Tables, now: datetime) -> Ledger:
         """Return the ledger of a pipeline to this destination; what lies after `now` counts for nothing."""
-        return SqlLedger(pipeline, read, tables, now)
+        return SqlLedger(pipeline, settings, tables, now)
 
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Let a load not become complete unless all that was sent has arrived."""
@@ -162,8 +162,8 @@ class DestinationAdapter:
         """Have days expire that are older than the settings say, where the destination can do that by itself."""
 
 
-def _beside(read: SourceSettings) -> list[str]:
+def _beside(settings: SourceSettings) -> list[str]:
     """Return the tables beside events and windows: dlt's own, and those that the settings want."""
-    snapshots = {read.individuals_table: read.individuals, read.segments_table: read.segments}
+    snapshots = {settings.individuals_table: settings.individuals, settings.segments_table: settings.segments}
     dlts = [LOADS, "_dlt_version", "_dlt_pipeline_state"]
-    return [pending_name(read.sync_table), *dlts, *(table for table, wanted in snapshots.items() if wanted)]
+    return [pending_name(settings.sync_table), *dlts, *(table for table, wanted in snapshots.items() if wanted)]

@@ -212,7 +212,7 @@ class FilesAdapter(DestinationAdapter):
     reload_unit = "load"
 
     @classmethod
-    def of(cls, run: RunSettings, read: SourceSettings, *, reading: bool) -> Self:
+    def of(cls, run: RunSettings, settings: SourceSettings, *, reading: bool) -> Self:
         """Return the folder or bucket that the settings name; see `DestinationAdapter`."""
         url = bucket_url()
         folder = local_path(url)
@@ -228,16 +228,16 @@ class FilesAdapter(DestinationAdapter):
         )
         return cls(destination, run.dataset_name, url)
 
-    def inspect(self, pipeline: dlt.Pipeline, read: SourceSettings) -> Tables:
+    def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
         """Return no tables: each file has columns of its own."""
         return Tables()
 
     def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> None:
         """Return nothing: there is no catalog."""
 
-    def ledger(self, pipeline: dlt.Pipeline, read: SourceSettings, _tables: Tables, now: datetime) -> Ledger:
+    def ledger(self, pipeline: dlt.Pipeline, settings: SourceSettings, _tables: Tables, now: datetime) -> Ledger:
         """Return the ledger of files."""
-        return FilesLedger(pipeline, read.export_table, read.sync_table, now)
+        return FilesLedger(pipeline, settings.export_table, settings.sync_table, now)
 
     def refuse_unwritable(self, _client: Any) -> bool:
         """Make sure that a folder of this machine can be written to."""

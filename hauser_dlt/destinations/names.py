@@ -40,7 +40,7 @@ class Names:
         own = name in self.traits.columns or name.startswith(self.traits.column_prefixes)
         return "that is a name of its own" if own else ""
 
-    def refuse(self, read: SourceSettings, dataset: str = "") -> None:
+    def refuse(self, settings: SourceSettings, dataset: str = "") -> None:
         """Refuse what the settings name.
 
         Raises:
@@ -49,12 +49,12 @@ class Names:
         keeper = self.traits.kind or "SQL"
         if dataset.lower() == "information_schema" or dataset.lower().startswith(self.traits.schema_prefixes):
             raise ConfigError(f"dataset_name = {dataset!r}: {keeper} keeps such names for itself; choose another")
-        if len(pending := f"{read.sync_table}_pending") > self.longest_table:
+        if len(pending := f"{settings.sync_table}_pending") > self.longest_table:
             raise ConfigError(
-                f"sync_table = {read.sync_table!r}: there will be a table {pending}, and {keeper} takes names of up to"
-                f" {self.longest_table} bytes; choose a shorter one"
+                f"sync_table = {settings.sync_table!r}: there will be a table {pending}, and {keeper} takes names of up"
+                f" to {self.longest_table} bytes; choose a shorter one"
             )
-        for setting, name, column in _columns(read):
+        for setting, name, column in _columns(settings):
             if objection := self._objection(column):
                 raise ConfigError(
                     f"{setting} names {name}, of which {self.traits.kind} can have no column ({objection}): leave it"
@@ -62,10 +62,10 @@ class Names:
                 )
 
 
-def _columns(read: SourceSettings) -> Iterator[tuple[str, str, str]]:
+def _columns(settings: SourceSettings) -> Iterator[tuple[str, str, str]]:
     """Yield the columns that settings name: setting, name, column."""
-    yield from (("extra_fields", name, name) for name in read.extra_fields)
-    yield from (("custom_columns", name, column_of(name)) for name in read.custom_columns)
+    yield from (("extra_fields", name, name) for name in settings.extra_fields)
+    yield from (("custom_columns", name, column_of(name)) for name in settings.custom_columns)
 
 
 def names_of(destination: Any) -> Names:

@@ -201,11 +201,11 @@ class RedshiftAdapter(DestinationAdapter):
         return ExactRedshift(destination_name=run.destination)
 
     @classmethod
-    def dataset(cls, destination: Any, run: RunSettings, read: SourceSettings) -> str:
+    def dataset(cls, destination: Any, run: RunSettings, settings: SourceSettings) -> str:
         """Return the schema, which the database's search path may tell."""
         if run.dataset_name != SEARCH_PATH:
             return run.dataset_name
-        found: str = destination.schema_on_search_path(read.export_table)
+        found: str = destination.schema_on_search_path(settings.export_table)
         return found
 
     def text_limit(self, run: RunSettings) -> int:

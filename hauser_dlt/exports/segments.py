@@ -44,14 +44,14 @@ def write_segments(client: Client, path: Path) -> None:
         file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in segments(client))
 
 
-def segment(client: Client, read: SourceSettings) -> str:
+def segment(client: Client, settings: SourceSettings) -> str:
     """Return the name of the segment that the settings name. It alone is asked for: accounts can have thousands.
 
     Raises:
         ConfigError: FullStory knows no such segment.
     """
     try:
-        found = client.request("GET", f"/segments/v1/{quote(read.segment_id, safe='')}", promised="id")
+        found = client.request("GET", f"/segments/v1/{quote(settings.segment_id, safe='')}", promised="id")
     except MissingError as exc:
-        raise unknown_segment(read, exc) from None
+        raise unknown_segment(settings, exc) from None
     return str(found.get("name") or "without a name")

@@ -20,39 +20,39 @@ _READY = 24
 _FIRST_RUN_REACHES_BACK = 30 * DAY
 
 
-def first_start(read: SourceSettings, now: datetime) -> datetime:
+def first_start(settings: SourceSettings, now: datetime) -> datetime:
     """Return where to start when nothing is loaded yet, on the grid of windows."""
-    start = read.start_time or floor(now - _FIRST_RUN_REACHES_BACK, DAY)
-    return floor(start, read.export_duration) if read.api == "segment_export" else start
+    start = settings.start_time or floor(now - _FIRST_RUN_REACHES_BACK, DAY)
+    return floor(start, settings.export_duration) if settings.api == "segment_export" else start
 
 
-def ahead(read: SourceSettings) -> int:
+def ahead(settings: SourceSettings) -> int:
     """Return how many bundles to have prepared at a time."""
-    return read.concurrent_exports if read.api == "segment_export" else 1
+    return settings.concurrent_exports if settings.api == "segment_export" else 1
 
 
-def ready(read: SourceSettings) -> int:
+def ready(settings: SourceSettings) -> int:
     """Return how many bundles may wait on the disk to be loaded: those of a day, while the day before is loaded."""
-    return max(1, min(_READY, DAY // read.export_duration))
+    return max(1, min(_READY, DAY // settings.export_duration))
 
 
-def client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
+def client(settings: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of the API that the settings name."""
-    usual = hosts.DATA_EXPORT if read.api == "data_export" else hosts.api(read.api_token)
-    return Client(read, read.base_url or usual, pause)
+    usual = hosts.DATA_EXPORT if settings.api == "data_export" else hosts.api(settings.api_token)
+    return Client(settings, settings.base_url or usual, pause)
 
 
-def api_client(read: SourceSettings, pause: Callable[[float], None]) -> Client:
+def api_client(settings: SourceSettings, pause: Callable[[float], None]) -> Client:
     """Return a client of today's API, which alone tells of accounts, segments and individuals."""
-    return Client(read, _api_url(read), pause)
+    return Client(settings, _api_url(settings), pause)
 
 
-def _api_url(read: SourceSettings) -> str:
-    base_url = hosts.api_beside(read.base_url) if read.api == "data_export" else read.base_url
-    return base_url or hosts.api(read.api_token)
+def _api_url(settings: SourceSettings) -> str:
+    base_url = hosts.api_beside(settings.base_url) if settings.api == "data_export" else settings.base_url
+    return base_url or hosts.api(settings.api_token)
 
 
-def replays_begin(read: SourceSettings, asked: Callable[[], dict[str, Any]]) -> str:
+def replays_begin(settings: SourceSettings, asked: Callable[[], dict[str, Any]]) -> str:
     """Return what all links to sessions begin with; "" if the settings want none.
 
     Args:
@@ -61,49 +61,49 @@ def replays_begin(read: SourceSettings, asked: Callable[[], dict[str, Any]]) -> 
     Raises:
         AccessError: the key, by its role, cannot export.
     """
-    if not read.session_replay_url:
+    if not settings.session_replay_url:
         return ""
     account = asked()
     roles.refuse_too_low(account)
     if doubt := roles.doubt(account):
         logger.warning("%s", doubt)
-    return replay_urls.beginning(account, _api_url(read))
+    return replay_urls.beginning(account, _api_url(settings))
 
 
 def snapshots(
-    read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str], now: datetime
+    settings: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str], now: datetime
 ) -> Iterator[Snapshot]:
     """Yield what the settings want to have besides events. Nobody is asked for anything yet."""
-    settled = Schedule(read.export_duration, read.export_delay).settled(now)
-    stretch = Window(min(first_start(read, now), settled - read.export_duration), settled)
-    if read.individuals:
-        exports, bundle = IndividualExports(api_client(read, pause), read, operations), Bundle(stretch)
+    settled = Schedule(settings.export_duration, settings.export_delay).settled(now)
+    stretch = Window(min(first_start(settings, now), settled - settings.export_duration), settled)
+    if settings.individuals:
+        exports, bundle = IndividualExports(api_client(settings, pause), settings, operations), Bundle(stretch)
         yield Snapshot(
             name="fs_individuals",
-            table=read.individuals_table,
+            table=settings.individuals_table,
             kinds=INDIVIDUALS,
             key=INDIVIDUAL,
-            grow=read.new_fields == "columns",
-            denylist=read.denylist(INDIVIDUALS),
+            grow=settings.new_fields == "columns",
+            denylist=settings.denylist(INDIVIDUALS),
             stretch=stretch,
             fetch=partial(exports.fetch, bundle),
             forget=partial(exports.forget, bundle),
         )
-    if read.segments:
+    if settings.segments:
         yield Snapshot(
             name="fs_segments",
-            table=read.segments_table,
+            table=settings.segments_table,
             kinds=SEGMENTS,
             key=None,
             grow=False,
-            denylist=read.denylist(SEGMENTS),
+            denylist=settings.denylist(SEGMENTS),
             stretch=stretch,
-            fetch=partial(write_segments, api_client(read, pause)),
+            fetch=partial(write_segments, api_client(settings, pause)),
         )
 
 
-def connect(read: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
+def connect(settings: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str]) -> Exports:
     """Return the exports of the API that the settings name."""
-    if read.api == "data_export":
-        return DataExports(client(read, pause), read, api_client(read, pause))
-    return SegmentExports(client(read, pause), read, operations)
+    if settings.api == "data_export":
+        return DataExports(client(settings, pause), settings, api_client(settings, pause))
+    return SegmentExports(client(settings, pause), settings, operations)

@@ -28,7 +28,7 @@ _NULLABLE_MARKS: Any = {LOAD_ID: {"data_type": "text", "nullable": True}}
 def export_resources(
     deliveries: Callable[[datetime | None], Iterable[Delivery]],
     open_reader: OpenReader,
-    read: SourceSettings,
+    settings: SourceSettings,
     *,
     moves_cursor: bool = True,
     tables: Tables | None = None,
@@ -41,49 +41,68 @@ def export_resources(
     Args:
         deliveries: the cursor (None at first) -> the bundles' files, oldest first.
         open_reader: opens what makes the items of `fs_export` out of one file.
-        read: names of tables, types of fields.
+        settings: names of tables, types of fields.
         moves_cursor: False for backfills.
         tables: as they are at the destination, where that has been looked at.
     """
     there = tables or Tables()
+    bundles = _bundles(deliveries, open_reader, settings, there.export)
+    sync = _sync(bundles, settings.sync_table, there.sync)
+    if moves_cursor:
+        sync.apply_hints(incremental=dlt.sources.incremental(there.sync.spelled(CURSOR), range_start="open"))
+    return _events(bundles, settings.export_table), sync
+
+
+def _bundles(
+    deliveries: Callable[[datetime | None], Iterable[Delivery]],
+    open_reader: OpenReader,
+    settings: SourceSettings,
+    export: Table,
+) -> DltResource:
+    """Return the resource that yields the items of each bundle, and then `Loaded`."""
 
     @dlt.resource(name="bundles", selected=False)
     def bundles() -> Iterator[Any]:
-        suit_destination(dlt.current.source().resources, is_new=not there.export.columns)
-        columns = table_columns(read, there.export)
+        suit_destination(dlt.current.source().resources, is_new=not export.columns)
+        columns = table_columns(settings, export)
         load_id = package_id()
         for delivery in deliveries(cursor_in(dlt.current.resource_state("fs_sync"))):
             reader = open_reader(delivery, columns, load_id)
             yield from reader
             yield Loaded(delivery.bundle, reader.tally)
 
+    made: DltResource = bundles
+    return made
+
+
+def _events(bundles: DltResource, table_name: str) -> DltResource:
     @windowed(
         name="fs_export",
         data_from=bundles,
-        table_name=read.export_table,
+        table_name=table_name,
         write_disposition="append",
         columns=_NULLABLE_MARKS,
     )
     def events(item: Any) -> Any:
         return None if isinstance(item, Loaded) else item
 
+    return events
+
+
+def _sync(bundles: DltResource, table_name: str, table: Table) -> DltResource:
     @windowed(
         name="fs_sync",
         data_from=bundles,
-        table_name=read.sync_table,
+        table_name=table_name,
         write_disposition="append",
-        columns=_sync_columns(there.sync),
+        columns=_sync_columns(table),
     )
     def sync(item: Any) -> Any:
-        return (
-            {there.sync.spelled(name): value for name, value in item.row().items()}
-            if isinstance(item, Loaded)
-            else None
-        )
+        if not isinstance(item, Loaded):
+            return None
+        return {table.spelled(name): value for name, value in item.row().items()}
 
-    if moves_cursor:
-        sync.apply_hints(incremental=dlt.sources.incremental(there.sync.spelled(CURSOR), range_start="open"))
-    return events, sync
+    return sync
 
 
 def _sync_columns(table: Table) -> Any:
@@ -98,14 +117,14 @@ class EventReader(Reader):
     """One bundle's events as Arrow batches; an `OpenReader` once the first two arguments are given.
 
     Args:
-        read: the settings by which the bundle was asked for.
+        settings: the settings by which the bundle was asked for.
         fit: makes a batch fit the destination's table.
         replays: what links to sessions begin with.
     """
 
     def __init__(
         self,
-        read: SourceSettings,
+        settings: SourceSettings,
         fit: Fitting,
         delivery: Delivery,
         columns: Columns,
@@ -114,11 +133,11 @@ class EventReader(Reader):
         replays: str = "",
     ) -> None:
         window = delivery.bundle.window
-        strict = window if read.keeps_to_windows else None
+        strict = window if settings.keeps_to_windows else None
         marks = _marks(load_id, window.start)
         self._batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
         self._fit = fit
-        self._in_array = comes_in_array(read)
+        self._in_array = comes_in_array(settings)
         super().__init__(delivery, self._batcher.tally)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -132,9 +151,9 @@ class EventReader(Reader):
             yield self._fit(empty_batch(self._batcher.columns), self.tally)
 
 
-def comes_in_array(read: SourceSettings) -> bool:
+def comes_in_array(settings: SourceSettings) -> bool:
     """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
-    return read.api == "data_export" or read.export_format == "json"
+    return settings.api == "data_export" or settings.export_format == "json"
 
 
 def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:

@@ -30,42 +30,51 @@ SCHEMA = dlt.Schema(
 )
 
 
-def declared_kinds(read: SourceSettings) -> dict[str, Kind]:
+def declared_kinds(settings: SourceSettings) -> dict[str, Kind]:
     """Return the fields that are columns from the first run on: known ones, and those that the settings add."""
-    return {**requested(read), **read.extra_fields}
+    return {**requested(settings), **settings.extra_fields}
 
 
-def as_table_has(read: SourceSettings, table: Table) -> SourceSettings:
+def as_table_has(settings: SourceSettings, table: Table) -> SourceSettings:
     """Return the settings that have FullStory asked for what the table has columns of, as hauser asked for it."""
-    return replace(read, include_selector_tokens=True) if table.column(SELECTOR_TOKENS) else read
+    return replace(settings, include_selector_tokens=True) if table.column(SELECTOR_TOKENS) else settings
 
 
-def export_kinds(read: SourceSettings) -> dict[str, Kind]:
+def export_kinds(settings: SourceSettings) -> dict[str, Kind]:
     """Return all columns of the export table that are there from the first run on, bookkeeping included."""
-    custom = {column_of(name): kind for name, kind in read.custom_columns.items()}
-    links: dict[str, Kind] = {SESSION_REPLAY_URL: "text"} if read.session_replay_url else {}
-    return {**declared_kinds(read), CUSTOM_VARS: "text", **custom, **links, LOAD_ID: "text", ROW_WINDOW: "timestamp"}
+    custom = {column_of(name): kind for name, kind in settings.custom_columns.items()}
+    links: dict[str, Kind] = {SESSION_REPLAY_URL: "text"} if settings.session_replay_url else {}
+    return {
+        **declared_kinds(settings),
+        CUSTOM_VARS: "text",
+        **custom,
+        **links,
+        LOAD_ID: "text",
+        ROW_WINDOW: "timestamp",
+    }
 
 
-def table_columns(read: SourceSettings, table: Table) -> Columns:
+def table_columns(settings: SourceSettings, table: Table) -> Columns:
     """Return the export table's columns: declared ones, and those that earlier runs have found."""
-    kinds = declared_kinds(read)
+    kinds = declared_kinds(settings)
     names = names_of(active_destination())
-    names.refuse(read)
-    declared = {name.lower() for name in export_kinds(read)}
-    earlier = dlt.current.source_schema().tables.get(read.export_table, {"columns": {}})["columns"]
+    names.refuse(settings)
+    declared = {name.lower() for name in export_kinds(settings)}
+    earlier = dlt.current.source_schema().tables.get(settings.export_table, {"columns": {}})["columns"]
     for name in earlier:
         # with an underscore, it was the column of a custom variable
         if todays(name).lower() not in declared and "_" not in name and names.takes(name) and table.fits_new(name):
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
-    custom: dict[str, Kind] = {name: "any" if kind == "text" else kind for name, kind in read.custom_columns.items()}
+    custom: dict[str, Kind] = {
+        name: "any" if kind == "text" else kind for name, kind in settings.custom_columns.items()
+    }
     return Columns(
         kinds,
-        grow=read.new_fields == "columns",
+        grow=settings.new_fields == "columns",
         new=table.kind_of_new,
         custom=custom,
-        replays=read.session_replay_url,
-        drops=read.denylist(declared_kinds(read)).drops,
+        replays=settings.session_replay_url,
+        drops=settings.denylist(declared_kinds(settings)).drops,
         takes=names.takes,
         fits=table.fits_new,
         numbers=table.numbers,
