@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import configure, read_configuration
 from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import status
@@ -55,7 +55,7 @@ class _Counts:
 def main() -> None:
     """Run once."""
     configure(json.loads(sys.argv[1]))
-    config = Configuration(read_source(), read_run())
+    config = read_configuration()
     now, counts, statements = datetime.fromisoformat(sys.argv[2]), _Counts(), 0
     execute = DuckDbSqlClient.execute_query
 

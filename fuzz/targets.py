@@ -8,6 +8,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from typing import Any
 
 from hauser_dlt.config import reading
 from hauser_dlt.config.hauser_toml import read_hauser_toml
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import KINDS
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.exports.prefetch import Delivery
@@ -103,8 +104,8 @@ def setting(data: bytes) -> None:
     except (ValueError, RecursionError):
         value = text
     table = value if isinstance(value, dict) else {}
-    for kind in (SourceSettings, RunSettings):
-        for name in kind.__dataclass_fields__:
+    for kind in KINDS:
+        for name in (declared.name for declared in fields(kind)):
             for spelled in (text, value, table.get(name)):
                 one_line(lambda name=name, spelled=spelled: reading.read(kind, _finder({name: spelled})))  # noqa: B023
 
@@ -116,10 +117,10 @@ def hauser_toml(data: bytes) -> None:
         file.flush()
         found = one_line(lambda: read_hauser_toml(Path(file.name)))
     if found:
-        for kind, section in (
-            (SourceSettings, found.settings["sources"]["fullstory"]),
-            (RunSettings, found.settings["hauser"]),
-        ):
+        for kind in KINDS:
+            section = found.settings
+            for name in kind.section:
+                section = section.get(name, {})
             one_line(lambda kind=kind, section=section: reading.read(kind, _finder(section)))
 
 

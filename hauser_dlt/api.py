@@ -233,6 +233,8 @@ def _configured(
         logger.warning("%s", warning)
     found = hauser.settings if hauser else {}
     with configuration.scoped(settings or {}, found, str(hauser_config), keyless=keyless) as config:
+        for warning in config.warnings:
+            logger.warning("%s", warning)
         yield config
 
 

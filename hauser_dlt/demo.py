@@ -8,8 +8,7 @@ from typing import Any
 
 import duckdb
 
-from hauser_dlt.config import configuration
-from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.configuration import configure, read_configuration
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
 from hauser_dlt.reports.progress import Progress
@@ -91,8 +90,8 @@ def _load(folder: Path, source: dict[str, Any], destination: str, until: datetim
             "duckdb": {"credentials": str(folder / "events.duckdb")},
         },
     }
-    configuration.configure(options)
-    config = Configuration(configuration.read_source(), configuration.read_run())
+    configure(options)
+    config = read_configuration()
     with Stopping() as stopping, Sync.open(config, stopping.pause) as sync:
         sync.run(sync.plan(datetime.now(UTC), end=until), Progress(as_json=False))
 

@@ -35,8 +35,7 @@ def _complete_destination(_ctx: click.Context, _param: click.Parameter, incomple
 
 def _complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the settings that may stand on the command line."""
-    of_source, of_run = _declared()
-    declared = (of_source | of_run).items()
+    declared = _declared().items()
     return [f"{name}=" for name, each in declared if name.startswith(incomplete) and not each.metadata["hide"]]
 
 
@@ -134,7 +133,10 @@ def configured(
     set_up_logging(verbose, options)
     configuration.configure(options, hauser, str(config_file))
     alerts.restrict_sentry()
-    return configuration.Configuration(configuration.read_source(keyless=keyless), configuration.read_run())
+    config = configuration.read_configuration(keyless=keyless)
+    for warning in config.warnings:
+        say(f"Warning: {warning}", err=True)
+    return config
 
 
 def read_hauser_settings(file: Path) -> dict[str, Any]:
@@ -167,8 +169,7 @@ def _is_secret(name: str, value: str) -> bool:
     """Tell whether a setting must not stand on the command line; of ours, only a value can tell, not the name."""
     from hauser_dlt.redaction import shows_password, shows_secret
 
-    of_source, of_run = _declared()
-    declared = of_source | of_run
+    declared = _declared()
     hidden = {each.name for each in declared.values() if each.metadata["hide"]} | {"slack_incoming_hook"}
     if hidden.intersection(name.split(".")):
         return True
@@ -176,13 +177,14 @@ def _is_secret(name: str, value: str) -> bool:
     return shows_password(value) if ours and not name.startswith("destination.") else shows_secret(f"{name}={value}")
 
 
-def _declared() -> "tuple[dict[str, Field[Any]], dict[str, Field[Any]]]":
-    """Return the settings of the source, and those of a run, by name."""
+def _declared() -> "dict[str, Field[Any]]":
+    """Return all settings by the names that `--set` takes."""
     from dataclasses import fields
 
-    from hauser_dlt.config.settings import RunSettings, SourceSettings
+    from hauser_dlt.config.names import short_name
+    from hauser_dlt.config.settings import KINDS
 
-    return {each.name: each for each in fields(SourceSettings)}, {each.name: each for each in fields(RunSettings)}
+    return {short_name(kind, each.name): each for kind in KINDS for each in fields(kind)}
 
 
 def set_up_logging(verbose: int, options: dict[str, Any]) -> None:

@@ -24,10 +24,11 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from hauser_dlt.config import misspelled, names, reading, toml_files
+from hauser_dlt.config.destination_settings import deprecations, read_of_destination
 from hauser_dlt.config.lookup import find, pipeline_name, providers
 from hauser_dlt.config.names import RUN, SOURCE, nested
 from hauser_dlt.config.providers import ABOVE, BELOW, LAST, of_run
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import BigQuerySettings, RedshiftSettings, RunSettings, SourceSettings
 from hauser_dlt.dlt_internals import document_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared
@@ -59,12 +60,22 @@ _DEFAULTS: dict[str, Any] = {
 class Configuration:
     """All settings of a run.
 
+    Attributes:
+        source: what to export.
+        run: where to load it, and how.
+        redshift: what only Redshift knows.
+        bigquery: what only BigQuery knows.
+        warnings: which settings stand where they stood in earlier releases.
+
     Raises:
         ConfigError: a setting of the source cannot be kept with those of the run.
     """
 
     source: SourceSettings
     run: RunSettings
+    redshift: RedshiftSettings
+    bigquery: BigQuerySettings
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what FullStory's own bytes would not show."""
@@ -141,7 +152,7 @@ def scoped(
     }
     with of_run(ranks):
         _refuse_misspelled()
-        yield Configuration(read_source(keyless=keyless), read_run())
+        yield read_configuration(keyless=keyless)
 
 
 def _keyed(token: str) -> dict[str, Any]:
@@ -150,6 +161,22 @@ def _keyed(token: str) -> dict[str, Any]:
 
 def _provider(name: str, document: Mapping[str, Any]) -> ConfigProvider:
     return CustomLoaderDocProvider(name, lambda: dict(document), locations=[])
+
+
+def read_configuration(*, keyless: bool = False) -> Configuration:
+    """Return all settings; for what asks FullStory nothing, a missing key is no error.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+    """
+    source, run = read_source(keyless=keyless), read_run()
+    return Configuration(
+        source,
+        run,
+        read_of_destination(RedshiftSettings, run.destination),
+        read_of_destination(BigQuerySettings, run.destination),
+        tuple(deprecations(run.destination)),
+    )
 
 
 def read_source(*, keyless: bool = False) -> SourceSettings:

@@ -132,7 +132,7 @@ KEYS = (
     Key("[redshift] DatabaseSchema", name, "hauser.dataset_name", need="the schema of the tables, or search_path"),
     Key("[redshift] ExportTable", name, "sources.fullstory.export_table"),
     Key("[redshift] SyncTable", name, "sources.fullstory.sync_table"),
-    Key("[redshift] VarCharMax", between(1, 65535), "hauser.varchar_max"),
+    Key("[redshift] VarCharMax", between(1, 65535), "destination.redshift.varchar_max"),
     Key("[redshift] Credentials", _credentials, hide=True),
     Key("[gcs] Bucket", _bucket, need="the bucket of the exported files"),
     Key("[gcs] GCSOnly", flag),
@@ -145,6 +145,6 @@ KEYS = (
     Key("[bigquery] Dataset", name, "hauser.dataset_name", need="the dataset of the tables"),
     Key("[bigquery] ExportTable", name, "sources.fullstory.export_table"),
     Key("[bigquery] SyncTable", name, "sources.fullstory.sync_table"),
-    Key("[bigquery] PartitionExpiration", _as_spelled(parsers.duration), "hauser.partition_expiration"),
+    Key("[bigquery] PartitionExpiration", _as_spelled(parsers.duration), "destination.bigquery.partition_expiration"),
 )
 ROLE = "[redshift] Credentials"

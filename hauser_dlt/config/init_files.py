@@ -9,16 +9,18 @@ from typing import Any
 
 import tomlkit
 
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.declaration import Settings
+from hauser_dlt.config.settings import KINDS, RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
 
-_DESTINATION = """
+_FILESYSTEM = """
 [destination.filesystem]
-# Of filesystem: the folder or bucket where the tables are to be folders (exports, s3://name/path, gs://name/path).
+# The folder or bucket that holds the tables, each as a folder: exports, s3://name/path or gs://name/path.
 # bucket_url = "exports"
-
-# Other destinations: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for the settings of each.
+"""
+_DESTINATIONS = """
+# Destinations have settings of dlt's own, too: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for each.
 """
 _RUNTIME = """
 [runtime]
@@ -45,6 +47,8 @@ api_token = ""
 # credentials = "events.duckdb"
 """
 
+_OF_DESTINATIONS = {kind.section[1]: kind for kind in KINDS if kind.section[0] == "destination"}
+
 Document = Mapping[str, Any]
 
 
@@ -54,14 +58,17 @@ def config_text(values: Document) -> str:
     Args:
         values: nested in dlt's way, as `hauser_toml` gives them.
     """
-    parts = ["# Settings of hauser-dlt. What stands behind a # is the default.\n"]
-    for kind, path in ((SourceSettings, ("sources", "fullstory")), (RunSettings, ("hauser",))):
-        parts.append(f"\n[{'.'.join(path)}]\n")
-        parts.extend(_declared(kind, _section(values, path)))
-    others = _public(values.get("destination", {}))
-    parts.append(_DESTINATION if not others else "\n" + tomlkit.dumps({"destination": others}))
-    parts.append(_RUNTIME)
-    return "".join(parts)
+    destinations = _public(values.get("destination", {}))
+    names = dict.fromkeys(("filesystem", *_OF_DESTINATIONS, *destinations))
+    return "".join(
+        (
+            "# Settings of hauser-dlt. What stands behind a # is the default.\n",
+            *(_section_text(kind, _section(values, kind.section)) for kind in (SourceSettings, RunSettings)),
+            *(_destination_text(name, destinations.get(name, {})) for name in names),
+            _DESTINATIONS,
+            _RUNTIME,
+        )
+    )
 
 
 def secrets_text(values: Document) -> str:
@@ -112,7 +119,21 @@ def _write_all(files: Mapping[Path, str]) -> None:
         raise
 
 
-def _declared(kind: type[SourceSettings] | type[RunSettings], values: Document) -> Iterator[str]:
+def _section_text(kind: type[Settings], values: Document) -> str:
+    return f"\n[{'.'.join(kind.section)}]\n{''.join(_declared(kind, values))}"
+
+
+def _destination_text(name: str, values: Document) -> str:
+    """Return a destination's section: our settings, then those of dlt that have a value."""
+    if name == "filesystem" and not values:
+        return _FILESYSTEM
+    kind = _OF_DESTINATIONS.get(name)
+    ours = {declared.name for declared in fields(kind)} if kind else set()
+    text = tomlkit.dumps({"destination": {name: {key: value for key, value in values.items() if key not in ours}}})
+    return _section_text(kind, values) + text.removeprefix(f"[destination.{name}]\n") if kind else f"\n{text}"
+
+
+def _declared(kind: type[Settings], values: Document) -> Iterator[str]:
     for declared in fields(kind):
         if declared.metadata["hide"]:
             continue

@@ -11,13 +11,22 @@ from typing import Any
 
 import dlt
 
-from hauser_dlt.config.names import RUN, SOURCE, SettingPath, variable
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.declaration import SettingPath
+from hauser_dlt.config.names import OF_RUN, OF_SOURCE, RUN, SOURCE, variable
+from hauser_dlt.config.settings import FORMER, KINDS
 
 _NAMES: dict[SettingPath, set[str]] = {
-    SOURCE: {declared.name for declared in fields(SourceSettings)} | {"end_time"},  # an argument of the source, too
-    RUN: {declared.name for declared in fields(RunSettings)},
+    SOURCE: OF_SOURCE | {"end_time"},  # an argument of the source, too
+    RUN: OF_RUN,
 }
+# by what they are called: the settings that stand among those of dlt
+_OF_DESTINATIONS = {
+    declared.name: (*kind.section, declared.name)
+    for kind in KINDS
+    if kind.section not in _NAMES
+    for declared in fields(kind)
+}
+_NOW = {former: now for now, former in FORMER.items()}
 _DOUBLED = (*SOURCE, "fullstory")  # the module's name and the source's: dlt reads the same settings there
 # tables below [sources.fullstory] that dlt reads for itself
 _INNER = {"bundles", "fs_export", "fs_sync", "fs_individuals", "fs_segments", "schema", "credentials"}
@@ -49,7 +58,7 @@ def in_environment(names: Iterable[str], pipeline: str) -> Iterator[Misspelled]:
         path = tuple(name.lower().split("__"))
         if meant := _WITH_UNDERSCORES.get(re.sub("_+", "_", name.lower())):
             if name != variable(meant):
-                yield Misspelled((name,), meant)
+                yield Misspelled((name,), _NOW.get(meant, meant))
         elif len(path) > 1 and (found := _in_pipeline(path, pipeline.lower())):
             yield found
 
@@ -64,6 +73,12 @@ def _in_pipeline(path: SettingPath, pipeline: str) -> Misspelled | None:
 
 
 def _misspelled(path: SettingPath) -> Misspelled | None:
+    """Return what is misspelled of a path; what was meant is told by where it stands now."""
+    found = _unread(path)
+    return found and Misspelled(found.path, _NOW.get(found.meant, found.meant))
+
+
+def _unread(path: SettingPath) -> Misspelled | None:
     for section, names in _NAMES.items():
         if path == section:
             return Misspelled(path, ())
@@ -89,10 +104,13 @@ def _in_destination(path: SettingPath) -> SettingPath:
     """Return the key that was meant by one of a destination's; () if dlt reads it, or if nothing is near."""
     match path:
         case ("destination", kind, name, *below) if kind in dlt.destinations.__all__:
-            known = getattr(dlt.destinations, kind)().spec.get_resolvable_fields()
-            near = difflib.get_close_matches(name.lower(), known, 1, _NEAR)
-            return ("destination", kind, *near, *below) if near and name not in known else ()
-    return ()
+            ours = {name for name, now in _OF_DESTINATIONS.items() if now[1] == kind}
+            known = {*getattr(dlt.destinations, kind)().spec.get_resolvable_fields(), *ours}
+            near = difflib.get_close_matches(name.lower(), sorted(known), 1, _NEAR)
+            meant = ("destination", kind, *near, *below) if near else _OF_DESTINATIONS.get(name, ())
+            return () if name in known else meant
+    now = _OF_DESTINATIONS.get(path[-1], ())
+    return now if path == now[1:] else ()  # [redshift] varchar_max, say
 
 
 def _elsewhere(path: SettingPath) -> SettingPath:
@@ -124,6 +142,5 @@ def _leaves(document: Mapping[str, Any], above: SettingPath = ()) -> Iterator[Se
             yield (*above, str(name))
 
 
-_WITH_UNDERSCORES = {
-    "_".join((*section, name)): (*section, name) for section, names in _NAMES.items() for name in names
-}
+_PATHS = [(*section, name) for section, names in _NAMES.items() for name in names] + list(_OF_DESTINATIONS.values())
+_WITH_UNDERSCORES = {"_".join(path): path for path in _PATHS}

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.declaration import SettingPath, Settings
+from hauser_dlt.config.settings import FORMER, RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 
-SettingPath = tuple[str, ...]
-"""Where a setting stands: its sections, and its name."""
-
-SOURCE = ("sources", "fullstory")
-RUN = ("hauser",)
+SOURCE = SourceSettings.section
+RUN = RunSettings.section
+OF_SOURCE = {declared.name for declared in fields(SourceSettings)}
+OF_RUN = {declared.name for declared in fields(RunSettings)} | {former[-1] for former in FORMER.values()}
 
 
 def variable(path: SettingPath) -> str:
@@ -23,6 +23,11 @@ def key(path: SettingPath) -> str:
     """Return the name of a setting in TOML, behind its section."""
     section = ".".join(path[:-1])
     return f"[{section}] {path[-1]}" if section else path[-1]
+
+
+def short_name(kind: type[Settings], name: str) -> str:
+    """Return the shortest name of a setting; those of destinations need their path."""
+    return name if kind.section in (SOURCE, RUN) else ".".join((*kind.section, name))
 
 
 def nested(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,10 +63,10 @@ def put(document: dict[str, Any], name: str, value: Any, label: str) -> None:
 def path_of(name: str, label: str) -> list[str]:
     """Return the path of a setting; below one of ours stands a name that may hold dots, a custom variable's, say."""
     first, dot, inner = name.partition(".")
-    if first in {declared.name for declared in fields(SourceSettings)}:
+    if first in OF_SOURCE:
         return [*SOURCE, first, *([inner] if dot else [])]
     if dot and all(name.split(".")):
         return name.split(".")
-    if first in {declared.name for declared in fields(RunSettings)}:
+    if first in OF_RUN:
         return [*RUN, first]
     raise ConfigError(f"{label}: there is no such setting; `hauser-dlt init` writes a file with all of them")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.declaration import Settings
+from hauser_dlt.config.names import key
 from hauser_dlt.errors import ConfigError
 
 Lookup = Callable[[str], tuple[Any, str] | None]
@@ -12,7 +13,7 @@ Lookup = Callable[[str], tuple[Any, str] | None]
 
 _SHOWN = 200
 
-S = TypeVar("S", SourceSettings, RunSettings)
+S = TypeVar("S", bound=Settings)
 
 
 def read(kind: type[S], lookup: Lookup) -> S:
@@ -21,10 +22,15 @@ def read(kind: type[S], lookup: Lookup) -> S:
     Raises:
         ConfigError: names the first setting that is wrong, its value, where it stands, and what is allowed.
     """
-    return kind(**{declared.name: _value(declared, lookup(declared.name)) for declared in fields(kind)})
+    return kind(**{each.name: _value(each, _label(kind, each.name), lookup(each.name)) for each in fields(kind)})
 
 
-def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
+def _label(kind: type[Settings], name: str) -> str:
+    """Return how a setting is called in messages: with its section where dlt's own settings stand beside it."""
+    return key((*kind.section, name)) if kind.section[0] == "destination" else name
+
+
+def _value(declared: "Field[Any]", label: str, found: tuple[Any, str] | None) -> Any:
     if declared.name == "api_token" and (found is None or found[0] == ""):
         raise ConfigError(
             "api_token is missing: set FULLSTORY_API_TOKEN, or api_token under [sources.fullstory] in .dlt/secrets.toml"
@@ -33,7 +39,7 @@ def _value(declared: "Field[Any]", found: tuple[Any, str] | None) -> Any:
     try:
         return declared.metadata["parse"](spelled)
     except ValueError as exc:
-        raise ConfigError(f"{declared.name} = {_shown(declared, spelled)} (from {place}): allowed is {exc}") from None
+        raise ConfigError(f"{label} = {_shown(declared, spelled)} (from {place}): allowed is {exc}") from None
 
 
 def _shown(declared: "Field[Any]", spelled: Any) -> str:

@@ -1,16 +1,17 @@
-"""All settings, each declared once: its default, its parser and its explanation.
+"""All settings, each declared once, by section.
 
 `.dlt/config.toml`, docs/settings.md and the arguments of `fullstory` are made from these declarations. `reading` tells
 how they are read, `lookup` where they are found.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import ClassVar
 
 from hauser_dlt.config import field_parsers, parsers
+from hauser_dlt.config.declaration import SettingPath, Settings, setting
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, INDIVIDUAL, INDIVIDUALS, KNOWN, MOBILE, Kind, column_of
 from hauser_dlt.records.deny_list import Denylist
@@ -21,14 +22,11 @@ _EXPORT = parsers.bounded(_SECOND / 1000, 30 * _DAY, "a duration above 0, such a
 _BACKOFF = parsers.bounded(0 * _SECOND, _DAY, "a duration such as 500ms or 30s, of at most 24h")
 
 
-def setting(default: Any, parse: Callable[[Any], Any], help: str, *, hide: bool = False) -> Any:
-    """Declare a setting: its default as a user would spell it, its parser, its explanation; `hide` its value."""
-    return field(metadata={"default": default, "parse": parse, "help": help, "hide": hide}, repr=not hide)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
+class SourceSettings(Settings):
     """`[sources.fullstory]`: what to export."""
+
+    section: ClassVar[SettingPath] = ("sources", "fullstory")
 
     api_token: str = setting(
         "", parsers.secret, "The API key (Architect role). FULLSTORY_API_TOKEN in the environment wins.", hide=True
@@ -184,8 +182,10 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
+class RunSettings(Settings):
     """`[hauser]`: where to load it, and how a run goes."""
+
+    section: ClassVar[SettingPath] = ("hauser",)
 
     destination: str = setting(
         "duckdb",
@@ -216,16 +216,6 @@ class RunSettings:
         parsers.one_of("", "filesystem"),
         'Where load packages lie before the destination loads them: "filesystem", the bucket of'
         ' [destination.filesystem] (Redshift always does), or "", sent to the destination itself.',
-    )
-    varchar_max: int = setting(
-        65535,
-        parsers.between(1, 65535),
-        "Of Redshift only: how many bytes of text a column takes; longer text is cut at a character.",
-    )
-    partition_expiration: timedelta = setting(
-        "0",
-        parsers.duration,
-        'Of BigQuery only: after how long a day of events is dropped ("720h"); "0" is never.',
     )
     storage_only: bool = setting(
         False,
@@ -264,3 +254,39 @@ class RunSettings:
         parsers.folder,
         'Where load packages and downloads lie while they are worked on; "" is below dlt\'s pipelines folder.',
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedshiftSettings(Settings):
+    """`[destination.redshift]`: what hauser-dlt adds to dlt's own settings of Redshift."""
+
+    section: ClassVar[SettingPath] = ("destination", "redshift")
+
+    varchar_max: int = setting(
+        65535,
+        parsers.between(1, 65535),
+        "The longest text of a column, in bytes. Longer text is truncated at a character boundary.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BigQuerySettings(Settings):
+    """`[destination.bigquery]`: what hauser-dlt adds to dlt's own settings of BigQuery."""
+
+    section: ClassVar[SettingPath] = ("destination", "bigquery")
+
+    partition_expiration: timedelta = setting(
+        "0",
+        parsers.duration,
+        'The age at which BigQuery deletes a day of events, such as "8760h" for a year; "0" keeps all days.',
+    )
+
+
+KINDS: tuple[type[Settings], ...] = (SourceSettings, RunSettings, RedshiftSettings, BigQuerySettings)
+"""All dataclasses of settings."""
+
+FORMER: dict[SettingPath, SettingPath] = {
+    (*RedshiftSettings.section, "varchar_max"): (*RunSettings.section, "varchar_max"),
+    (*BigQuerySettings.section, "partition_expiration"): (*RunSettings.section, "partition_expiration"),
+}
+"""Where a setting stands -> where it stood in earlier releases. That still works, with a warning."""

@@ -154,7 +154,7 @@ class DestinationAdapter:
         """Tell a dlt source what this destination needs to know of its tables."""
         source.schema.update_table(pending_table(config.source.sync_table))
 
-    def text_limit(self, _run: RunSettings) -> int | None:
+    def text_limit(self, _config: Configuration) -> int | None:
         """Return how many bytes of text a column takes at the most; None is any number."""
         return text_limit(self.destination)
 

@@ -193,13 +193,13 @@ class BigQueryAdapter(DestinationAdapter):
         super().prepare(source, config, tables)
         if "fs_export" in source.resources:
             hints: dict[str, Any] = {BY_INGESTION: tables.export.by_ingestion}
-            if not tables.export.columns and config.run.partition_expiration:
-                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.run.partition_expiration / DAY
+            if not tables.export.columns and config.bigquery.partition_expiration:
+                hints[PARTITION_EXPIRATION_DAYS_HINT] = config.bigquery.partition_expiration / DAY
             source.resources["fs_export"].apply_hints(additional_table_hints=hints)
 
     def keep_days(self, pipeline: dlt.Pipeline, config: Configuration) -> None:
         """Have days of an existing table expire when the settings say so; without a setting it is let be."""
-        if config.run.partition_expiration:
+        if config.bigquery.partition_expiration:
             with pipeline.destination_client() as client:
                 storage: Any = client
-                storage.expire(config.source.export_table, config.run.partition_expiration)
+                storage.expire(config.source.export_table, config.bigquery.partition_expiration)

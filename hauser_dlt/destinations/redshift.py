@@ -21,6 +21,7 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopyFileLoadJob
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
+from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.settings import RunSettings, SourceSettings
 from hauser_dlt.destinations.access import TRUNCATE, Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
@@ -208,6 +209,7 @@ class RedshiftAdapter(DestinationAdapter):
         found: str = destination.schema_on_search_path(settings.export_table)
         return found
 
-    def text_limit(self, run: RunSettings) -> int:
+    def text_limit(self, config: Configuration) -> int:
         """Return the length of a VARCHAR, in bytes, as dlt or the settings have it."""
-        return min(super().text_limit(run) or run.varchar_max, run.varchar_max)
+        longest = config.redshift.varchar_max
+        return min(super().text_limit(config) or longest, longest)

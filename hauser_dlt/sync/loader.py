@@ -243,7 +243,7 @@ class Loader:
         )
 
     def _fitting(self, table: Table) -> Fitting:
-        return Fitting(table, self._to.text_limit(self._config.run))
+        return Fitting(table, self._to.text_limit(self._config))
 
     def _ship(self, source: Any, span: Window, files: WindowFiles, spanning: str, sent: Sent | None = None) -> str:
         """Make a load package of a source and load it; return its id.

@@ -125,7 +125,7 @@ class Planner:
 
     def _with_findings(self, plan: Plan, findings: Findings) -> Plan:
         source, export = self._seen.source, self._seen.tables.export
-        expired = export.columns and self._config.run.partition_expiration
+        expired = export.columns and self._config.bigquery.partition_expiration
         lost = ""
         if findings.lost and not expired:
             gone = "has no rows" if export.columns or self._to.holds_files else "is not there"

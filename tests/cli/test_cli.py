@@ -105,6 +105,27 @@ def test_settings_are_told_apart_by_where_they_stand(shell):
     assert shell.err.count("\n") == 1
 
 
+def test_a_setting_that_has_moved_still_works_with_one_line_that_names_its_place(shell):
+    shell("run", "--dry-run", HAUSER__VARCHAR_MAX="100")
+    (warning,) = [line for line in shell.err.splitlines() if "varchar_max" in line]
+    assert warning.startswith("Warning: [hauser] varchar_max (from HAUSER__VARCHAR_MAX) is deprecated: ")
+    assert warning.endswith(" set [destination.redshift] varchar_max instead")
+
+    shell("run", "--dry-run", "--set", "destination.redshift.varchar_max=9", HAUSER__VARCHAR_MAX="none")
+    assert "is ignored, since [destination.redshift] varchar_max (from command line) is set" in shell.err
+
+    shell("run", "--dry-run", DESTINATION__BIGQUERY__PARTITION_EXPIRATION="9h")
+    assert "partition_expiration" not in shell.err
+
+
+@pytest.mark.parametrize("name", ["varchar_max", "hauser.varchar_max", "destination.redshift.varchar_max"])
+def test_a_wrong_value_of_a_moved_setting_is_one_line_that_names_its_place(shell, name):
+    shell("run", "--set", f"{name}=0", code=2)
+    assert shell.err.startswith("Error: [destination.redshift] varchar_max = '0' (from command line")
+    assert shell.err.count("\n") == 1
+    assert shell.sim.requests == []
+
+
 def test_a_missing_key_is_said_to_be_missing(shell):
     shell("run", code=2, FULLSTORY_API_TOKEN="")
 

@@ -121,10 +121,10 @@ def test_new_tables_are_partitioned_by_the_events_day_clustered_and_kept_for_eve
 @pytest.mark.slow
 @in_bigquery
 def test_the_days_of_a_table_expire_when_that_is_set_and_then_also_later(runs):
-    runs.load(EARLY, partition_expiration="72000h")
+    runs.load(EARLY, **{"destination.bigquery.partition_expiration": "72000h"})
     assert runs.target.table().time_partitioning.expiration_ms == 3000 * DAY / timedelta(milliseconds=1)
 
-    runs.load(EARLY + 6 * HOUR, partition_expiration="4000d")
+    runs.load(EARLY + 6 * HOUR, **{"destination.bigquery.partition_expiration": "4000d"})
     assert runs.target.table().time_partitioning.expiration_ms == 4000 * DAY / timedelta(milliseconds=1)
     runs.load(EARLY + 6 * HOUR)
     assert runs.target.table().time_partitioning.expiration_ms == 4000 * DAY / timedelta(milliseconds=1)
@@ -167,6 +167,17 @@ def test_text_is_cut_at_the_columns_bytes_and_custom_vars_stay_json(runs):
     ]
     disabled = "JSON_EXTRACT_PATH_TEXT(CustomVars, 'acct_adminDisabled_bool') = 'false'"
     assert runs.target.query(f"SELECT count(*) AS n FROM fs_export WHERE {disabled}") == [{"n": 1}]
+
+
+@in_redshift
+def test_text_is_cut_at_the_bytes_that_the_settings_name(runs):
+    runs.sim.events = lambda start, end: (
+        [{"EventStart": MIDNIGHT.isoformat(), "EventTargetText": "ü" * 40}] * (start == MIDNIGHT)
+    )
+
+    runs.load(EARLY, **{"destination.redshift.varchar_max": 21})
+
+    assert [row["EventTargetText"] for row in runs.target.rows()] == ["ü" * 10]
 
 
 @in_redshift

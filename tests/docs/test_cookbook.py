@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from hauser_dlt import demo
-from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import configure, read_configuration
 from hauser_dlt.reports.progress import Progress
 from hauser_dlt.simulator import Account, Simulator
 from hauser_dlt.sync import Sync
@@ -70,7 +70,7 @@ def places(events, server, tmp_path_factory):
             run = {"destination": destination, "dataset_name": SCHEMA, "working_dir": str(folder / destination)}
             where = {destination: {"credentials": credentials}}
             configure({"sources": {"fullstory": source}, "hauser": run, "destination": where})
-            with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
+            with Sync.open(read_configuration(), lambda _: None) as sync:
                 for window in LOADED:
                     sync.run(sync.plan(NOW, window.start, window.end), Progress(as_json=True))
                 sync.run(sync.plan_reload(NOW, LOADED[0]), Progress(as_json=True))

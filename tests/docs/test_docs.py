@@ -18,7 +18,7 @@ import pytest
 
 from hauser_dlt import cli
 from hauser_dlt.config.hauser_keys import KEYS
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import KINDS
 from hauser_dlt.reports.text import LABELS, SYMBOLS
 from hauser_dlt.simulator import Account, Simulator
 from support import doc_runner
@@ -28,7 +28,7 @@ from support.matrix_steps import STEPS
 
 KEY = "..."  # what people are shown in the place of their key, this FullStory takes
 OF_DLT = {"bucket_url", "dlthub_telemetry", "end_time"}
-SETTINGS = {declared.name for kind in (SourceSettings, RunSettings) for declared in fields(kind)}
+SETTINGS = {declared.name for kind in KINDS for declared in fields(kind)}
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,14 @@ def test_hausers_configuration_is_read(sim, tmp_path, caplog):
     assert len(list((tmp_path / "saved" / "fs_export").iterdir())) == 8
 
 
+def test_a_setting_that_has_moved_is_taken_and_logged_once(sim, target, caplog):
+    api.status(settings(sim, target, varchar_max=100))
+
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("hauser_dlt")] == [
+        "[hauser] varchar_max (from argument) is deprecated: set [destination.redshift] varchar_max instead"
+    ]
+
+
 def test_a_pause_that_raises_ends_the_run_at_a_safe_point(sim, target):
     def pause(_seconds):
         if sim.created():

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import dlt.destinations.impl.bigquery.bigquery
 
-from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import configure, read_configuration
 from hauser_dlt.ledger import process_id
 from hauser_dlt.sync import Sync
 from hauser_dlt.windows import Window
@@ -153,7 +153,7 @@ def _run(scenario: CrashScenario, at: Moment, log: Path | None, environ: Mapping
         process_id._machine = lambda: "elsewhere"
     if at.time is not None:
         threading.Timer(at.time, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    with Sync.open(Configuration(read_source(), read_run()), lambda _: None) as sync:
+    with Sync.open(read_configuration(), lambda _: None) as sync:
         again = scenario.reload and Window(*scenario.reload)
         sync.run(sync.plan_reload(scenario.now, again) if again else sync.plan(scenario.now, *scenario.span), _Silent())
         sync.load_snapshots(scenario.now, _Silent())  # nothing, unless the settings say so

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.config.configuration import Configuration, configure, read_run, read_source
+from hauser_dlt.config.configuration import Configuration, configure, read_configuration
 from hauser_dlt.config.settings import RunSettings
 from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
@@ -95,7 +95,7 @@ class Runs:
     def configuration(self, **settings: Any) -> Configuration:
         """Return all settings, found in the way that a command finds them."""
         configure(self.nested(settings))
-        return Configuration(read_source(), read_run())
+        return read_configuration()
 
     def command(self, *arguments: str, **settings: Any) -> Command:
         """Start `hauser-dlt ...` as a process of its own, with settings from the environment."""

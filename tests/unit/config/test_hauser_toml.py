@@ -161,11 +161,11 @@ def test_the_new_generation_for_redshift(config):
             "dataset_name": "search_path",
             "group_by_day": True,
             "working_dir": "tmp",
-            "varchar_max": 65535,
         },
         "destination": {
             "filesystem": {"bucket_url": "s3://bucket/sub/dir/prod", "credentials": {"region_name": "eu-west-1"}},
             "redshift": {
+                "varchar_max": 65535,
                 "staging_iam_role": "arn:aws:iam::123:role/copy",
                 "credentials": {
                     "host": "cluster.example.com",
@@ -224,11 +224,10 @@ def test_the_new_generation_for_bigquery(config):
             "staging": "filesystem",
             "dataset_name": "fs",
             "group_by_day": False,
-            "partition_expiration": "720h",
         },
         "destination": {
             "filesystem": {"bucket_url": "gs://bucket"},
-            "bigquery": {"credentials": {"project_id": "my-project"}},
+            "bigquery": {"credentials": {"project_id": "my-project"}, "partition_expiration": "720h"},
         },
     }
 
@@ -282,9 +281,8 @@ def labels(sample):
 def test_our_own_settings_read_what_comes_out(config, sample):
     mapped = config(sample)
     source, run = mapped.settings["sources"]["fullstory"], mapped.settings["hauser"]
-    later = {"staging", "varchar_max", "partition_expiration"}
     assert set(source) <= set(settings.SourceSettings.__dataclass_fields__)
-    assert set(run) <= set(settings.RunSettings.__dataclass_fields__) | later
+    assert set(run) <= set(settings.RunSettings.__dataclass_fields__)
 
     values = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert values.export_duration == parsers.duration(source["export_duration"])
@@ -304,7 +302,8 @@ def test_dlt_knows_the_destinations_keys(config, sample):
     }
     for destination, values in config(sample).settings["destination"].items():
         configuration, credentials = known[destination]
-        assert set(values) <= set(configuration.get_resolvable_fields())
+        ours = {path[-1] for path in settings.FORMER}
+        assert set(values) - ours <= set(configuration.get_resolvable_fields())
         assert set(values.get("credentials", {})) <= set(credentials.get_resolvable_fields())
 
 
@@ -550,7 +549,7 @@ def test_the_warehouses_secrets_may_come_from_elsewhere(config):
 
 def test_partitions_may_live_for_ever(config):
     mapped = config(NEW_GCP.replace("720h", "0")).settings
-    assert mapped["hauser"]["partition_expiration"] == "0"
+    assert mapped["destination"]["bigquery"]["partition_expiration"] == "0"
 
 
 # What is said about it
@@ -724,10 +723,9 @@ def test_durations_are_those_of_go(config, key, value, name, length):
 
 @pytest.mark.parametrize(("expiration", "hours"), [("100h", 100), ("720h", 720), ("1h30m", 1.5), ("0", 0)])
 def test_partitions_may_expire_after_any_time(config, expiration, hours):
-    run = config(NEW_GCP.replace("720h", expiration)).settings["hauser"]
-    assert reading.read(settings.RunSettings, lambda name: found(run, name)).partition_expiration.total_seconds() == (
-        hours * 3600
-    )
+    table = config(NEW_GCP.replace("720h", expiration)).settings["destination"]["bigquery"]
+    read = reading.read(settings.BigQuerySettings, lambda name: found(table, name))
+    assert read.partition_expiration.total_seconds() == hours * 3600
 
 
 # What is wrong with the file

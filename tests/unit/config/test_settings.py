@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt.config import reading
 from hauser_dlt.config.parsers import duration, export_duration, moment
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import KINDS, RunSettings, SourceSettings
 from hauser_dlt.errors import ConfigError
 
 JSON = st.recursive(
@@ -17,7 +17,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-DECLARED = [(kind, declared) for kind in (SourceSettings, RunSettings) for declared in fields(kind)]
+DECLARED = [(kind, declared) for kind in KINDS for declared in fields(kind)]
 
 
 def read(**given):

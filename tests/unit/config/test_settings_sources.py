@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import re
 from contextlib import nullcontext
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
@@ -17,20 +18,16 @@ from hypothesis import strategies as st
 
 from hauser_dlt.cli.options import put_setting
 from hauser_dlt.config import field_parsers, parsers, reading
-from hauser_dlt.config.configuration import configure, read_run, read_source
+from hauser_dlt.config.configuration import configure, read_configuration, read_source
 from hauser_dlt.config.hauser_keys import KEYS
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.names import RUN, SOURCE
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.settings import KINDS, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
 from hauser_dlt.source import fullstory as source
 
-DECLARED = {
-    declared.name: (path, declared)
-    for kind, path in ((SourceSettings, SOURCE), (RunSettings, RUN))
-    for declared in fields(kind)
-}
+DECLARED = {declared.name: (kind.section, declared) for kind in KINDS for declared in fields(kind)}
 HIDDEN = {name for name, (_, declared) in DECLARED.items() if declared.metadata["hide"]}
 KEY = "na1.key"
 TABLES = ("export_table", "sync_table", "individuals_table", "segments_table")
@@ -196,9 +193,11 @@ def spelled(value):
 
 
 def document(values):
-    nested = {"sources": {"fullstory": {}}, "hauser": {}}
+    nested = {}
     for name, value in values.items():
-        place = nested["sources"]["fullstory"] if DECLARED[name][0] == SOURCE else nested["hauser"]
+        place = nested
+        for section in DECLARED[name][0]:
+            place = place.setdefault(section, {})
         place[name] = value
     return nested
 
@@ -212,7 +211,8 @@ def from_environment(values, folder, monkeypatch):
 def from_command_line(values, folder, monkeypatch):
     options = {}
     for name, value in values.items():
-        put_setting(options, name, spelled(value))
+        short = name if DECLARED[name][0] in (SOURCE, RUN) else ".".join((*DECLARED[name][0], name))
+        put_setting(options, short, spelled(value))
     configure(options)
 
 
@@ -240,7 +240,7 @@ def _folder(tmp_path_factory):
 
 
 def read_from(place, values, folder):
-    """Return all settings that can be read while some values stand in a place, and those that dlt hands over."""
+    """Return all settings while some values stand in a place, and those that dlt hands over to the source."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         for file in (folder / ".dlt").iterdir():
@@ -249,7 +249,12 @@ def read_from(place, values, folder):
             monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
         place({name: value for name, value in values.items() if value is not None}, folder, monkeypatch)
         handed = resolve_configuration(source.fullstory.ref.SPEC(), sections=(*SOURCE, "fullstory"))
-        return read_source(), read_run(), reading.read(SourceSettings, partial(source._argument, dict(handed)))
+        return read_configuration(), reading.read(SourceSettings, partial(source._argument, dict(handed)))
+
+
+def setting_of(config, name):
+    kinds = {settings.section: settings for settings in (config.source, config.run, config.redshift, config.bigquery)}
+    return getattr(kinds[DECLARED[name][0]], name)
 
 
 def everything():
@@ -269,10 +274,10 @@ def test_all_settings_mean_the_same_in_all_places(place, values, folder):
     if place is from_command_line:
         values = {name: value for name, value in values.items() if name not in HIDDEN}
 
-    read, run, embedded = read_from(place, values, folder)
+    config, embedded = read_from(place, values, folder)
 
     expected = {name: meant(name, value) for name, value in values.items()}
-    assert {name: getattr(read if DECLARED[name][0] == SOURCE else run, name) for name in values} == expected
+    assert {name: setting_of(config, name) for name in values} == expected
     assert {name: getattr(embedded, name) for name in values if DECLARED[name][0] == SOURCE} == {
         name: value for name, value in expected.items() if DECLARED[name][0] == SOURCE
     }
@@ -307,9 +312,9 @@ def test_settings_mean_the_same_in_hausers_toml(values, folder):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.delenv("FULLSTORY_API_TOKEN", raising=False)
         configure({}, read_hauser_toml(path).settings)
-        read, run = read_source(), read_run()
+        config = read_configuration()
 
-    found = {name: getattr(read if DECLARED[name][0] == SOURCE else run, name) for name in mapped}
+    found = {name: setting_of(config, name) for name in mapped}
     assert found == {name: meant(name, value) for name, value in mapped.items()}
 
 
@@ -318,15 +323,21 @@ def test_what_cannot_be_meant_is_refused(name):
     for value in bad(DECLARED[name][1]):
         for one in (value, spelled(value)) if stays_wrong(name, value) else (value,):
             line = complaint(name, one)
-            assert line.startswith(f"{name} "), (name, one, line)
+            assert line.startswith(f"{called(name)} "), (name, one, line)
             assert line.isprintable()
+
+
+def called(name):
+    """Return how messages call a setting."""
+    path = DECLARED[name][0]
+    return name if path in (SOURCE, RUN) else f"[{'.'.join(path)}] {name}"
 
 
 def complaint(name, value):
     """Return what is said of a wrong value."""
     given = {"api_token": (KEY, ""), name: (value, "a test")}
     try:
-        reading.read(SourceSettings if DECLARED[name][0] == SOURCE else RunSettings, given.get)
+        reading.read(next(kind for kind in KINDS if kind.section == DECLARED[name][0]), given.get)
     except ConfigError as exc:
         return str(exc)
     return f"{name!r} was taken"
@@ -356,7 +367,7 @@ def test_a_wrong_value_is_refused_in_all_places_with_its_name(place, wrong, fold
     name, value = wrong
     if place is from_command_line and name in HIDDEN:
         return  # refused there, whatever it is
-    with pytest.raises(ConfigError, match=rf"^{name} (= |is missing)"):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(called(name))} (= |is missing)"):
         read_from(place, {name: value}, folder)
 
 
@@ -420,6 +431,18 @@ def test_a_setting_cannot_have_a_value_and_settings_below_it():
         ),
         ('[hauser]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
         ('[sources.fullstory]\nDestination = "x"', "see .dlt/config.toml for all settings"),
+        ("[hauser]\nvarcharmax = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("[hausr]\nvarchar_max = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("varchar_max = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("[redshift]\nvarchar_max = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("[sources.fullstory]\nvarchar_max = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("[destination.redshift]\nvarchar_maximum = 9", "did you mean [destination.redshift] varchar_max?"),
+        ("[destination.bigquery]\nvarchar_max = 9", "did you mean [destination.redshift] varchar_max?"),
+        (
+            '[destination.bigquery]\npartition_expiry = "9h"',
+            "did you mean [destination.bigquery] partition_expiration?",
+        ),
+        ('[hauser_dlt.hauser]\npartition-expiration = "9h"', "mean [hauser_dlt.destination.bigquery] partition_exp"),
         ('[sources.fullstory]\ndestination = "x"', "did you mean [hauser] destination?"),
         ('[sources.fullstory.fullstory]\nsegmentid = "x"', "did you mean [sources.fullstory.fullstory] segment_id?"),
         ('[source.fullstory]\nsegment_id = "x"', "did you mean [sources.fullstory] segment_id?"),
@@ -462,6 +485,11 @@ def test_a_name_in_a_file_that_nobody_would_read_is_refused_with_what_was_meant(
         ("HAUSER_DLT__HAUSER__DESTINATON", "HAUSER_DLT__HAUSER__DESTINATION"),
         ("DESTINATIONS__DUCKDB__CREDENTIALS", "DESTINATION__DUCKDB__CREDENTIALS"),
         ("DESTINATION__DUCKDB__CREDENTIAL", "DESTINATION__DUCKDB__CREDENTIALS"),
+        ("HAUSER_VARCHAR_MAX", "DESTINATION__REDSHIFT__VARCHAR_MAX"),
+        ("HAUSER__VARCHARMAX", "DESTINATION__REDSHIFT__VARCHAR_MAX"),
+        ("DESTINATION_REDSHIFT_VARCHAR_MAX", "DESTINATION__REDSHIFT__VARCHAR_MAX"),
+        ("DESTINATION__REDSHIFT__VARCHARMAX", "DESTINATION__REDSHIFT__VARCHAR_MAX"),
+        ("DESTINATION__BIGQUERY__PARTITION_EXPIRY", "DESTINATION__BIGQUERY__PARTITION_EXPIRATION"),
     ],
 )
 def test_a_variable_that_nobody_would_read_is_refused_with_what_was_meant(variable, meant, tmp_path, monkeypatch):
