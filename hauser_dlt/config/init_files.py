@@ -1,10 +1,10 @@
 """The files `.dlt/config.toml` and `.dlt/secrets.toml`, written from the settings' declarations."""
 
 import os
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Any
 
 import tomlkit
@@ -48,6 +48,8 @@ api_token = ""
 """
 
 _OF_DESTINATIONS = {kind.section[1]: kind for kind in KINDS if kind.section[0] == "destination"}
+
+_COMMENT = TextWrapper(110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 Document = Mapping[str, Any]
 
@@ -137,7 +139,7 @@ def _declared(kind: type[Settings], values: Document) -> Iterator[str]:
     for declared in fields(kind):
         if declared.metadata["hide"]:
             continue
-        yield textwrap.fill(declared.metadata["help"], 110, initial_indent="# ", subsequent_indent="# ") + "\n"
+        yield _COMMENT.fill(declared.metadata["help"]) + "\n"
         given = declared.name in values
         value = values[declared.name] if given else declared.metadata["default"]
         yield f"{'' if given else '# '}{declared.name} = {_toml(value)}\n"

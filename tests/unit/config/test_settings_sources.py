@@ -25,7 +25,8 @@ from hauser_dlt.config.names import RUN, SOURCE
 from hauser_dlt.config.settings import KINDS, SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
-from hauser_dlt.source import fullstory as source
+from hauser_dlt.source import arguments
+from hauser_dlt.source.fullstory import fullstory
 
 DECLARED = {declared.name: (kind.section, declared) for kind in KINDS for declared in fields(kind)}
 HIDDEN = {name for name, (_, declared) in DECLARED.items() if declared.metadata["hide"]}
@@ -248,8 +249,8 @@ def read_from(place, values, folder):
         if "api_token" not in values or place is from_command_line:
             monkeypatch.setenv("FULLSTORY_API_TOKEN", KEY)
         place({name: value for name, value in values.items() if value is not None}, folder, monkeypatch)
-        handed = resolve_configuration(source.fullstory.ref.SPEC(), sections=(*SOURCE, "fullstory"))
-        return read_configuration(), reading.read(SourceSettings, partial(source._argument, dict(handed)))
+        handed = resolve_configuration(fullstory.ref.SPEC(), sections=(*SOURCE, "fullstory"))
+        return read_configuration(), reading.read(SourceSettings, partial(arguments.found, dict(handed)))
 
 
 def setting_of(config, name):
@@ -290,7 +291,7 @@ def test_arguments_mean_the_same_as_settings(values):
     as_python = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     times = {name: meant(name, value) for name, value in given.items()}
     as_python |= {name: time for name, time in times.items() if isinstance(time, timedelta | datetime)}
-    read = reading.read(SourceSettings, partial(source._argument, as_python))
+    read = reading.read(SourceSettings, partial(arguments.found, as_python))
     assert {name: getattr(read, name) for name in given} == {name: meant(name, value) for name, value in given.items()}
 
 
