@@ -109,7 +109,7 @@ class Bucket:
         places = (str(path).rpartition("/") for path in found)
         return [name for place, _, name in places if place == folder.rstrip("/") and name.startswith(beginning)]
 
-    def look(self) -> None:
+    def refuse_missing(self) -> None:
         """Make sure that the bucket is there, and that its listing may be read.
 
         Raises:
@@ -140,7 +140,7 @@ class Bucket:
             requests = self._of_google(name)
         else:
             return False
-        self.look()
+        self.refuse_missing()
         told = [self._is_allowed(request) for request in requests]
         return all(told)
 

@@ -54,7 +54,7 @@ class FolderClient(FilesystemClient):
         if super().is_storage_initialized():
             return True
         if not self.is_local_filesystem:
-            self.fs_client.look()
+            self.fs_client.refuse_missing()
         return False
 
     def create_dataset(self) -> None:

@@ -56,7 +56,7 @@ class Staging:
         try:
             found = {str(path).rstrip("/").rpartition("/")[2] for path in bucket.ls(folder, detail=False)}
         except FileNotFoundError:
-            bucket.look()
+            bucket.refuse_missing()
             return
         for load_id in found - set(load_ids):
             self.remove(load_id)

@@ -75,9 +75,9 @@ def snapshots(
 ) -> Iterator[Snapshot]:
     """Yield what the settings want to have besides events. Nobody is asked for anything yet."""
     settled = Schedule(settings.export_duration, settings.export_delay).settled(now)
-    stretch = Window(min(first_start(settings, now), settled - settings.export_duration), settled)
+    interval = Window(min(first_start(settings, now), settled - settings.export_duration), settled)
     if settings.individuals:
-        exports, bundle = IndividualExports(api_client(settings, pause), settings, operations), Bundle(stretch)
+        exports, bundle = IndividualExports(api_client(settings, pause), settings, operations), Bundle(interval)
         yield Snapshot(
             name="fs_individuals",
             table=settings.individuals_table,
@@ -85,7 +85,7 @@ def snapshots(
             key=INDIVIDUAL,
             grow=settings.new_fields == "columns",
             denylist=settings.denylist(INDIVIDUALS),
-            stretch=stretch,
+            interval=interval,
             fetch=partial(exports.fetch, bundle),
             forget=partial(exports.forget, bundle),
         )
@@ -97,7 +97,7 @@ def snapshots(
             key=None,
             grow=False,
             denylist=settings.denylist(SEGMENTS),
-            stretch=stretch,
+            interval=interval,
             fetch=partial(write_segments, api_client(settings, pause)),
         )
 

@@ -41,7 +41,7 @@ class Snapshot:
         name: of dlt's resource.
         kinds: the fields that FullStory documents.
         key: by which rows are merged with those that are there; None replaces all.
-        stretch: what the rows are told of.
+        interval: the time that the rows are about.
         fetch: writes FullStory's answer to a file: records, packed or not.
         forget: the rows are loaded: nothing needs to be remembered.
     """
@@ -52,14 +52,14 @@ class Snapshot:
     key: str | None
     grow: bool
     denylist: Denylist
-    stretch: Window
+    interval: Window
     fetch: Callable[[Path], None]
     forget: Callable[[], None] = lambda: None
 
     @property
     def bundle(self) -> Bundle:
         """The rows as FullStory prepares them."""
-        return Bundle(self.stretch)
+        return Bundle(self.interval)
 
     def columns(self) -> Columns:
         """Return the table's columns."""
@@ -116,7 +116,7 @@ def _keyed(batch: pa.RecordBatch, key: str | None) -> pa.RecordBatch:
 
 
 def until(resources: Mapping[str, Any], snapshot: Snapshot, complete: Callable[[str], bool]) -> datetime | None:
-    """Return the end of the stretch that was loaded last.
+    """Return the end of the interval that was loaded last.
 
     Args:
         resources: the states of dlt's resources.
@@ -150,7 +150,7 @@ def snapshot_resource(
         for delivery in deliveries():
             load_id = package_id()
             yield from open_reader(delivery, snapshot.columns(), load_id)
-            dlt.current.resource_state().update({_UNTIL: snapshot.stretch.end.isoformat(), _LOAD: load_id})
+            dlt.current.resource_state().update({_UNTIL: snapshot.interval.end.isoformat(), _LOAD: load_id})
 
     made: DltResource = rows
     return made

@@ -221,7 +221,7 @@ class Loader:
         source = fullstory()
         self._to.prepare(source, self._config, self._seen.tables)
         # of no length, so that it stands in no other run's way
-        moment = Window(snapshot.stretch.end, snapshot.stretch.end)
+        moment = Window(snapshot.interval.end, snapshot.interval.end)
         try:
             load_id = self._ship(source, moment, files, "")
         except CorruptBundleError:

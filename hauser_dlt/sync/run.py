@@ -268,13 +268,13 @@ class Sync:
             last = until(states(self.pipeline), snapshot, self.ledger.is_complete)
         if snapshot.table in self.tables.missing or not last:
             return True
-        return not timedelta(0) <= snapshot.stretch.end - last < self._config.run.snapshots_every
+        return not timedelta(0) <= snapshot.interval.end - last < self._config.run.snapshots_every
 
     def _load_snapshot(self, snapshot: Snapshot) -> LoadedSnapshot:
         with translated():
             self.look()
             self.fitness().refuse()
-            newest = self.newest_load(snapshot.stretch)
+            newest = self.newest_load(snapshot.interval)
         loader = Loader(
             self._config, self.pipeline, self.target, self._seen, self._folder, self._pause, newest_load=newest
         )

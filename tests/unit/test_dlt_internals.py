@@ -4,6 +4,8 @@ import ast
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 import textwrap
 from importlib import import_module
 from pathlib import Path
@@ -148,3 +150,9 @@ def test_each_private_method_of_dlts_that_ours_override_is_declared():
 def test_each_has_a_reason_of_its_own():
     assert all(internal.use and internal.reason for internal in INTERNALS)
     assert len({internal.reason for internal in INTERNALS}) == len(INTERNALS)
+
+
+def test_dlt_is_imported_late():
+    code = "import sys, hauser_dlt.dlt_internals; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "dlt" not in out.split()
