@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.events import HOUR, START
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, SegmentExports
 from hauser_dlt.exports.prefetch import deliver
 from hauser_dlt.windows import Window

@@ -16,7 +16,7 @@ from typing import Any
 
 from hauser_dlt.config import reading
 from hauser_dlt.config.hauser_toml import read_hauser_toml
-from hauser_dlt.config.settings import KINDS
+from hauser_dlt.config.names import KINDS
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.exports.prefetch import Delivery

@@ -42,7 +42,7 @@ def _complete_setting(_ctx: click.Context, _param: click.Parameter, incomplete: 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that set the settings; `configured` takes what they give."""
     for option in (
-        click.option("-v", "--verbose", count=True, help="Tell more on stderr (-vv: dlt's own log, too)."),
+        click.option("-v", "--verbose", count=True, help="Log more to stderr; -vv includes dlt's log."),
         click.option(
             "-s",
             "--set",
@@ -51,14 +51,14 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             callback=_parse_sets,
             metavar="NAME=VALUE",
             shell_complete=_complete_setting,
-            help="Any setting, by its name or by its path in .dlt/config.toml. Repeatable.",
+            help="Set any setting, by its name or its path in .dlt/config.toml. Repeatable.",
         ),
-        click.option("--dataset", metavar="NAME", help="Same as --set dataset_name=NAME."),
+        click.option("--dataset", metavar="NAME", help="Short for --set dataset_name=NAME."),
         click.option(
             "--destination",
             metavar="NAME",
             shell_complete=_complete_destination,
-            help="Same as --set destination=NAME.",
+            help="Short for --set destination=NAME.",
         ),
         click.option(
             "-c",
@@ -66,7 +66,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "config_file",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Read a hauser configuration (TOML) as well; it is stronger than .dlt/.",
+            help="Also read a hauser configuration (TOML). It overrides .dlt/.",
         ),
     ):
         command = option(command)
@@ -74,7 +74,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show the windows that would be loaded; change nothing.")
-as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 
 
 def parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
@@ -181,8 +181,7 @@ def _declared() -> "dict[str, Field[Any]]":
     """Return all settings by the names that `--set` takes."""
     from dataclasses import fields
 
-    from hauser_dlt.config.names import short_name
-    from hauser_dlt.config.settings import KINDS
+    from hauser_dlt.config.names import KINDS, short_name
 
     return {short_name(kind, each.name): each for kind in KINDS for each in fields(kind)}
 

@@ -24,11 +24,12 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from hauser_dlt.config import misspelled, names, reading, toml_files
-from hauser_dlt.config.destination_settings import deprecations, read_of_destination
+from hauser_dlt.config.deprecated import deprecations, read_of_destination
 from hauser_dlt.config.lookup import find, pipeline_name, providers
 from hauser_dlt.config.names import RUN, SOURCE, nested
 from hauser_dlt.config.providers import ABOVE, BELOW, LAST, of_run
-from hauser_dlt.config.settings import BigQuerySettings, RedshiftSettings, RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.dlt_internals import document_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import is_shared

@@ -10,7 +10,9 @@ from typing import Any
 import tomlkit
 
 from hauser_dlt.config.declaration import Settings
-from hauser_dlt.config.settings import KINDS, RunSettings, SourceSettings
+from hauser_dlt.config.names import KINDS
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import unusable
 
@@ -20,30 +22,30 @@ _FILESYSTEM = """
 # bucket_url = "exports"
 """
 _DESTINATIONS = """
-# Destinations have settings of dlt's own, too: see https://dlthub.com/docs/dlt-ecosystem/destinations/ for each.
+# For dlt's own settings of each destination, see https://dlthub.com/docs/dlt-ecosystem/destinations/
 """
 _RUNTIME = """
 [runtime]
-# dlt tells its makers about runs, unless it is told not to.
+# Whether dlt sends usage statistics to its makers.
 dlthub_telemetry = false
-# Where failed runs are told: a project of Sentry (`pip install 'hauser-dlt[sentry]'`). Slack's webhook is a secret.
+# Report failed runs to this Sentry project (`pip install 'hauser-dlt[sentry]'`). For Slack, see secrets.toml.
 # sentry_dsn = ""
 """
-_SECRETS = """# Keep this file to yourself: it must not get into version control.
+_SECRETS = """# Keep this file secret, and out of version control.
 
 [sources.fullstory]
-# The API key, of the Architect role.
+# The API key, of the Architect role or above.
 api_token = ""
 # Headers to add to each request to FullStory.
 # http_headers = {}
 
 [runtime]
-# A webhook of Slack, where failed runs are told.
+# Report failed runs to this Slack webhook.
 # slack_incoming_hook = ""
 
-# dlt takes credentials of destinations from here, or from the environment, but not from config.toml.
+# Credentials of destinations: dlt reads them from this file or the environment, but not from config.toml.
 [destination.duckdb]
-# Of duckdb: the file; by default <pipeline_name>.duckdb in the current folder. It must not be named like the dataset.
+# The database file; by default <pipeline_name>.duckdb in the current folder. Its name must not be the dataset's.
 # credentials = "events.duckdb"
 """
 
@@ -64,7 +66,7 @@ def config_text(values: Document) -> str:
     names = dict.fromkeys(("filesystem", *_OF_DESTINATIONS, *destinations))
     return "".join(
         (
-            "# Settings of hauser-dlt. What stands behind a # is the default.\n",
+            "# Settings of hauser-dlt. Those that are commented out show their default.\n",
             *(_section_text(kind, _section(values, kind.section)) for kind in (SourceSettings, RunSettings)),
             *(_destination_text(name, destinations.get(name, {})) for name in names),
             _DESTINATIONS,

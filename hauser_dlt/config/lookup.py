@@ -12,7 +12,7 @@ from dlt.common.typing import TSecretValue
 
 from hauser_dlt.config.names import RUN, SOURCE
 from hauser_dlt.config.providers import Relay
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 
 _SHARED = (("sources",), ("destination",))
 _PIPELINE = next(each.metadata["default"] for each in fields(RunSettings) if each.name == "pipeline_name")

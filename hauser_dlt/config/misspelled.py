@@ -12,8 +12,8 @@ from typing import Any
 import dlt
 
 from hauser_dlt.config.declaration import SettingPath
-from hauser_dlt.config.names import OF_RUN, OF_SOURCE, RUN, SOURCE, variable
-from hauser_dlt.config.settings import FORMER, KINDS
+from hauser_dlt.config.names import KINDS, OF_RUN, OF_SOURCE, RUN, SOURCE, variable
+from hauser_dlt.config.run_settings import FORMER
 
 _NAMES: dict[SettingPath, set[str]] = {
     SOURCE: OF_SOURCE | {"end_time"},  # an argument of the source, too

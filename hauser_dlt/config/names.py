@@ -5,11 +5,15 @@ from dataclasses import fields
 from typing import Any
 
 from hauser_dlt.config.declaration import SettingPath, Settings
-from hauser_dlt.config.settings import FORMER, RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import FORMER, BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 SOURCE = SourceSettings.section
 RUN = RunSettings.section
+KINDS: tuple[type[Settings], ...] = (SourceSettings, RunSettings, RedshiftSettings, BigQuerySettings)
+"""All dataclasses of settings."""
+
 OF_SOURCE = {declared.name for declared in fields(SourceSettings)}
 OF_RUN = {declared.name for declared in fields(RunSettings)} | {former[-1] for former in FORMER.values()}
 

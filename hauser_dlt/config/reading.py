@@ -1,4 +1,4 @@
-"""How settings are read: spelled values, looked up by name -> the dataclasses of `settings`."""
+"""How settings are read: spelled values, looked up by name -> a dataclass of settings."""
 
 from collections.abc import Callable
 from dataclasses import Field, fields

@@ -19,7 +19,7 @@ from typing import Any
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.dbt import column_docs
 from hauser_dlt.destinations.dialect import Dialect
 from hauser_dlt.destinations.traits import traits_of

@@ -7,7 +7,8 @@ from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.destinations.sql_client import WithSqlClient
 
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.errors import ConfigError
 

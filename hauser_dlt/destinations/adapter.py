@@ -10,7 +10,8 @@ import dlt
 from dlt.common.destination import Destination
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.access import Access
 from hauser_dlt.destinations.address import refuse_ambiguous
 from hauser_dlt.destinations.capabilities import text_limit

@@ -28,7 +28,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud.bigquery import Table, TimePartitioningType
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting

@@ -9,7 +9,7 @@ from dlt.common.destination import Destination
 
 from hauser_dlt.config.lookup import find
 from hauser_dlt.config.places import database_file
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.duckdb_file import ExactDuckDbClient, ReadingDuckDbClient

@@ -5,7 +5,7 @@ from typing import Any
 
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import with_client
 

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.places import local_path
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.file_writers import BackgroundWriter, open_stream, open_writer
 from hauser_dlt.destinations.folder import UNWRITABLE, Folder, bucket_url

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.traits import ANY, Traits, traits_of
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import column_of

@@ -14,7 +14,7 @@ from dlt.common.storages import FileStorage
 from dlt.destinations import postgres
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresCsvCopyJob
 
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.destinations.access import Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting

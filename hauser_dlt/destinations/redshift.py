@@ -22,7 +22,8 @@ from dlt.destinations.impl.redshift.redshift import RedshiftClient, RedshiftCopy
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.access import TRUNCATE, Access, Relation
 from hauser_dlt.destinations.adapter import DestinationAdapter
 from hauser_dlt.destinations.guarded import redacting

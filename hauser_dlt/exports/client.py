@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ClockError, ExportError, HauserError, StoppedError
 from hauser_dlt.exports import answers, http_errors
 from hauser_dlt.exports.answers import Instead

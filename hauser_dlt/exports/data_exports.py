@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client

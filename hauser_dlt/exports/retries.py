@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tenacity
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import LinkError
 from hauser_dlt.exports.http_errors import BusyError
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports.client import Client
 from hauser_dlt.exports.http_errors import MissingError
 from hauser_dlt.exports.pagination import pages

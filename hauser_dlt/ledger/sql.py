@@ -7,7 +7,7 @@ from typing import Any
 
 import dlt
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.ledger.model import (
     CLOCKS_DIFFER,

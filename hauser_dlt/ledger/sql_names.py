@@ -9,7 +9,7 @@ from typing import Any
 
 from dlt.common.schema.utils import new_table
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
 from hauser_dlt.ledger.model import LOADS, pending_name
 from hauser_dlt.records.tables import Table, Tables

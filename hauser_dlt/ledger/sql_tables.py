@@ -9,7 +9,7 @@ from typing import Any
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.fields import EVENT_START, LOAD_ID
 from hauser_dlt.ledger.model import Lease, pending_name
 from hauser_dlt.ledger.sql_names import Names

@@ -7,7 +7,7 @@ from typing import Any
 import dlt
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import AccessError, ExportError, LoadError

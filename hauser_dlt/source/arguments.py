@@ -15,7 +15,7 @@ from dlt.common.configuration.specs.base_configuration import BaseConfiguration,
 from hauser_dlt.config import parsers, reading
 from hauser_dlt.config.lookup import find
 from hauser_dlt.config.names import SOURCE
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 END_TIME = "end_time"

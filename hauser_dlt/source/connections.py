@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, IndividualExports, SegmentExports, hosts, roles
 from hauser_dlt.exports.segments import write_segments
 from hauser_dlt.fields import INDIVIDUAL, INDIVIDUALS, SEGMENTS

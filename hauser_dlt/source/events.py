@@ -9,7 +9,7 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS

@@ -13,7 +13,7 @@ import dlt
 from dlt.extract import DltResource
 
 from hauser_dlt.config import toml_files
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports.prefetch import Delivery, deliver
 from hauser_dlt.exports.readers import Reader
 from hauser_dlt.records.columns import Columns

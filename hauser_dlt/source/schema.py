@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import dlt
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.names import names_of
 from hauser_dlt.exports.segment_exports import requested
 from hauser_dlt.fields import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dlt
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations import DestinationAdapter, access
 from hauser_dlt.destinations.access import ADD, DELETE, READ, TRUNCATE, Access, Need
 from hauser_dlt.fields import SYNC_KINDS, Kind

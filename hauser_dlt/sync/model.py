@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import HauserError, TransientError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.ledger import Ledger

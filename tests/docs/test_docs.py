@@ -18,7 +18,7 @@ import pytest
 
 from hauser_dlt import cli
 from hauser_dlt.config.hauser_keys import KEYS
-from hauser_dlt.config.settings import KINDS
+from hauser_dlt.config.names import KINDS
 from hauser_dlt.reports.text import LABELS, SYMBOLS
 from hauser_dlt.simulator import Account, Simulator
 from support import doc_runner

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ExportFailedError, StoppedError, TransientError
 from hauser_dlt.exports import Bundle, Client, SegmentExports
 from hauser_dlt.exports.prefetch import deliver

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hauser_dlt import fullstory
 from hauser_dlt.config import reading
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.destinations.names import Names, names_of
 from hauser_dlt.destinations.traits import REDSHIFT

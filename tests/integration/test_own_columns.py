@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import BigQuerySettings, RedshiftSettings, RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.segment_exports import export_fields
 from hauser_dlt.exports.segments import segment

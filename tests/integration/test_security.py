@@ -25,7 +25,8 @@ from hauser_dlt.config.configuration import configure
 from hauser_dlt.config.init_files import config_text
 from hauser_dlt.config.lookup import find
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError, ExportError, HauserError, LoadError
 from hauser_dlt.redaction import redact

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import trustme
 
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports import Client
 
 TOKEN = "na1.s3cret-Key"

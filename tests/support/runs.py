@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hauser_dlt.config.configuration import Configuration, configure, read_configuration
-from hauser_dlt.config.settings import RunSettings
+from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.simulator import Simulator

@@ -6,11 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 
 from hauser_dlt import fields as fullstory
-from hauser_dlt.config import settings
 from hauser_dlt.config.init_files import config_text, secrets_text
+from hauser_dlt.config.names import KINDS
 from hauser_dlt.dbt.column_docs import EVENTS
 
 ROOT = Path(__file__).parents[2]
+
+
+KINDS_BY_NAME = {kind.__name__: kind for kind in KINDS}
 
 
 def settings_table(kind) -> str:
@@ -45,7 +48,7 @@ def with_tables(text: str) -> str:
     """Return a page with its settings tables as they should be."""
 
     def table(mark: re.Match[str]) -> str:
-        return f"{mark[1]}\n\n{settings_table(getattr(settings, mark[2]))}\n\n{mark[3]}"
+        return f"{mark[1]}\n\n{settings_table(KINDS_BY_NAME[mark[2]])}\n\n{mark[3]}"
 
     return re.sub(r"(<!-- settings: (\w+) -->)\n.*?(<!-- end of settings -->)", table, text, flags=re.DOTALL)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from hauser_dlt import account, fullstory
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 PARAMETERS = inspect.signature(fullstory).parameters

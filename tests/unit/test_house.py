@@ -14,7 +14,8 @@ import pytest
 
 import hauser_dlt
 from hauser_dlt import cli
-from hauser_dlt.config.settings import RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.source.fullstory import fullstory
 from support import settings_docs
 

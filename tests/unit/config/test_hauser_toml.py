@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from hauser_dlt.config import hauser_keys, hauser_toml, parsers, reading, settings
+from hauser_dlt.config import hauser_keys, hauser_toml, parsers, reading
 from hauser_dlt.config.configuration import configure, read_source
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.init_files import secrets_text
+from hauser_dlt.config.run_settings import FORMER, BigQuerySettings, RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 NEW_AWS = """
@@ -281,12 +283,12 @@ def labels(sample):
 def test_our_own_settings_read_what_comes_out(config, sample):
     mapped = config(sample)
     source, run = mapped.settings["sources"]["fullstory"], mapped.settings["hauser"]
-    assert set(source) <= set(settings.SourceSettings.__dataclass_fields__)
-    assert set(run) <= set(settings.RunSettings.__dataclass_fields__)
+    assert set(source) <= set(SourceSettings.__dataclass_fields__)
+    assert set(run) <= set(RunSettings.__dataclass_fields__)
 
-    values = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    values = reading.read(SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert values.export_duration == parsers.duration(source["export_duration"])
-    assert reading.read(settings.RunSettings, lambda name: found(run, name)).destination == run["destination"]
+    assert reading.read(RunSettings, lambda name: found(run, name)).destination == run["destination"]
 
 
 def found(table, name):
@@ -302,7 +304,7 @@ def test_dlt_knows_the_destinations_keys(config, sample):
     }
     for destination, values in config(sample).settings["destination"].items():
         configuration, credentials = known[destination]
-        ours = {path[-1] for path in settings.FORMER}
+        ours = {path[-1] for path in FORMER}
         assert set(values) - ours <= set(configuration.get_resolvable_fields())
         assert set(values.get("credentials", {})) <= set(credentials.get_resolvable_fields())
 
@@ -646,11 +648,11 @@ def test_hausers_example_works_with_only_what_a_user_must_fill_in(config, exampl
     assert mapped["hauser"]["destination"] == destination
     source = mapped["sources"]["fullstory"]
     assert not {"api_token", "start_time"} & set(source)
-    read = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    read = reading.read(SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert (read.backoff, read.max_retries) == (parsers.duration("30s"), 8)
     assert (read.export_duration, read.export_delay) == (parsers.duration("6h"), parsers.duration("24h"))
     run = {name: value for name, value in mapped["hauser"].items() if name != "staging"}
-    assert reading.read(settings.RunSettings, lambda name: found(run, name)).working_dir == "tmp"
+    assert reading.read(RunSettings, lambda name: found(run, name)).working_dir == "tmp"
 
 
 @pytest.mark.parametrize(("provider", "bucket"), [("aws", "s3://b"), ("gcp", "gs://b")])
@@ -717,14 +719,14 @@ def test_a_placeholder_is_no_key(config, monkeypatch, tmp_path):
 )
 def test_durations_are_those_of_go(config, key, value, name, length):
     source = config(with_value(LOCAL, key, value)).settings["sources"]["fullstory"]
-    read = reading.read(settings.SourceSettings, lambda name: found({"api_token": "t", **source}, name))
+    read = reading.read(SourceSettings, lambda name: found({"api_token": "t", **source}, name))
     assert getattr(read, name) == parsers.duration(length)
 
 
 @pytest.mark.parametrize(("expiration", "hours"), [("100h", 100), ("720h", 720), ("1h30m", 1.5), ("0", 0)])
 def test_partitions_may_expire_after_any_time(config, expiration, hours):
     table = config(NEW_GCP.replace("720h", expiration)).settings["destination"]["bigquery"]
-    read = reading.read(settings.BigQuerySettings, lambda name: found(table, name))
+    read = reading.read(BigQuerySettings, lambda name: found(table, name))
     assert read.partition_expiration.total_seconds() == hours * 3600
 
 

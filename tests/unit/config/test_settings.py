@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauser_dlt.config import reading
+from hauser_dlt.config.names import KINDS
 from hauser_dlt.config.parsers import duration, export_duration, moment
-from hauser_dlt.config.settings import KINDS, RunSettings, SourceSettings
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 JSON = st.recursive(

@@ -21,8 +21,8 @@ from hauser_dlt.config import field_parsers, parsers, reading
 from hauser_dlt.config.configuration import configure, read_configuration, read_source
 from hauser_dlt.config.hauser_keys import KEYS
 from hauser_dlt.config.hauser_toml import read_hauser_toml
-from hauser_dlt.config.names import RUN, SOURCE
-from hauser_dlt.config.settings import KINDS, SourceSettings
+from hauser_dlt.config.names import KINDS, RUN, SOURCE
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, DECLARABLE, KNOWN
 from hauser_dlt.source import arguments

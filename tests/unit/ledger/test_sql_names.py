@@ -3,7 +3,7 @@
 import dlt
 
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import SourceSettings
+from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.ledger.sql_names import Names
 from hauser_dlt.records.tables import Table, Tables
 

@@ -1,4 +1,4 @@
-"""Settings that hauser-dlt adds to dlt's own of a destination, with the places where they stood in earlier releases."""
+"""Settings that stand where they stood in earlier releases: they are still read, with a warning."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,7 +8,7 @@ from hauser_dlt.config.declaration import SettingPath, Settings
 from hauser_dlt.config.lookup import find
 from hauser_dlt.config.names import key
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.settings import FORMER
+from hauser_dlt.config.run_settings import FORMER
 
 S = TypeVar("S", bound=Settings)
 

@@ -1,0 +1,128 @@
+"""The settings of a run, and those that hauser-dlt adds to dlt's own of a destination: each is declared once, here.
+
+`.dlt/config.toml` and docs/settings.md are made from these declarations.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from hauser_dlt.config import parsers
+from hauser_dlt.config.declaration import SettingPath, Settings, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings(Settings):
+    """`[hauser]`: where to load it, and how a run goes."""
+
+    section: ClassVar[SettingPath] = ("hauser",)
+
+    destination: str = setting(
+        "duckdb",
+        parsers.text,
+        "The dlt destination: duckdb, filesystem, postgres, redshift, bigquery or another one. Its own settings"
+        " are under [destination.<name>].",
+    )
+    dataset_name: str = setting(
+        "fullstory",
+        parsers.name,
+        "The schema, dataset or database that contains the tables. With filesystem, the tables are folders"
+        " directly below bucket_url.",
+    )
+    pipeline_name: str = setting(
+        "hauser_dlt",
+        parsers.name,
+        "The name of the dlt pipeline. dlt stores its state in the destination under this name.",
+    )
+    snapshots_every: timedelta = setting(
+        "24h",
+        parsers.duration,
+        "The minimum time between two loads of individuals and segments.",
+    )
+    refresh_for: timedelta = setting(
+        "0",
+        parsers.duration,
+        "Load a window once more when its events are this old, if they were younger at its first load. With"
+        ' "24h" and a short export_delay, events arrive early, and late events are added after a day. "0" loads'
+        " each window once. Segment exports only.",
+    )
+    staging: str = setting(
+        "",
+        parsers.one_of("", "filesystem"),
+        'Where to stage load packages: "filesystem" is the bucket of [destination.filesystem], which Redshift'
+        ' always uses; "" sends data directly to the destination.',
+    )
+    storage_only: bool = setting(
+        False,
+        parsers.flag,
+        'Redshift and BigQuery only: write files to [destination.filesystem], as destination = "filesystem"'
+        " does, and load nothing into the warehouse.",
+    )
+    group_by_day: bool | None = setting(
+        "auto",
+        parsers.by_day,
+        "What to load at a time: true is a whole UTC day (one file per day), false is a window (one file per"
+        ' window), and "auto" is a day while more than a day behind, then a window.',
+    )
+    file_format: str = setting(
+        "parquet",
+        parsers.one_of("parquet", "csv", "jsonl", "json"),
+        'filesystem only: "parquet", "csv", "jsonl", or "json", which is exactly what FullStory sent.',
+    )
+    csv_escape_formulas: bool = setting(
+        False,
+        parsers.flag,
+        "CSV only: put a ' before text that a spreadsheet would run as a formula (text that begins with = + -"
+        " @, tab, CR or LF). Visitors can type such text. The ' changes the exported values.",
+    )
+    compress: bool = setting(
+        False,
+        parsers.flag,
+        "filesystem only: compress the files with gzip. Parquet files are always compressed.",
+    )
+    hauser_sync_file: tuple[str, ...] = setting(
+        "",
+        parsers.places,
+        "The checkpoint of the Go hauser (.sync.hauser): a path, a URL such as s3://my-bucket/.sync.hauser, or"
+        " a list of them. The first run starts at the newest checkpoint.",
+    )
+    working_dir: str = setting(
+        "",
+        parsers.folder,
+        'The local folder for downloads and load packages in progress. "" is a folder below dlt\'s pipelines folder.',
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedshiftSettings(Settings):
+    """`[destination.redshift]`: what hauser-dlt adds to dlt's own settings of Redshift."""
+
+    section: ClassVar[SettingPath] = ("destination", "redshift")
+
+    varchar_max: int = setting(
+        65535,
+        parsers.between(1, 65535),
+        "The maximum length of text in a column, in bytes (1 to 65535). Longer text is truncated at a character"
+        " boundary.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BigQuerySettings(Settings):
+    """`[destination.bigquery]`: what hauser-dlt adds to dlt's own settings of BigQuery."""
+
+    section: ClassVar[SettingPath] = ("destination", "bigquery")
+
+    partition_expiration: timedelta = setting(
+        "0",
+        parsers.duration,
+        'How long to keep a day of events before BigQuery deletes it, such as "8760h" for a year. "0" keeps it'
+        " forever.",
+    )
+
+
+FORMER: dict[SettingPath, SettingPath] = {
+    (*RedshiftSettings.section, "varchar_max"): (*RunSettings.section, "varchar_max"),
+    (*BigQuerySettings.section, "partition_expiration"): (*RunSettings.section, "partition_expiration"),
+}
+"""Where a setting stands -> where it stood in earlier releases. That still works, with a warning."""
