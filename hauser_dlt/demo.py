@@ -1,4 +1,4 @@
-"""The main job, offline: believable events of the simulator into Parquet files and DuckDB, and a few answers."""
+"""The demo: events of the FullStory simulator into Parquet files and DuckDB, and a few queries. It needs no network."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ ANSWERS = {
         SELECT CAST(make_timestamp(epoch_us("EventStart")) AS DATE) AS day,
                count(*) AS events, count(DISTINCT "IndvId") AS users
         FROM {events} GROUP BY day ORDER BY day""",
-    "The most frustrating pages: series of rage clicks, dead and error clicks": """
+    "The most frustrating pages, by series of rage clicks, dead clicks and error clicks": """
         SELECT split_part("PageUrl", '?', 1) AS page,
                count(*) FILTER ("EventModFrustrated" = 1) AS rage,
                count(*) FILTER ("EventModDead" > 0) AS dead,
@@ -47,20 +47,20 @@ def demo(folder: Path, events_per_hour: int, days: int) -> Iterator[str]:
     until = floor(datetime.now(UTC) - DAY, DAY)
     with Simulator(Account(events_per_hour=events_per_hour, zeros=True)) as fullstory:
         source = {"api_token": fullstory.token, "base_url": fullstory.url, "start_time": until - days * DAY}
-        yield f"A FullStory of our own answers at {fullstory.url}."
+        yield f"Started a FullStory simulator at {fullstory.url}."
         for destination in ("filesystem", "duckdb"):
             yield f"\nLoading {days} {'day' if days == 1 else 'days'} into {destination}:"
             _load(folder, source, destination, until)
     database, files = folder / "events.duckdb", folder / "files"
     with duckdb.connect(str(database), read_only=True) as connection:
-        yield f"\nTables in {database}, and files below {files}:"
+        yield f"\nTables in {database}, and files in {files}:"
         yield from _tables(connection, files)
         parquet = f"read_parquet('{files / 'fs_export' / '*.parquet'}')"
         for title, sql in ANSWERS.items():
             answers = [connection.sql(sql.format(events=place)) for place in ("fullstory.fs_export", parquet)]
             if answers[0].fetchall() != answers[1].fetchall():
                 raise AssertionError(f"files and DuckDB differ: {title}")
-            yield f"\n{title}, the same from DuckDB and from Parquet:"
+            yield f"\n{title} (same result from DuckDB and Parquet):"
             yield str(connection.sql(sql.format(events="fullstory.fs_export"))).rstrip()
 
 
@@ -100,4 +100,4 @@ def _tables(connection: duckdb.DuckDBPyConnection, files: Path) -> Iterator[str]
     for table in ("fs_export", "fs_sync"):
         (rows,) = connection.sql(f"SELECT count(*) FROM fullstory.{table}").fetchone() or (0,)
         count = len(list((files / table).iterdir()))
-        yield f"  {table:<10} {rows:>9,} rows   {count:>3} files in {files / table}"
+        yield f"  {table:<10} {rows:>9,} rows   {count:>3} {'file ' if count == 1 else 'files'} in {files / table}"

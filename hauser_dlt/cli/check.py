@@ -14,7 +14,9 @@ from hauser_dlt.streams import say
 @settings_options
 @as_json_option
 def check(*, as_json: bool, **settings: Any) -> None:
-    """Look at settings, key, destination and tables, and say what a run would create; change nothing.
+    """Check settings, API key, destination and tables.
+
+    It shows which tables and columns a run would create, and changes nothing.
 
     \b
     Example:

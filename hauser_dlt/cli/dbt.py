@@ -12,13 +12,14 @@ from hauser_dlt.streams import say
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @settings_options
-@click.option("--force", is_flag=True, help="Overwrite files that have been changed, too.")
+@click.option("--force", is_flag=True, help="Also overwrite files that you have changed.")
 def dbt(folder: Path, *, force: bool, **settings: Any) -> None:
-    """Write a dbt project for the tables into DIR: sources, staging models, marts, tests.
+    """Write a dbt project for the tables into DIR.
 
     \b
-    The destination is asked how the tables are spelled; FullStory is not. Run it again to refresh the
-    project; files that you have changed, added or removed are left as they are.
+    It has sources, staging models, marts and tests. The names of tables and columns are read from the
+    destination; FullStory is not contacted. Run it again to update the project: files that you have
+    changed, added or removed are left as they are.
 
     \b
     Example:

@@ -13,18 +13,20 @@ from hauser_dlt.streams import say
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Where to put files and database; an earlier demo there is replaced.",
+    help="The folder for files and database. An earlier demo in it is replaced.",
 )
 @click.option(
     "--events-per-hour",
     type=click.IntRange(1, 1_000_000),
     default=1000,
     show_default=True,
-    help="How busy the imagined web site is.",
+    help="About how many events per hour to simulate.",
 )
 @click.option("--days", type=click.IntRange(1, 30), default=3, show_default=True, help="How many days to load.")
 def demo(folder: Path, events_per_hour: int, days: int) -> None:
-    """Load believable events of a simulated FullStory into Parquet files and DuckDB, and answer a few questions.
+    """Load simulated events into Parquet files and DuckDB.
+
+    A FullStory simulator on this machine generates them. Then a few queries are run. No account is needed.
 
     \b
     Example:

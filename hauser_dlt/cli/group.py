@@ -53,10 +53,10 @@ def _alert(ctx: click.Context, failure: Exception, exit_code: int) -> None:
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
 def main() -> None:
-    """Load FullStory's events into your own warehouse, a window at a time, each event exactly once.
+    """Load FullStory events into your own warehouse or files, each event exactly once.
 
-    Settings come from the command line, the environment, and .dlt/config.toml and .dlt/secrets.toml, in this
-    order of strength; `hauser-dlt init` writes the files. An existing hauser configuration is read with -c.
+    Settings are read from the command line, the environment, a hauser configuration (-c), .dlt/config.toml and
+    .dlt/secrets.toml. The first one found wins. `hauser-dlt init` writes the .dlt/ files.
 
     \b
     Example:

@@ -14,10 +14,12 @@ from hauser_dlt.streams import say
     "hauser_file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Take the settings of a hauser configuration (TOML).",
+    help="Convert the settings of a hauser configuration (TOML).",
 )
 def init(hauser_file: Path | None) -> None:
-    """Write .dlt/config.toml, with every setting explained, and .dlt/secrets.toml into the current folder.
+    """Write .dlt/config.toml and .dlt/secrets.toml.
+
+    They are written into the current folder. config.toml explains every setting, and shows its default.
 
     \b
     Example:

@@ -18,16 +18,17 @@ from hauser_dlt.cli.output import show_plan, summary_of_reload
 
 @click.command()
 @settings_options
-@click.option("--start", callback=parse_time, metavar="TIME", required=True, help="Load again from here (UTC).")
+@click.option("--start", callback=parse_time, metavar="TIME", required=True, help="Load again from this time (UTC).")
 @click.option("--end", callback=parse_time, metavar="TIME", required=True, help="Stop before this time (UTC).")
 @dry_run_option
 @as_json_option
 def reload(start: datetime, end: datetime, *, dry_run: bool, as_json: bool, **settings: Any) -> None:
-    """Load the windows of an interval again: the new events first, then the old ones go.
+    """Load the windows of an interval again.
 
     \b
-    A run that is killed in between is made good by the next one, of whatever kind. The sync point does
-    not move. Files can only go with all of their load, so a little more than was asked for may be loaded.
+    The new events are loaded first, then the old ones are deleted. If this is interrupted, the next run
+    or reload completes it. The sync point does not move. With the filesystem destination, whole load
+    packages are replaced, so adjacent windows may be loaded again, too.
 
     \b
     Example:

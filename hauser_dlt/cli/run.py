@@ -28,20 +28,20 @@ _RETRY_AFTER = 60.0  # seconds
 @click.command()
 @settings_options
 @click.option(
-    "--start", callback=parse_time, metavar="TIME", help="Backfill from here (UTC), without moving the sync point."
+    "--start", callback=parse_time, metavar="TIME", help="Backfill from this time (UTC). The sync point does not move."
 )
 @click.option("--end", callback=parse_time, metavar="TIME", help="Stop before this time (UTC).")
-@click.option("--follow", is_flag=True, help="Go on: sleep until the next window is ready, load it at once.")
+@click.option("--follow", is_flag=True, help="Keep running, and load each window as soon as it is ready.")
 @dry_run_option
 @as_json_option
 def run(
     start: datetime | None, end: datetime | None, *, follow: bool, dry_run: bool, as_json: bool, **settings: Any
 ) -> None:
-    """Load all windows that are ready and not loaded yet, then end.
+    """Load all windows that are ready and not loaded yet.
 
     \b
-    Exit codes: 0 done, 1 the export or the load failed, 2 settings or usage, 75 try again later,
-    130 and 143 stopped by a signal. What was loaded before stays loaded; run again to go on.
+    Exit codes: 0 done, 1 an export or a load failed, 2 wrong settings or usage, 75 try again later,
+    130 or 143 stopped by a signal. Windows that are loaded stay loaded; run again to continue.
 
     \b
     Example:

@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 @click.command()
 @settings_options
-@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How many days to draw.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How many days to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the same as one page, too.",
+    help="Also write the status to FILE, as an HTML page.",
 )
 @click.option(
     "--max-lag",
     callback=parse_duration,
     metavar="DURATION",
-    help="End with exit code 1 if the sync point is longer ago (26h).",
+    help="Exit with code 1 if the sync point is older than this, such as 26h.",
 )
 @click.option(
     "--exact",
     is_flag=True,
-    help="End with exit code 1 if windows are missing or loaded twice, or sync rows are spoiled.",
+    help="Exit with code 1 if windows are missing or loaded twice, or if sync rows are invalid.",
 )
 def status(
     *, days: int, as_json: bool, page: Path | None, max_lag: timedelta | None, exact: bool, **settings: Any
 ) -> None:
-    """Show what is loaded, what is waiting and what is missing.
+    """Show which windows are loaded, waiting or missing.
 
-    FullStory is not asked, but for the list of bundles, if they come from its legacy API.
+    Only the destination is read. With the legacy data exports, FullStory is asked for its list of bundles, too.
 
     \b
-    Each sign stands for an hour, in UTC. Where windows are shorter, the worst of them counts.
-    For monitors: --max-lag and --exact tell on stderr what is wrong, and end with exit code 1.
+    Each character is an hour (UTC). If windows are shorter than that, it shows the worst of them.
+    For monitoring: --max-lag and --exact write what is wrong to stderr, and exit with code 1.
 
     \b
     Example:
