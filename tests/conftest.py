@@ -3,6 +3,7 @@
 Emulators and drivers are imported by the fixtures that need them, so that tests without a server start at once.
 """
 
+import logging
 import os
 import sys
 from itertools import count
@@ -90,6 +91,13 @@ def _bigquery(gcs):
         if os.environ.get("CI"):
             raise
         pytest.skip(str(exc))
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging():
+    """No level that a command has set in this process outlives its test."""
+    yield
+    logging.getLogger("hauser_dlt").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

@@ -419,7 +419,7 @@ BAD_DAYS = {
 @pytest.mark.parametrize("on", ["create", "operation", "results", "download"])
 def test_a_bad_day_costs_tries_and_no_byte(sim, pauses, path, on, day):
     hit = fault(sim, on=on, **day)
-    segments(sim, pauses, request_timeout="200ms").fetch(BUNDLE, path)
+    segments(sim, pauses, request_timeout="500ms").fetch(BUNDLE, path)
     assert rows(path)
     assert hit.hits == day.get("times", 1)
     assert len(pauses) >= hit.hits
@@ -429,7 +429,7 @@ def test_a_bad_day_costs_tries_and_no_byte(sim, pauses, path, on, day):
 def test_each_download_has_a_link_of_its_own(sim, pauses, path, day):
     sim.once_links = True
     hit = fault(sim, on="download", **day)
-    segments(sim, pauses, request_timeout="200ms").fetch(BUNDLE, path)
+    segments(sim, pauses, request_timeout="500ms").fetch(BUNDLE, path)
 
     links = [r.query["X-Signature"] for r in downloads(sim)]
     assert len(links) == len(set(links)) == hit.hits + 1
@@ -1369,7 +1369,7 @@ def test_two_downloads_a_minute_are_what_fullstory_allows(sim, tmp_path, threads
 def test_a_bad_day_of_the_legacy_api_costs_tries_and_no_byte(sim, pauses, path, on, day):
     sim.downloads = None
     hit = fault(sim, on=on, **day)
-    call(sim, pauses, path, on, request_timeout="200ms")
+    call(sim, pauses, path, on, request_timeout="500ms")
     assert json.loads(gzip.decompress(path.read_bytes()))
     assert hit.hits == day.get("times", 1)
 
