@@ -11,9 +11,10 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
+QUICK := not server and not matrix and not soak and not slow
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo chromium unit test slow matrix soak bench fuzz lint types docs dist format clean
+.PHONY: help demo chromium unit check test slow matrix soak bench fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -45,6 +46,9 @@ chromium:
 
 unit: $(INSTALLED) ## Run the tests that need no server (1 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/unit
+
+check: lint types ## Check style and types; run the unit tests, and those that need DuckDB and files alone (3 min)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m '$(QUICK)' tests/unit tests/integration
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal

@@ -20,6 +20,18 @@ _READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
 _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 
+_SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery"}
+_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start a server besides FullStory's simulator."""
+    for item in items:
+        at = item.callspec.params.get("target", "") if hasattr(item, "callspec") else ""
+        if _SERVERS & set(item.fixturenames) or str(at).startswith(_SERVED):
+            item.add_marker("server")
+
+
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch, tmp_path):
     """Nothing that this machine happens to have set reaches a test, and no test writes into its home."""
