@@ -8,14 +8,16 @@ import pytest
 from hauser_dlt.errors import CorruptBundleError, ExportFailedError, LoadError
 from hauser_dlt.simulator import Fault
 from support.crash import CrashScenario, Moment, crash_at
-from support.destinations import BUCKET_KINDS, HOUR, MIDNIGHT, SQL_KINDS, as_rows, bare, in_each_way, in_sql
+from support.destinations import HOUR, MIDNIGHT, SQL_KINDS, as_rows, bare, in_each_way, in_sql
 
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a half has settled: two packages
 SETTLED = NOW - DAY
 
 recovering = pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
-wherever_it_lies = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet", "json", *BUCKET_KINDS], indirect=True)
+# what the others show, these show again
+_RARELY = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("json", "gcs-parquet")]
+wherever_it_lies = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet", "s3-csv", *_RARELY], indirect=True)
 
 
 def lose_the_machine(runs):

@@ -182,6 +182,10 @@ def test_what_fullstory_says_instead_of_events_becomes_no_rows_and_no_window(run
         with pytest.raises(CorruptBundleError, match=r"which was asked for|an answer") as refused:
             runs.load(NOW)
         assert "jane" not in str(refused.value)
+
+
+@pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
+def test_an_answer_behind_rows_or_in_their_place_becomes_no_window(runs):
     for last in (b'{"error":"half way"}', b'{"detail":"half way","status":500}'):
         runs.sim.bodies[MIDNIGHT.isoformat()] = b'{"EventStart":"2024-05-01T00:00:00Z"}\n' + last
         with pytest.raises(CorruptBundleError, match="row 2 of the bundle is no event"):
