@@ -53,7 +53,7 @@ def _alert(ctx: click.Context, failure: Exception, exit_code: int) -> None:
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
 def main() -> None:
-    """Load FullStory events into your own warehouse or files, each event exactly once.
+    """Load FullStory's events into your own warehouse or files, each event exactly once.
 
     Settings are read from the command line, the environment, a hauser configuration (-c), .dlt/config.toml and
     .dlt/secrets.toml. The first one found wins. `hauser-dlt init` writes the .dlt/ files.
