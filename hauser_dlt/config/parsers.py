@@ -78,7 +78,7 @@ def export_duration(value: Any) -> timedelta:
 
 
 export_delay = bounded(timedelta(hours=1), _LONGEST, "at least 1h: events are not complete before that")
-"""Read how long events settle."""
+"""Read how long to wait after the end of a window before it is exported."""
 
 
 def moment(value: Any) -> datetime | None:

@@ -68,7 +68,7 @@ def _schedule(read: SourceSettings) -> str:
     if read.api == "data_export":
         return "the windows of FullStory's bundles, each loaded once it is listed"
     step, delay = (length.total_seconds() / 3600 for length in (read.export_duration, read.export_delay))
-    return f"windows of {step:g} h, settled for {delay:g} h"
+    return f"windows of {step:g} h, exported {delay:g} h after their end"
 
 
 def _account(read: SourceSettings, today: Client, pause: Callable[[float], None]) -> str:
