@@ -83,13 +83,13 @@ def cut(data: bytes) -> None:
     """Text is cut at a character; an object stays one, fits, and names what was touched."""
     limit, raw = int.from_bytes(data[:2], "big"), data[2:]
     text = raw.decode(errors="ignore")
-    assert text.startswith(short := truncate.cut(text, limit))
+    assert text.startswith(short := truncate.truncated(text, limit))
     assert len(short.encode()) <= limit
     try:
         [(record, row)] = json_stream.records([raw])
     except (CorruptBundleError, ValueError):
         return
-    text = truncate.cut_object(record.decode(), limit)
+    text = truncate.truncate_object(record.decode(), limit)
     kept = json.loads(text)
     assert isinstance(kept, dict)
     assert len(text.encode()) <= max(limit, len("{}"))

@@ -94,7 +94,7 @@ FORMER = {new: old for old, new in RENAMED.items()}
 _TODAYS = {old.lower(): new for old, new in RENAMED.items()}
 
 
-def todays(name: str) -> str:
+def canonical(name: str) -> str:
     """Return the name that a field has today."""
     return _TODAYS.get(name.lower(), name)
 

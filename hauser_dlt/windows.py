@@ -1,4 +1,4 @@
-"""Time windows: which stretches of events to export, and how they are grouped. No clock, no I/O."""
+"""Time windows: which intervals of events to export, and how they are grouped. No clock, no I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A half-open stretch of `EventStart`, in UTC: `start` belongs to it, `end` does not."""
+    """A half-open interval of `EventStart`, in UTC: `start` belongs to it, `end` does not."""
 
     start: datetime
     end: datetime
@@ -39,11 +39,11 @@ def ceil(moment: datetime, step: timedelta) -> datetime:
     return begin + step if begin < moment else begin
 
 
-def cut(stretch: Window, step: timedelta) -> Iterator[Window]:
-    """Yield, oldest first, the windows that a stretch falls into: it is cut at each point of the grid."""
-    start = stretch.start
-    while start < stretch.end:
-        end = min(floor(start, step) + step, stretch.end)
+def split(interval: Window, step: timedelta) -> Iterator[Window]:
+    """Yield, oldest first, the windows that an interval falls into: it is split at each point of the grid."""
+    start = interval.start
+    while start < interval.end:
+        end = min(floor(start, step) + step, interval.end)
         yield Window(start, end)
         start = end
 
@@ -53,17 +53,17 @@ def begins_day(window: Window) -> bool:
     return floor(window.end - MOMENT, DAY) >= window.start
 
 
-def uncovered(stretch: Window, covered: Iterable[Window]) -> Iterator[Window]:
-    """Yield, oldest first, the parts of a stretch that none of the `covered` windows holds."""
-    start = stretch.start
+def uncovered(interval: Window, covered: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the parts of an interval that none of the `covered` windows holds."""
+    start = interval.start
     for window in sorted(covered):
-        if start >= stretch.end:
+        if start >= interval.end:
             return
         if window.start > start:
-            yield Window(start, min(window.start, stretch.end))
+            yield Window(start, min(window.start, interval.end))
         start = max(start, window.end)
-    if start < stretch.end:
-        yield Window(start, stretch.end)
+    if start < interval.end:
+        yield Window(start, interval.end)
 
 
 def whole(start: datetime | None, end: datetime | None, step: timedelta) -> tuple[datetime | None, datetime | None]:
@@ -71,22 +71,22 @@ def whole(start: datetime | None, end: datetime | None, step: timedelta) -> tupl
     return start and floor(start, step), end and ceil(end, step)
 
 
-def united(stretches: Iterable[Window]) -> Iterator[Window]:
-    """Yield, oldest first, the stretches that some make together; they may overlap or adjoin."""
+def united(intervals: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the intervals that some make together; they may overlap or adjoin."""
     union: Window | None = None
-    for stretch in sorted(stretches):
-        if union and stretch.start <= union.end:
-            union = Window(union.start, max(union.end, stretch.end))
+    for interval in sorted(intervals):
+        if union and interval.start <= union.end:
+            union = Window(union.start, max(union.end, interval.end))
             continue
         if union:
             yield union
-        union = stretch
+        union = interval
     if union:
         yield union
 
 
-def doubled(windows: Iterable[Window]) -> Iterator[Window]:
-    """Yield, oldest first, the stretches that more than one window covers."""
+def duplicated(windows: Iterable[Window]) -> Iterator[Window]:
+    """Yield, oldest first, the intervals that more than one window covers."""
     return united(_shared(windows))
 
 
@@ -100,20 +100,20 @@ def _shared(windows: Iterable[Window]) -> Iterator[Window]:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How much to export at once, and how long to let events settle before that."""
+    """How much to export at once, and how old its events are then."""
 
     step: timedelta
     delay: timedelta
 
-    def settled(self, now: datetime) -> datetime:
-        """Return the end of the newest window whose events have settled by `now`."""
+    def ready_until(self, now: datetime) -> datetime:
+        """Return the end of the newest window whose events are old enough at `now`."""
         return floor(now - self.delay, self.step)
 
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which one more window will be ready."""
-        return self.settled(now) + self.step + self.delay
+        return self.ready_until(now) + self.step + self.delay
 
-    def missing(self, stretch: Window, loaded: Iterable[Window]) -> Iterator[Window]:
-        """Yield, oldest first, the windows of a stretch that are not loaded."""
-        for gap in uncovered(stretch, loaded):
-            yield from cut(gap, self.step)
+    def missing(self, interval: Window, loaded: Iterable[Window]) -> Iterator[Window]:
+        """Yield, oldest first, the windows of an interval that are not loaded."""
+        for gap in uncovered(interval, loaded):
+            yield from split(gap, self.step)

@@ -130,7 +130,7 @@ def target(request, tmp_path, monkeypatch):
     made = _target(request, tmp_path, monkeypatch)
     yield made
     if made.kind == "bigquery":
-        made.remove()  # the more the stand-in holds, the slower it gets
+        made.remove()  # the more the emulator holds, the slower it gets
 
 
 def _target(request, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ from hauser_dlt.redaction import redact
 
 _CHARACTER = re.compile(r"(?<=character): '.+?'(?= at line)")  # of what may be a password without its quotes
 
-# dlt's own settings without which events would be lost or doubled, whatever the user says.
+# dlt's own settings without which events would be lost or duplicated, whatever the user says.
 _REQUIRED: dict[str, Any] = {
     "load": {
         "raise_on_failed_jobs": True,  # otherwise dlt notes a load as complete although a part of it is missing

@@ -18,9 +18,9 @@ from hauser_dlt.fields import (
     MOBILE,
     SESSION_REPLAY_URL,
     Kind,
+    canonical,
     column_of,
     is_field_name,
-    todays,
 )
 
 
@@ -77,7 +77,7 @@ def _is_extra(key: str, kind: Any) -> bool:
 def _is_free(key: str) -> bool:
     """Tell whether no other column than a field's bears the name."""
     taken = (CUSTOM_VARS.lower(), SESSION_REPLAY_URL.lower())
-    return key.lower() not in taken and not key.lower().startswith(RESERVED) and todays(key) == key
+    return key.lower() not in taken and not key.lower().startswith(RESERVED) and canonical(key) == key
 
 
 def custom_columns(value: Any) -> dict[str, Kind]:

@@ -64,7 +64,7 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
             " redshift and bigquery"
         )
     with translated():
-        sync.look()
+        sync.inspect()
         with sync.pipeline.destination_client() as client:
             reached: Any = client
             schema = str(reached.sql_client.dataset_name)

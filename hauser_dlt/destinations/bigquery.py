@@ -1,4 +1,4 @@
-"""dlt's BigQuery destination, but at home with tables that other hands have made.
+"""dlt's BigQuery destination, but at home with existing tables.
 
 BigQuery's column names are the same in upper and in lower case, which dlt takes for different ones; and hauser's
 tables are partitioned by ingestion time, so that a day of events has to be addressed as `table$YYYYMMDD`

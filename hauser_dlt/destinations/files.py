@@ -72,7 +72,7 @@ class WindowFiles:
         escape_formulas: CSV holds nothing that a spreadsheet would run.
         needed: the field that FullStory's own rows have.
         in_array: FullStory promises an array.
-        made: each file -> the stretch that it covers.
+        made: each file -> the interval that it covers.
     """
 
     folder: Path
@@ -122,7 +122,7 @@ class WindowFiles:
         return dlt.mark.with_file_import(str(part.path), _OPAQUE, part.rows, hints=part.schema.empty_table())
 
     def new_path(self, span: Window) -> Path:
-        """Return where to write one more file, which covers a stretch."""
+        """Return where to write one more file, which covers an interval."""
         path = self.folder / f"file{next(self._numbers)}"
         self.made[path] = span
         return path
@@ -199,7 +199,7 @@ def _in_any_case(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def _take(made: dict[Path, Window], theirs: Path) -> Window | None:
-    """Take out the file of ours that dlt links, or copies where the file system has no links; return its stretch."""
+    """Take out the file of ours that dlt links, or copies where the file system has no links; return its interval."""
     present = [ours for ours in made if ours.exists()]
     same = next((ours for ours in present if ours.samefile(theirs)), None)
     same = same or next((ours for ours in present if filecmp.cmp(ours, theirs, shallow=False)), None)

@@ -1,4 +1,4 @@
-"""dlt's Redshift destination, but safe on tables that other hands have made or changed.
+"""dlt's Redshift destination, but safe on existing tables.
 
 dlt's COPY names no columns, so Parquet would be loaded by position, and a column of the user's own would break it or
 take another's values (https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-columnar.html).

@@ -14,7 +14,7 @@ class Bundle:
     """The export of one window.
 
     Attributes:
-        window: the stretch of events it covers.
+        window: the interval of events it covers.
         id: FullStory's id of a legacy bundle; -1 for segment exports, as in hauser's sync table.
     """
 
@@ -26,7 +26,7 @@ class Exports(Protocol):
     """A way to learn what there is to load, and to fetch it.
 
     Attributes:
-        final: whether a bundle that is there is finished: nothing waits for its events to settle, nor is it loaded
+        final: whether a bundle that is there is finished: nothing waits for its events to age, nor is it loaded
             again when they have.
     """
 
@@ -42,13 +42,13 @@ class Exports(Protocol):
             ClockError: it does not.
         """
 
-    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
-        """Yield, oldest first, the bundles of a stretch that are ready and not loaded."""
+    def bundles(self, interval: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+        """Yield, oldest first, the bundles of an interval that are ready and not loaded."""
 
-    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
-        """Return what of a stretch is known to be complete, once these windows are loaded."""
+    def covered(self, interval: Window, loaded: Iterable[Window]) -> Window:
+        """Return what of an interval is known to be complete, once these windows are loaded."""
 
-    def settled(self, now: datetime) -> datetime:
+    def ready_until(self, now: datetime) -> datetime:
         """Return the moment up to which there may be bundles."""
 
     def ready_at(self, end: datetime) -> datetime:
@@ -66,5 +66,5 @@ class Exports(Protocol):
             AccessError: the key is not allowed to.
         """
 
-    def forget(self, bundle: Bundle) -> None:
+    def release(self, bundle: Bundle) -> None:
         """The bundle is loaded: nothing needs to be remembered of it."""

@@ -25,7 +25,7 @@ _DOWNLOADS = 2  # that FullStory allows a minute; more side by side would only w
 
 
 class DataExports:
-    """The bundles of an account, in the order and with the stretches that FullStory chose.
+    """The bundles of an account, in the order and with the intervals that FullStory chose.
 
     FullStory lists finished bundles only, so each is loaded as soon as it is listed.
 
@@ -49,21 +49,21 @@ class DataExports:
         path = f"/export/list?start={int(time.time()) + 86_400}"
         self._client.compare_clocks(partial(self._client.request, "GET", path, promised="", retry=False))
 
-    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+    def bundles(self, interval: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
-        end = min(stretch.end, self.settled(now))
+        end = min(interval.end, self.ready_until(now))
         held = list(loaded)
-        for bundle in self._listed(stretch.start, end):
+        for bundle in self._listed(interval.start, end):
             inside = bundle.window.end <= end and bundle.window.start < bundle.window.end
             if inside and any(uncovered(bundle.window, held)):
                 yield bundle
 
-    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
+    def covered(self, interval: Window, loaded: Iterable[Window]) -> Window:
         """See `Exports`. Nobody knows of events after the last bundle's end."""
-        ends = [window.end for window in loaded if window.start < stretch.end]
-        return Window(stretch.start, max(stretch.start, min(stretch.end, max(ends, default=stretch.start))))
+        ends = [window.end for window in loaded if window.start < interval.end]
+        return Window(interval.start, max(interval.start, min(interval.end, max(ends, default=interval.start))))
 
-    def settled(self, now: datetime) -> datetime:
+    def ready_until(self, now: datetime) -> datetime:
         """See `Exports`."""
         return now
 
@@ -86,7 +86,7 @@ class DataExports:
         with naming_role(self._account), self._limiter.place():
             self._client.retrying(attempt)
 
-    def forget(self, bundle: Bundle) -> None:
+    def release(self, bundle: Bundle) -> None:
         """See `Exports`. Nothing was remembered."""
 
     def _listed(self, since: datetime, until: datetime) -> Iterator[Bundle]:

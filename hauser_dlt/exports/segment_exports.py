@@ -1,4 +1,4 @@
-"""Segment exports: windows are cut by the schedule, and FullStory is asked to export each.
+"""Segment exports: windows come from the schedule, and FullStory is asked to export each.
 
 The API: https://developer.fullstory.com/server/v1/segments/create-segment-export/,
 https://developer.fullstory.com/server/v1/operations/ and
@@ -66,18 +66,18 @@ class SegmentExports:
         """See `Exports`."""
         self._client.compare_clocks(partial(self._client.me, retry=False))
 
-    def bundles(self, stretch: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
+    def bundles(self, interval: Window, loaded: Iterable[Window], now: datetime) -> Iterator[Bundle]:
         """See `Exports`."""
-        ready = Window(stretch.start, min(stretch.end, self.settled(now)))
+        ready = Window(interval.start, min(interval.end, self.ready_until(now)))
         return (Bundle(window) for window in self._schedule.missing(ready, loaded))
 
-    def covered(self, stretch: Window, loaded: Iterable[Window]) -> Window:
+    def covered(self, interval: Window, loaded: Iterable[Window]) -> Window:
         """See `Exports`. All of it has been asked for."""
-        return stretch
+        return interval
 
-    def settled(self, now: datetime) -> datetime:
+    def ready_until(self, now: datetime) -> datetime:
         """See `Exports`."""
-        return self._schedule.settled(now)
+        return self._schedule.ready_until(now)
 
     def ready_at(self, end: datetime) -> datetime:
         """See `Exports`."""
@@ -100,7 +100,7 @@ class SegmentExports:
                     self._operations.pop(name, None)
             return self._fetch(name, request, path)
 
-    def forget(self, bundle: Bundle) -> None:
+    def release(self, bundle: Bundle) -> None:
         """See `Exports`."""
         self._operations.pop(self._name(self._request(bundle.window)), None)
 

@@ -20,7 +20,7 @@ from hauser_dlt.windows import Window
 
 
 class IndividualExports(SegmentExports):
-    """The individuals of a segment; a window is the stretch in which they were there."""
+    """The individuals of a segment; a window is the interval in which they were there."""
 
     def _request(self, window: Window) -> dict[str, Any]:
         request = super()._request(window)

@@ -90,7 +90,7 @@ class FilesLedger:
         return self._with_all_of(interval, lambda listing: listing.syncs, lambda load_id: True)
 
     def expand_to_damaged_loads(self, interval: Window) -> Window:
-        """See `Ledger`. A file cannot be cut."""
+        """See `Ledger`. A file cannot be split."""
         return self._with_all_of(interval, lambda listing: listing.events, self._is_damaged)
 
     def _with_all_of(

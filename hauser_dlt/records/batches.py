@@ -39,14 +39,14 @@ class Tally:
         rows: events that are kept.
         outside: events that FullStory sent although they lie outside the window.
         mismatches: field -> number of values that did not fit its type.
-        cut: column -> number of texts that were longer than the column.
+        truncated: column -> number of texts that were longer than the column.
         bytes: how long the bundle is, packed as FullStory sent it.
     """
 
     rows: int = 0
     outside: int = 0
     mismatches: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
+    truncated: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
 
     def add(self, other: "Tally") -> None:
@@ -54,7 +54,7 @@ class Tally:
         self.rows += other.rows
         self.outside += other.outside
         self.mismatches += other.mismatches
-        self.cut += other.cut
+        self.truncated += other.truncated
         self.bytes += other.bytes
 
 
@@ -92,7 +92,7 @@ class Batcher:
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
         self._apart: dict[str, None] = {}  # names of those columns, and of what is dropped
         self._quoted: set[str] = set()  # columns of integers that came in quotes last
-        self._settled: set[str] = set()  # names of custom variables
+        self._classified: set[str] = set()  # names of custom variables
 
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield batches of up to `size` rows: columns known at first, CustomVars, those on request, marks, new ones.
@@ -198,27 +198,27 @@ class Batcher:
         """Return the custom variables of a row, and put its fields under the names of their columns."""
         apart = self._apart
         variables = {key: value for key, value in row.items() if key not in apart}
-        if self._settled.issuperset(variables):
+        if self._classified.issuperset(variables):
             return variables
-        self._settle(row, variables)
+        self._classify(row, variables)
         return {key: value for key, value in row.items() if key not in apart}
 
-    def _settle(self, row: dict[str, Any], keys: Iterable[str]) -> None:
+    def _classify(self, row: dict[str, Any], keys: Iterable[str]) -> None:
         """Put values whose key is spelled in another way under their column's name; the first spelling counts."""
-        for key in [key for key in keys if key not in self._settled]:
+        for key in [key for key in keys if key not in self._classified]:
             if self.columns.drops(key):
                 self._apart[key] = None
             elif (name := self.columns.name_of(key)) is None:
-                if len(self._settled) >= _MEMO:
-                    self._settled.clear()
-                self._settled.add(key)
+                if len(self._classified) >= _MEMO:
+                    self._classified.clear()
+                self._classified.add(key)
             else:
                 self._in_use[name] = self._apart[name] = None
                 if name not in row:
                     row[name] = row.pop(key)
 
     def _reader(self, raws: list[bytes], keys: list[int]) -> Callable[[int, str], bytes]:
-        """Return what reads the text of a row's value, under the name that `_settle` gives it."""
+        """Return what reads the text of a row's value, under the name that `_classify` gives it."""
         flat = cache(lambda i: is_flat(raws[i], keys[i]))
         texts = cache(lambda i: self._texts(raws[i]))
 
@@ -230,7 +230,7 @@ class Batcher:
 
     def _texts(self, raw: bytes) -> dict[str, bytes]:
         texts = members(raw)
-        self._settle(texts, [key for key in texts if key not in self._apart])
+        self._classify(texts, [key for key in texts if key not in self._apart])
         return texts
 
     def _ordered(self, rows: pa.RecordBatch) -> pa.RecordBatch:

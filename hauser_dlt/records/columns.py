@@ -11,9 +11,9 @@ from hauser_dlt.fields import (
     SESSION_REPLAY_URL,
     USER_VARS,
     Kind,
+    canonical,
     column_of,
     is_field_name,
-    todays,
 )
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
@@ -83,7 +83,7 @@ class Columns:
 
     def name_of(self, key: str) -> str | None:
         """Return the column that a record's key belongs to, or None for a custom variable; never changes its mind."""
-        key = todays(key)
+        key = canonical(key)
         lower = key.lower()
         if lower in self._known or not self._grow or not is_field_name(key):
             return self._known.get(lower)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from fnmatch import translate
 
-from hauser_dlt.fields import is_field_name, todays
+from hauser_dlt.fields import canonical, is_field_name
 
 
 class Denylist:
@@ -23,7 +23,7 @@ class Denylist:
 
     def drops(self, key: str) -> bool:
         """Tell whether a key's value is dropped; its case does not matter."""
-        name = todays(key)
+        name = canonical(key)
         is_declared = name.lower() in self._declared
         if (is_declared or is_field_name(name)) and self._fields.fullmatch(name.casefold()):
             return True

@@ -1,4 +1,4 @@
-"""Tables as they are at the destination, perhaps made by other hands, and how our rows are made to fit them. No I/O.
+"""Existing tables at the destination, and how our rows are made to fit them. No I/O.
 
 Columns are found without regard to case, and under the names that FullStory used before; what the table has of its
 own is left alone.
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hauser_dlt.fields import CUSTOM_VARS, FORMER, KNOWN, LOAD_ID, MOBILE, ROW_WINDOW, SESSION_REPLAY_URL, Kind
 from hauser_dlt.records.batches import Tally
-from hauser_dlt.records.truncate import cut, cut_array, cut_object
+from hauser_dlt.records.truncate import truncate_array, truncate_object, truncated
 
 DLT_TYPES: dict[Kind, str] = {
     "text": "text",
@@ -168,7 +168,7 @@ class Fitting:
         self._limit = limit
 
     def __call__(self, batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
-        """Return the batch with the table's names and types; what had to be cut is counted."""
+        """Return the batch with the table's names and types; what had to be truncated is counted."""
         arrays: dict[str, pa.Array] = {}
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             arrays[self._table.spelled(name)] = self._fit(name, array, tally)
@@ -179,8 +179,8 @@ class Fitting:
         if pa.types.is_timestamp(array.type) and column.get("timezone") is False:
             return array.cast(pa.timestamp(array.type.unit))  # its digits stay those of UTC
         if pa.types.is_string(array.type) and (limit := _least(self._limit, column.get("precision"))):
-            array, count = cut_array(array, limit, cut_object if name == CUSTOM_VARS else cut)
-            tally.cut.update({name: count} if count else {})
+            array, count = truncate_array(array, limit, truncate_object if name == CUSTOM_VARS else truncated)
+            tally.truncated.update({name: count} if count else {})
         return array
 
 

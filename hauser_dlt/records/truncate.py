@@ -1,4 +1,4 @@
-"""Text that is longer than its column: cut at a character, and CustomVars stays one JSON object. No I/O."""
+"""Text that is longer than its column: truncated at a character, and CustomVars stays one JSON object. No I/O."""
 
 from collections.abc import Callable
 
@@ -9,19 +9,19 @@ import pyarrow.compute as pc
 from hauser_dlt.records.json_text import members
 
 TRUNCATED = "_truncated"
-"""The name under which CustomVars lists the variables that were cut or left out."""
+"""The name under which CustomVars lists the variables that were truncated or left out."""
 
 
-def cut(text: str, limit: int) -> str:
+def truncated(text: str, limit: int) -> str:
     """Return as many whole characters of a text as fit into so many bytes of UTF-8."""
     return text.encode()[:limit].decode(errors="ignore")
 
 
-def cut_object(text: str, limit: int) -> str:
-    """Return a JSON object of at most `limit` bytes: its largest values are cut (text) or left out (all else).
+def truncate_object(text: str, limit: int) -> str:
+    """Return a JSON object of at most `limit` bytes: its largest values are truncated (text) or left out (all else).
 
     What stays is as it was written; `_truncated` lists the names of what does not. Where not even the names fit,
-    the list is cut, too.
+    the list is truncated, too.
     """
     values = members(text.encode())
     touched: list[str] = []
@@ -51,13 +51,13 @@ def _shorter(value: bytes, excess: int) -> bytes | None:
         return None
     text: str = orjson.loads(value)
     limit = len(value) - excess
-    keep = cut(text, limit - len('""'))
+    keep = truncated(text, limit - len('""'))
     while len(orjson.dumps(keep)) > limit:  # escapes are longer than the characters they stand for
         keep = keep[: len(keep) * 9 // 10]
     return orjson.dumps(keep) if keep else None
 
 
-def cut_array(texts: pa.Array, limit: int, shorten: Callable[[str, int], str] = cut) -> tuple[pa.Array, int]:
+def truncate_array(texts: pa.Array, limit: int, shorten: Callable[[str, int], str] = truncated) -> tuple[pa.Array, int]:
     """Return texts of at most `limit` bytes each, and how many were longer."""
     if texts.nbytes <= limit:  # all of them together
         return texts, 0

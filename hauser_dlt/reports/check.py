@@ -99,7 +99,7 @@ def _fitness(sync: Sync) -> Fitness | None:
     if sync.target.holds_files:
         return None
     with translated():
-        sync.look()
+        sync.inspect()
         fitness = sync.fitness()
     fitness.refuse()
     return fitness

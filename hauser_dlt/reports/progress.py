@@ -123,9 +123,9 @@ def _value_warnings(subject: str, tally: Tally) -> list[str]:
     if tally.mismatches:
         fields = ", ".join(f"{name} ({count})" for name, count in sorted(tally.mismatches.items()))
         lines.append(f"Warning: {subject}: values that do not fit their column are in CustomVars instead: {fields}")
-    if tally.cut:
-        columns = ", ".join(f"{name} ({count})" for name, count in sorted(tally.cut.items()))
-        lines.append(f"Warning: {subject}: texts that are longer than their column are cut: {columns}")
+    if tally.truncated:
+        columns = ", ".join(f"{name} ({count})" for name, count in sorted(tally.truncated.items()))
+        lines.append(f"Warning: {subject}: texts that are longer than their column are truncated: {columns}")
     return lines
 
 
@@ -148,5 +148,5 @@ def as_document(package: Package) -> dict[str, Any]:
         "seconds": round(package.seconds, 3),
         "outside": package.tally.outside,
         "misfits": dict(package.tally.mismatches),
-        "cut": dict(package.tally.cut),
+        "cut": dict(package.tally.truncated),
     }

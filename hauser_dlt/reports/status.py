@@ -10,7 +10,7 @@ from typing import Any
 from hauser_dlt.ledger import SyncRow
 from hauser_dlt.reports.day_grid import Day, IntervalState, State, day_grid
 from hauser_dlt.sync import Plan, Sync
-from hauser_dlt.windows import DAY, MOMENT, Window, cut, doubled, uncovered
+from hauser_dlt.windows import DAY, MOMENT, Window, duplicated, split, uncovered
 
 _LAST_LOADS = 5
 _STATE_NAMES = {state: state.name.lower() for state in State} | {State.DUPLICATE: "twice"}  # as monitors read them
@@ -23,7 +23,7 @@ class Status:
     Attributes:
         sync_point: where the next run goes on, `missing` tells of gaps before it; None if no run has loaded anything.
         lag: how long ago that is.
-        next_ready: when the next window will have settled; None where FullStory alone knows.
+        next_ready: when the next window will be ready; None where FullStory alone knows.
         windows: loaded windows, of which `empty` had no events.
         missing: windows before the sync point that are not loaded.
         waiting: windows that are ready, but not loaded.
@@ -64,7 +64,7 @@ def status(sync: Sync, now: datetime, step: timedelta, days: int = 30) -> Status
     windows = list(_windows(owners))
     loaded = [window for row, window in zip(owners, windows, strict=True) if row.start is not None]
     missing = _missing(plan, loaded, step)
-    duplicates = list(doubled(windows))
+    duplicates = list(duplicated(windows))
     sync_point = _sync_point(plan, loaded)
     since = now - days * DAY  # older windows are many, and not drawn
     states = chain(
@@ -103,7 +103,7 @@ def _sync_point(plan: Plan, loaded: list[Window]) -> datetime | None:
 def _missing(plan: Plan, loaded: list[Window], step: timedelta) -> list[Window]:
     begin = min((window.start for window in loaded), default=plan.interval.start)
     gaps = uncovered(Window(begin, max(begin, plan.interval.start)), loaded)
-    return [window for gap in gaps for window in cut(gap, step)]
+    return [window for gap in gaps for window in split(gap, step)]
 
 
 def _windows(rows: list[SyncRow]) -> Iterator[Window]:
@@ -128,7 +128,7 @@ def _loaded(row: SyncRow, window: Window) -> IntervalState:
 def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[IntervalState]:
     for bundle in plan.bundles:
         yield IntervalState(bundle.window, State.WAITING)
-    for interval in uncovered(Window(max(plan.settled, plan.interval.start), now), loaded):
+    for interval in uncovered(Window(max(plan.ready_until, plan.interval.start), now), loaded):
         yield IntervalState(interval, State.SETTLING)
 
 

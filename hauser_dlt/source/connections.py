@@ -74,8 +74,8 @@ def snapshots(
     settings: SourceSettings, pause: Callable[[float], None], operations: MutableMapping[str, str], now: datetime
 ) -> Iterator[Snapshot]:
     """Yield what the settings want to have besides events. Nobody is asked for anything yet."""
-    settled = Schedule(settings.export_duration, settings.export_delay).settled(now)
-    interval = Window(min(first_start(settings, now), settled - settings.export_duration), settled)
+    ready_until = Schedule(settings.export_duration, settings.export_delay).ready_until(now)
+    interval = Window(min(first_start(settings, now), ready_until - settings.export_duration), ready_until)
     if settings.individuals:
         exports, bundle = IndividualExports(api_client(settings, pause), settings, operations), Bundle(interval)
         yield Snapshot(
@@ -87,7 +87,7 @@ def snapshots(
             denylist=settings.denylist(INDIVIDUALS),
             interval=interval,
             fetch=partial(exports.fetch, bundle),
-            forget=partial(exports.forget, bundle),
+            release=partial(exports.release, bundle),
         )
     if settings.segments:
         yield Snapshot(

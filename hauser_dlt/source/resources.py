@@ -56,7 +56,7 @@ class WindowResource(DltResource):
     ) -> Self:
         """Stop after so many windows, or, with `count_rows`, after the window with which so many events are reached.
 
-        A window is never cut: its events would be there without its row in the sync table, and come again.
+        A window is never split: its events would be there without its row in the sync table, and come again.
         """
         windows = parent_pipe(self)
         windows.remove_by_type(_Windows)

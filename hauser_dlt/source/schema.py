@@ -16,8 +16,8 @@ from hauser_dlt.fields import (
     SELECTOR_TOKENS,
     SESSION_REPLAY_URL,
     Kind,
+    canonical,
     column_of,
-    todays,
 )
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Table
@@ -63,7 +63,7 @@ def table_columns(settings: SourceSettings, table: Table) -> Columns:
     earlier = dlt.current.source_schema().tables.get(settings.export_table, {"columns": {}})["columns"]
     for name in earlier:
         # with an underscore, it was the column of a custom variable
-        if todays(name).lower() not in declared and "_" not in name and names.takes(name) and table.fits_new(name):
+        if canonical(name).lower() not in declared and "_" not in name and names.takes(name) and table.fits_new(name):
             kinds[name] = MOBILE.get(name) or table.kind_of_new(name)
     custom: dict[str, Kind] = {
         name: "any" if kind == "text" else kind for name, kind in settings.custom_columns.items()

@@ -43,7 +43,7 @@ class Snapshot:
         key: by which rows are merged with those that are there; None replaces all.
         interval: the time that the rows are about.
         fetch: writes FullStory's answer to a file: records, packed or not.
-        forget: the rows are loaded: nothing needs to be remembered.
+        release: the rows are loaded: nothing needs to be remembered.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Snapshot:
     denylist: Denylist
     interval: Window
     fetch: Callable[[Path], None]
-    forget: Callable[[], None] = lambda: None
+    release: Callable[[], None] = lambda: None
 
     @property
     def bundle(self) -> Bundle:

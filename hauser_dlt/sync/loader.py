@@ -100,7 +100,7 @@ class Loader:
 
         Args:
             deliveries: the bundles' files, in order.
-            exports: forget what has been loaded.
+            exports: release what has been loaded.
             moves_cursor: the next run goes on from the end of the group.
             again: what is loaded replaces older loads. Files of a load go all together or not at all.
 
@@ -118,19 +118,19 @@ class Loader:
                 good = len(attempt.read)
                 failed = Failed(rest[good], exc)
                 if isinstance(exc, CorruptBundleError):
-                    _forget(attempt.taken[good:], exports)  # as it is, this export is of no use to the next run
+                    _release(attempt.taken[good:], exports)  # as it is, this export is of no use to the next run
                 if again and self._to.reload_unit == "load":
                     raise exc.about(failed.bundle.window) from None
                 if good:
                     before = replace(group, bundles=rest[:good])
                     yield self._package(before, iter(attempt.taken[:good]), moves_cursor)
-                    _forget(attempt.taken[:good], exports)
+                    _release(attempt.taken[:good], exports)
                 yield failed
                 moves_cursor = False
                 rest = rest[good + 1 :]
             else:
                 yield package
-                _forget(attempt.taken, exports)
+                _release(attempt.taken, exports)
                 return
 
     def _taking(self, attempt: _Attempt, deliveries: Deliveries) -> Iterator[Delivery]:
@@ -225,9 +225,9 @@ class Loader:
         try:
             load_id = self._ship(source, moment, files, "")
         except CorruptBundleError:
-            snapshot.forget()
+            snapshot.release()
             raise
-        snapshot.forget()
+        snapshot.release()
         return LoadedSnapshot(load_id, snapshot.table, total)
 
     def _files(self, group: Group) -> WindowFiles:
@@ -292,8 +292,8 @@ def _note_nothing(_item: Any) -> None:
     """Note nothing of an item."""
 
 
-def _forget(deliveries: Iterable[Delivery], exports: Exports) -> None:
+def _release(deliveries: Iterable[Delivery], exports: Exports) -> None:
     """Remove files of bundles, and what was remembered of their exports."""
     for delivery in deliveries:
         delivery.path.unlink(missing_ok=True)
-        exports.forget(delivery.bundle)
+        exports.release(delivery.bundle)

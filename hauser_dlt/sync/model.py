@@ -51,7 +51,7 @@ class Plan:
     Attributes:
         interval: what it is responsible for: from the sync point, or the backfill asked for.
         bundles: what is ready and not loaded, oldest first.
-        settled: the moment up to which events have settled.
+        ready_until: the moment up to which events are old enough.
         moves_cursor: the run goes on from the sync point, and is no backfill.
         rewound: the sync table ends before dlt's cursor, because users took rows away.
         has_legacy_rows: a Go hauser has loaded what lies before the interval.
@@ -65,7 +65,7 @@ class Plan:
 
     interval: Window
     bundles: list[Bundle]
-    settled: datetime
+    ready_until: datetime
     moves_cursor: bool
     rewound: bool = False
     has_legacy_rows: bool = False
@@ -80,7 +80,7 @@ class Plan:
     def hangs_on_clock(self) -> bool:
         """Whether a wrong clock may have made this plan what it is; not so for a run that is up to date."""
         first_run = self.moves_cursor and not self.begun
-        starts_later = self.interval.start > self.settled
+        starts_later = self.interval.start > self.ready_until
         return bool(self.bundles or self.again or self.rewound or self.warnings or first_run or starts_later)
 
     def refuse_unready(self, asked: datetime | None) -> None:
@@ -92,7 +92,7 @@ class Plan:
         Raises:
             TransientError: when it will be.
         """
-        if self.unready and asked and asked >= self.settled:
+        if self.unready and asked and asked >= self.ready_until:
             raise TransientError(str(self.unready))
 
 
@@ -114,17 +114,17 @@ class Group:
         return Window(self.bundles[0].window.start, self.bundles[-1].window.end)
 
 
-def groups(bundles: Iterable[Bundle], settled: datetime, by_day: bool | None) -> Iterator[Group]:
+def groups(bundles: Iterable[Bundle], ready_until: datetime, by_day: bool | None) -> Iterator[Group]:
     """Yield the load packages: the bundles of each UTC day together, where there is no gap between their windows.
 
     Args:
         bundles: oldest first.
-        settled: the end of the newest window that is ready.
+        ready_until: the end of the newest window that is ready.
         by_day: one file a day (True), a file a window (False), or the first while a day lies more than
-            a day behind `settled` (None).
+            a day behind `ready_until` (None).
     """
     for day, members in groupby(bundles, key=lambda bundle: floor(bundle.window.start, DAY)):
-        in_one = day + DAY <= settled - DAY if by_day is None else by_day
+        in_one = day + DAY <= ready_until - DAY if by_day is None else by_day
         for adjoining in _adjoining(members):
             yield Group(tuple(adjoining), in_one)
 

@@ -50,12 +50,14 @@ class Planner:
             end: where to stop at the latest.
         """
         now, exports = self._now, self._exports
-        settled, unit = exports.settled(now), self._seen.source.export_duration
+        ready_until, unit = exports.ready_until(now), self._seen.source.export_duration
         if self._config.run.group_by_day and start is None and not exports.final:
-            settled, unit = floor(settled, DAY), DAY  # whole days only
+            ready_until, unit = floor(ready_until, DAY), DAY  # whole days only
         with self._ledger.connected():
             begin, begun, rewound, has_legacy_rows = (start, False, False, False) if start else self._sync_point()
-            interval = self._ledger.expand_to_damaged_loads(Window(begin, max(begin, min(end or settled, settled))))
+            interval = self._ledger.expand_to_damaged_loads(
+                Window(begin, max(begin, min(end or ready_until, ready_until)))
+            )
             owned = self._ledger.owned(interval)
             findings = self._ledger.findings()
         bundles = [b for b in exports.bundles(interval, owned, now) if b.window.end <= now + CLOCKS_DIFFER]
@@ -65,13 +67,13 @@ class Planner:
         plan = Plan(
             interval,
             bundles,
-            settled,
+            ready_until,
             start is None,
             rewound,
             has_legacy_rows,
             begun=begun,
             reached=max([*ends, *([interval.start] if begun else [])], default=None),
-            unready=self._unready(Window(begin, end or settled), settled, unit, goes_on=bool(end) or begun),
+            unready=self._unready(Window(begin, end or ready_until), ready_until, unit, goes_on=bool(end) or begun),
         )
         return self._with_findings(plan, findings)
 
@@ -81,20 +83,20 @@ class Planner:
         They are expanded to whole windows (of files: to whole loads), since those are what can be taken away.
         """
         asked = list(intervals)
-        settled = self._exports.settled(self._now)
+        ready_until = self._exports.ready_until(self._now)
         with self._ledger.connected():
             whole = [
-                self._ledger.expand_to_boundaries(Window(i.start, min(i.end, settled)))
+                self._ledger.expand_to_boundaries(Window(i.start, min(i.end, ready_until)))
                 for i in asked
-                if i.start < settled
+                if i.start < ready_until
             ]
             findings = self._ledger.findings()
-        again = [Window(i.start, min(i.end, settled)) for i in united(whole)]
+        again = [Window(i.start, min(i.end, ready_until)) for i in united(whole)]
         bundles = [bundle for interval in again for bundle in self._exports.bundles(interval, (), self._now)]
-        span = Window(again[0].start, again[-1].end) if again else Window(settled, settled)
+        span = Window(again[0].start, again[-1].end) if again else Window(ready_until, ready_until)
         in_all = Window(min(i.start for i in asked), max(i.end for i in asked)) if asked else span
-        unready = self._unready(in_all, settled, self._seen.source.export_duration, goes_on=True)
-        plan = Plan(span, bundles, settled, moves_cursor=False, again=True, unready=unready)
+        unready = self._unready(in_all, ready_until, self._seen.source.export_duration, goes_on=True)
+        plan = Plan(span, bundles, ready_until, moves_cursor=False, again=True, unready=unready)
         return self._with_findings(plan, findings)
 
     def refresh(self) -> Plan:
@@ -109,15 +111,15 @@ class Planner:
             due = [row for row in due if row.load_id not in waiting]
         return self.load_again(united(row.window for row in due))
 
-    def _unready(self, asked: Window, settled: datetime, unit: timedelta, *, goes_on: bool) -> Unready | None:
+    def _unready(self, asked: Window, ready_until: datetime, unit: timedelta, *, goes_on: bool) -> Unready | None:
         """Return what is not ready of what was asked for.
 
         Args:
             unit: what is loaded at a time, windows or days.
             goes_on: it has an end or has begun. Of what has neither, the first unit is told of.
         """
-        end = asked.end if goes_on or asked.start < settled else floor(asked.start, unit) + unit
-        interval = Window(max(asked.start, settled), end)
+        end = asked.end if goes_on or asked.start < ready_until else floor(asked.start, unit) + unit
+        interval = Window(max(asked.start, ready_until), end)
         if interval.start >= interval.end:
             return None
         first = min(floor(interval.start, unit) + unit, interval.end)

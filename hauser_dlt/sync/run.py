@@ -111,7 +111,7 @@ class Sync:
 
     @property
     def tables(self) -> Tables:
-        """The tables as they were when last inspected, by `look` or a plan."""
+        """The tables as they were when last inspected, by `inspect` or a plan."""
         return self._seen.tables
 
     @property
@@ -119,7 +119,7 @@ class Sync:
         """The ledger as of then."""
         return self._seen.ledger
 
-    def look(self, now: datetime | None = None) -> None:
+    def inspect(self, now: datetime | None = None) -> None:
         """Inspect what the destination has at this moment."""
         tables = self.target.inspect(self.pipeline, self._config.source)
         read = as_table_has(self._config.source, tables.export)
@@ -157,7 +157,7 @@ class Sync:
         """Return what there is to do; nothing is changed.
 
         Args:
-            now: windows that have settled by then are ready.
+            now: windows whose events are old enough by then are ready.
             start: begin of a backfill; None goes on from the sync point.
             end: where to stop at the latest.
         """
@@ -183,7 +183,7 @@ class Sync:
 
     def _planner(self, now: datetime) -> Planner:
         """Inspect the destination, and see that the sync table's times are times, since they are compared."""
-        self.look(now)
+        self.inspect(now)
         refuse_conflicts(self._config.source.sync_table, SYNC_KINDS, self.tables.sync)
         return Planner(self._config, self._exports, self.pipeline, self.target, self._seen, now)
 
@@ -237,7 +237,7 @@ class Sync:
         bad: list[HauserError] = []
         fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
         with closing(fetching) as deliveries, loader:
-            for group in groups(plan.bundles, plan.settled, self._config.run.group_by_day):
+            for group in groups(plan.bundles, plan.ready_until, self._config.run.group_by_day):
                 goes_on = plan.moves_cursor and not bad  # a bad window keeps the sync point before it
                 for outcome in loader.load(group, deliveries, self._exports, moves_cursor=goes_on, again=plan.again):
                     _tell(outcome, report, bad)
@@ -272,7 +272,7 @@ class Sync:
 
     def _load_snapshot(self, snapshot: Snapshot) -> LoadedSnapshot:
         with translated():
-            self.look()
+            self.inspect()
             self.fitness().refuse()
             newest = self.newest_load(snapshot.interval)
         loader = Loader(

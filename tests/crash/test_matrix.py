@@ -147,7 +147,7 @@ def test_a_run_killed_at_any_step_is_made_good(runs, request, scenario, disk, re
 
 
 def _seen_by_servers(target):
-    """Return how many changes have arrived at the stand-ins, which do not ask `steps` who sent them."""
+    """Return how many changes have arrived at the emulators, which do not ask `steps` who sent them."""
     servers = [getattr(target, name, None) for name in ("server", "s3", "gcs")]
     requests = [request for server in servers if hasattr(server, "proxy") for request in server.requests]
     statements = getattr(servers[0], "statements", [])

@@ -48,7 +48,7 @@ class Soak:
     def go(self, windows: int) -> None:
         """Load so many windows, whatever happens."""
         end = MIDNIGHT + windows * STEP + DAY
-        moves = (self.run, self.run, self.run, self.backfill, self.reload, self.forget, self.two_at_once, self.mend)
+        moves = (self.run, self.run, self.run, self.backfill, self.reload, self.release, self.two_at_once, self.mend)
         while self.now < end:
             self.now = min(end, self.now + self.dice.randint(0, 6) * STEP)
             self.dice.choice(moves)()
@@ -68,7 +68,7 @@ class Soak:
         begin = MIDNIGHT + self.dice.randrange(windows + 1) * STEP
         self.crash_at(reload=(begin, begin + self.dice.randint(1, 8) * STEP))
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Delete the newest rows of the sync table, as users do."""
         if (self.runs.target.folder / "events.duckdb").exists() or self.runs.target.into_files:
             count = self.dice.randint(1, 3)

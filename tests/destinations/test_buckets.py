@@ -1,4 +1,4 @@
-"""Files in buckets: every row exact, nothing kept on this machine, and bad days without loss and with plain words."""
+"""Files in buckets: every row exact, nothing kept on this machine, and failures without loss and with plain words."""
 
 import re
 import shutil

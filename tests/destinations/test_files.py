@@ -26,7 +26,7 @@ parquet = pytest.mark.parametrize("target", ["parquet"], indirect=True)
 
 
 def stamps(paths):
-    """Return the stretches in the names of files."""
+    """Return the intervals in the names of files."""
     return [path.name.split(".")[0] for path in paths]
 
 
@@ -118,7 +118,7 @@ def _a_day_and_an_hour_ago():
 def test_a_load_that_ends_while_files_are_listed_is_not_orphaned(runs):
     runs.load(NOW)
     with runs.sync() as sync:
-        sync.look()
+        sync.inspect()
         assert sync.ledger.owned(Window(MIDNIGHT, MIDNIGHT + DAY))
         months_later = MIDNIGHT + 90 * DAY
         runs.load(months_later + 3 * DAY, start=months_later, end=months_later + DAY)
@@ -164,12 +164,12 @@ loads = st.builds(
 )
 
 QUESTIONS = (
-    lambda ledger, stretch: ledger.last(stretch.end),
-    lambda ledger, stretch: sorted(ledger.owned(stretch)),
-    lambda ledger, stretch: ledger.rows(stretch),
-    lambda ledger, stretch: ledger.expand_to_boundaries(stretch),
-    lambda ledger, stretch: ledger.expand_to_damaged_loads(stretch),
-    lambda ledger, stretch: ledger.orphaned_loads(stretch, None),
+    lambda ledger, interval: ledger.last(interval.end),
+    lambda ledger, interval: sorted(ledger.owned(interval)),
+    lambda ledger, interval: ledger.rows(interval),
+    lambda ledger, interval: ledger.expand_to_boundaries(interval),
+    lambda ledger, interval: ledger.expand_to_damaged_loads(interval),
+    lambda ledger, interval: ledger.orphaned_loads(interval, None),
 )
 
 
@@ -180,7 +180,7 @@ def test_the_months_around_a_stretch_show_all_that_a_full_listing_shows_of_it(ru
         @settings(max_examples=100, deadline=None)
         @given(st.lists(loads, max_size=6), hours, st.integers(0, 30), st.sampled_from(QUESTIONS))
         def check(loads, start, length, question):
-            stretch = Window(start, start + length * HOUR)
+            interval = Window(start, start + length * HOUR)
             for table in ("fs_export", "fs_sync", "_dlt_loads"):
                 shutil.rmtree(runs.target.out / table, ignore_errors=True)
                 (runs.target.out / table).mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_the_months_around_a_stretch_show_all_that_a_full_listing_shows_of_it(ru
                 load.write(runs.target.out, number)
             looks, knows_all = (FilesLedger(sync.pipeline, "fs_export", "fs_sync") for _ in range(2))
             knows_all.rows()
-            assert question(looks, stretch) == question(knows_all, stretch)
+            assert question(looks, interval) == question(knows_all, interval)
 
         check()
 

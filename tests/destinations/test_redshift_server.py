@@ -1,4 +1,4 @@
-"""The stand-in for Redshift is as strict as Redshift, and dlt's own destination loads through it."""
+"""The Redshift emulator is as strict as Redshift, and dlt's own destination loads through it."""
 
 import gzip
 import io

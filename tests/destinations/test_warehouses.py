@@ -72,7 +72,7 @@ def test_tables_of_the_go_hauser_are_continued_with_the_users_columns_in_them(ru
     runs.load(EARLY)
     runs.load(EARLY + 12 * HOUR)
 
-    rows = [target.todays(row) for row in target.rows()]
+    rows = [target.canonical(row) for row in target.rows()]
     assert [row["EventType"] for row in rows if LOAD_ID not in row] == ["loaded"]  # and what was half loaded is gone
     loaded = [row for row in rows if LOAD_ID in row]
     assert {row.pop("mine", None) for row in loaded} == {target.default_of_mine}
@@ -164,7 +164,7 @@ def test_text_is_cut_at_the_columns_bytes_and_custom_vars_stay_json(runs):
     assert custom["_truncated"] == ["evt_long_str"]
     assert custom["evt_price_real"] == 1.5
     assert len(row["CustomVars"].encode()) <= 65_535
-    assert [dict(package.tally.cut) for package in told.packages if package.tally.cut] == [
+    assert [dict(package.tally.truncated) for package in told.packages if package.tally.truncated] == [
         {"EventTargetText": 1, "CustomVars": 1}
     ]
     disabled = "JSON_EXTRACT_PATH_TEXT(CustomVars, 'acct_adminDisabled_bool') = 'false'"

@@ -36,7 +36,7 @@ class Place:
     """What a page finds that speaks of more than this machine, and what it must leave.
 
     Attributes:
-        environ: by which commands find the stand-ins.
+        environ: by which commands find the emulators.
         ask: takes the page's SQL.
     """
 

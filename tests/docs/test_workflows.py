@@ -97,12 +97,12 @@ def test_what_may_pass_by_itself_is_a_notice_and_what_does_not_fails_the_job(run
 def test_the_backfill_spreads_the_days_over_runners_and_loads_each_event_once(runner, sim):
     days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 3)]
     assert runner.run(BACKFILL, start="2026-03-01", end="2026-03-03") == {"plan": True, "load": True}
-    assert [step.name for step in runner.steps].count("Load the stretch") == 2
+    assert [step.name for step in runner.steps].count("Load the interval") == 2
     assert ask(runner, "SELECT count(*) FROM fullstory.fs_export") == [(events(sim, *days),)]
     assert ask(runner, 'SELECT count(*), count(DISTINCT "BundleStartTime") FROM fullstory.fs_sync') == [(8, 8)]
 
     assert runner.run(BACKFILL, start="2026-03-02", end="2026-03-03") == {"plan": True, "load": True}
-    assert "nothing new to load" in output_of(runner, "Load the stretch")
+    assert "nothing new to load" in output_of(runner, "Load the interval")
     assert ask(runner, "SELECT count(*) FROM fullstory.fs_export") == [(events(sim, *days),)]
 
 
@@ -118,10 +118,10 @@ def test_a_backfill_of_no_days_is_refused_before_any_is_loaded(runner, start, en
 def test_two_years_fit_into_one_matrix_and_leave_no_gap(runner):
     runner.run(BACKFILL, only="plan", start="2024-01-01", end="2026-01-01")
 
-    stretches = json.loads(runner.outputs["plan"]["outputs"]["stretches"])
-    assert len(stretches) <= 256
-    assert (stretches[0]["start"], stretches[-1]["end"]) == ("2024-01-01", "2026-01-01")
-    assert all(one["end"] == other["start"] for one, other in pairwise(stretches))
+    intervals = json.loads(runner.outputs["plan"]["outputs"]["intervals"])
+    assert len(intervals) <= 256
+    assert (intervals[0]["start"], intervals[-1]["end"]) == ("2024-01-01", "2026-01-01")
+    assert all(one["end"] == other["start"] for one, other in pairwise(intervals))
 
 
 @pytest.mark.parametrize("file", [HOURLY, BACKFILL], ids=lambda file: file.stem)

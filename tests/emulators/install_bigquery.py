@@ -1,4 +1,4 @@
-"""Installs the BigQuery stand-in into the folder that is named; it needs Python 3.13 and versions of its own."""
+"""Installs the BigQuery emulator into the folder that is named; it needs Python 3.13 and versions of its own."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What BigQuery documents and the stand-in lacks, added on the way to it, and jobs that fail on demand.
+"""What BigQuery documents and the emulator lacks, added on the way to it, and jobs that fail on demand.
 
 * Tables made through the API that are partitioned by ingestion time have a _PARTITIONTIME.
 * Loads into `table$YYYYMMDD`: into a table of their own first, and from there into the partition.
@@ -123,14 +123,14 @@ class Partitions(Faulty):
         if "uploadType=resumable" in request.path:
             self._uploads[dict(answer.headers)["X-GUploader-UploadID".lower()]] = job, fault
             return answer
-        return self._settled(answer)
+        return self._classified(answer)
 
     def _finish_upload(self, request: Request) -> Answer:
         job, fault = self._uploads[parse_qs(urlsplit(request.path).query)["upload_id"][0]]
         if fault:
             return self._fail(job, fault)
         answer = self.forward(request)
-        return self._settled(answer) if answer.status == 200 else answer
+        return self._classified(answer) if answer.status == 200 else answer
 
     # Jobs that fail
 
@@ -160,7 +160,7 @@ class Partitions(Faulty):
         table = self._table(meant | {"tableId": decorated["table"]})
         if table is None and load.get("createDisposition") == "CREATE_NEVER":
             raise Refused("notFound", f"Not found: Table {meant['datasetId']}.{decorated['table']}", 404)
-        assert table, "the stand-in loads into partitions of tables that are there"
+        assert table, "the emulator loads into partitions of tables that are there"
         if "timePartitioning" not in table:
             raise Refused("invalid", f"Table {decorated['table']} is not partitioned")
         name = f"staged_{next(self._numbers)}_of_a_partition"
@@ -171,7 +171,7 @@ class Partitions(Faulty):
         options |= {"destinationTable": stage["tableReference"], "writeDisposition": "WRITE_APPEND"}
         return job | {"configuration": job["configuration"] | {"load": options}}
 
-    def _settled(self, answer: Answer) -> Answer:
+    def _classified(self, answer: Answer) -> Answer:
         """Put what was loaded into a stage into its partition, once it is there."""
         job = json.loads(answer.body)
         load = job.get("configuration", {}).get("load", {})

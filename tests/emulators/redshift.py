@@ -46,7 +46,7 @@ class Fault:
 
 @dataclass
 class Redshift:
-    """A running stand-in.
+    """A running emulator.
 
     Attributes:
         statements: what clients have sent, in order.
@@ -91,7 +91,7 @@ class Redshift:
 
 @contextmanager
 def redshift(postgres: Postgres, s3_endpoint: str | None = None) -> Iterator[Redshift]:
-    """Open a stand-in with an empty database of its own."""
+    """Open a emulator with an empty database of its own."""
     database = f"dev{next(_databases)}"
     _administer(postgres.dsn(), f"CREATE DATABASE {database}")
     _administer(f"{postgres.dsn().rpartition('/')[0]}/{database}", CATALOG)
@@ -140,7 +140,7 @@ async def _listen(server: Redshift, backend_port: int) -> asyncio.Server:
         except (Dropped, asyncio.IncompleteReadError, ConnectionError):
             client.abort()
         except asyncio.CancelledError:
-            pass  # the stand-in closes; asyncio of Python 3.11 would report it as an error
+            pass  # the emulator closes; asyncio of Python 3.11 would report it as an error
         finally:
             for end in (client, backend):
                 if end is not None:

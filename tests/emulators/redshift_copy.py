@@ -63,9 +63,9 @@ def check_options(copy: Copy) -> None:
                 raise Refused("0A000", f"{name} argument is not supported for PARQUET based COPY")
     elif copy.options.get("JSON") in ("auto", "auto ignorecase"):
         for name in copy.options.keys() - _FOR_JSON - _CREDENTIALS:
-            raise Refused("0A000", f"the stand-in does not know {name} for JSON")
+            raise Refused("0A000", f"the emulator does not know {name} for JSON")
     else:
-        raise Refused("0A000", "the stand-in loads PARQUET and JSON 'auto' only")
+        raise Refused("0A000", "the emulator loads PARQUET and JSON 'auto' only")
 
 
 def chosen(copy: Copy, columns: list[Column], table: str) -> list[Column]:

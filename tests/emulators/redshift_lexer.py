@@ -65,7 +65,7 @@ def quoted(name: str) -> str:
         Refused: Redshift would take it, PostgreSQL would cut it.
     """
     if len(name.encode()) > 63:
-        raise Refused("42622", f'the stand-in cannot keep a name of more than 63 bytes: "{name}"')
+        raise Refused("42622", f'the emulator cannot keep a name of more than 63 bytes: "{name}"')
     return '"{}"'.format(name.replace('"', '""'))
 
 

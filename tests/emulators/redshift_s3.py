@@ -79,7 +79,7 @@ def access(copy: Copy, roles: Mapping[str, tuple[str, str]], user: str) -> tuple
     if role is None:
         raise Refused("42601", "The COPY command needs IAM_ROLE, CREDENTIALS or ACCESS_KEY_ID and SECRET_ACCESS_KEY")
     if role not in roles:
-        who = f"arn:aws:redshift:us-east-1:123456789012:dbuser:stand-in/{user}"
+        who = f"arn:aws:redshift:us-east-1:123456789012:dbuser:emulator/{user}"
         raise trouble(f"User {who} is not authorized to assume IAM Role {role}", 8001, "IAM Role=" + role)
     return *roles[role], None
 

@@ -1,4 +1,4 @@
-"""One client of the stand-in for Redshift: what it says is read, changed or refused, and answered."""
+"""One client of the Redshift emulator: what it says is read, changed or refused, and answered."""
 
 import asyncio
 import re

@@ -28,7 +28,7 @@ _UNSUPPORTED = [
     ("SELECT DISTINCT ON \\(", "SELECT DISTINCT ON is not supported"),
     (".* FOR (UPDATE|SHARE)", "SELECT FOR UPDATE/SHARE is not supported"),
     (".*(^| )ARRAY \\[", "Specified types or functions (one per INFO message) not supported on Redshift tables."),
-    ("SET ENABLE_CASE_SENSITIVE_IDENTIFIER", "the stand-in folds all names"),
+    ("SET ENABLE_CASE_SENSITIVE_IDENTIFIER", "the emulator folds all names"),
 ]
 _FOREIGN = re.compile(
     "(string_agg|array_agg|unnest|generate_series|gen_random_uuid|pg_advisory_.*|pg_try_advisory_.*|jsonb?_(?!extract|parse"

@@ -1,4 +1,4 @@
-"""FullStory's two export APIs, against the simulator: what is asked, where the key goes, and what bad days lead to."""
+"""FullStory's two export APIs, against the simulator: what is asked, where the key goes, and what failures lead to."""
 
 import gzip
 import json
@@ -231,7 +231,7 @@ def test_bundles_are_the_settled_windows_that_are_not_loaded(sim, pauses):
     bundles = exports.bundles(Window(NOON - 6 * HOUR, NOON + HOUR), loaded, now)
 
     assert [bundle.window.start for bundle in bundles] == [NOON - 6 * HOUR, NOON - 4 * HOUR]
-    assert exports.settled(now) == NOON - 3 * HOUR
+    assert exports.ready_until(now) == NOON - 3 * HOUR
     assert exports.next_ready(now) == NOON + HOUR
 
 
@@ -399,7 +399,7 @@ def test_any_retry_after_is_seconds_or_nothing(value):
     assert seconds is None or seconds >= 0
 
 
-# --- bad days
+# --- failures
 
 
 BAD_DAYS = {
@@ -1077,8 +1077,8 @@ def test_forget_forgets_one_bundle(sim, pauses, path):
     other = Bundle(Window(NOON + HOUR, NOON + 2 * HOUR))
     exports.fetch(BUNDLE, path)
     exports.fetch(other, path)
-    exports.forget(BUNDLE)
-    exports.forget(BUNDLE)
+    exports.release(BUNDLE)
+    exports.release(BUNDLE)
     assert len(operations) == 1
     exports.fetch(other, path)
     assert len(creates(sim)) == 2
@@ -1292,11 +1292,11 @@ def test_the_list_may_spell_as_it_likes(sim, pauses, path, lower, strings):
     assert bundle.id > 1 << 60
     exports.fetch(bundle, path)
     assert json.loads(gzip.decompress(path.read_bytes()))
-    exports.forget(bundle)
+    exports.release(bundle)
 
 
-def listed(*stretches):
-    return {"exports": [{"Id": i, "Start": int(s.timestamp()), "Stop": int(e.timestamp())} for i, s, e in stretches]}
+def listed(*intervals):
+    return {"exports": [{"Id": i, "Start": int(s.timestamp()), "Stop": int(e.timestamp())} for i, s, e in intervals]}
 
 
 def test_a_list_that_does_not_move_on_ends(sim, pauses):
@@ -1330,25 +1330,25 @@ def test_an_object_without_a_list_is_not_taken_for_an_empty_list(sim, pauses, bo
 
 
 def test_bundles_overlap_the_start_of_a_stretch_and_stay_within_its_end(sim, pauses):
-    stretch = Window(NOON + 0.5 * HOUR + timedelta(microseconds=7), NOON + 3.5 * HOUR)
-    found = list(legacy(sim, pauses).bundles(stretch, (), sim.now))
+    interval = Window(NOON + 0.5 * HOUR + timedelta(microseconds=7), NOON + 3.5 * HOUR)
+    found = list(legacy(sim, pauses).bundles(interval, (), sim.now))
     assert [bundle.window.start for bundle in found] == [NOON, NOON + HOUR, NOON + 2 * HOUR]
 
     held = [Window(NOON - HOUR, NOON + 2 * HOUR)]
-    found = list(legacy(sim, pauses).bundles(stretch, held, sim.now))
+    found = list(legacy(sim, pauses).bundles(interval, held, sim.now))
     assert [bundle.window.start for bundle in found] == [NOON + 2 * HOUR]
 
 
 def test_bundles_are_there_as_soon_as_they_are_listed_whatever_the_settings_say_of_delays(sim, pauses):
     sim.now = NOON + 4.5 * HOUR
     exports = legacy(sim, pauses, export_delay="48h", export_duration="24h")
-    stretch = Window(NOON, NOON + 100 * HOUR)
-    found = list(exports.bundles(stretch, (), sim.now))
+    interval = Window(NOON, NOON + 100 * HOUR)
+    found = list(exports.bundles(interval, (), sim.now))
 
     assert found[-1].window.end == NOON + 4 * HOUR
     assert timedelta(0) < exports.next_ready(sim.now) - sim.now <= timedelta(minutes=5)
-    assert exports.covered(stretch, [bundle.window for bundle in found]) == Window(NOON, NOON + 4 * HOUR)
-    assert exports.covered(stretch, []) == Window(NOON, NOON)
+    assert exports.covered(interval, [bundle.window for bundle in found]) == Window(NOON, NOON + 4 * HOUR)
+    assert exports.covered(interval, []) == Window(NOON, NOON)
 
 
 @pytest.mark.parametrize("threads", [1, 8])

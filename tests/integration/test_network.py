@@ -252,7 +252,7 @@ def test_what_is_wrong_with_tls_is_said_in_one_line(monkeypatch, tmp_path, sim):
 def test_buckets_name_proxies_and_certificates_too(runs, monkeypatch, tmp_path):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with runs.sync() as sync:  # the bucket is on this machine
-        sync.look()
+        sync.inspect()
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match=r"^AWS_CA_BUNDLE names .*/gone, which cannot be read"), runs.sync():
         pass

@@ -89,9 +89,9 @@ class Client:
 
     def create(self, start: datetime = NOON, end: datetime | None = None, **more: Any) -> requests.Response:
         """Ask for an export of a window."""
-        stretch = {"start": start.isoformat(), "end": (end or start + HOUR).isoformat()}
+        interval = {"start": start.isoformat(), "end": (end or start + HOUR).isoformat()}
         body = {"segmentId": "everyone", "type": "TYPE_EVENT", "format": "FORMAT_NDJSON"}
-        return self.post("/segments/v1/exports", body | {"timeRange": stretch, "segmentTimeRange": stretch} | more)
+        return self.post("/segments/v1/exports", body | {"timeRange": interval, "segmentTimeRange": interval} | more)
 
     def location(self, **create: Any) -> str:
         """Return the signed link of a new export."""

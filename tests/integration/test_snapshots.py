@@ -65,7 +65,7 @@ def counts(row):
 
 @in_each_way
 def test_individuals_are_merged_and_segments_replaced_after_the_windows(runs):
-    segments = runs.target.kind != "bigquery"  # whose stand-in takes seconds for each load
+    segments = runs.target.kind != "bigquery"  # whose emulator takes seconds for each load
     runs.settings |= {"individuals": True, "segments": segments}
     told = runs.load(NOW)
 

@@ -27,9 +27,9 @@ SETTLED = floor(NOW - 30 * HOUR, STEP)
 START = SETTLED - 4 * STEP
 
 
-def delay(settled: datetime) -> str:
-    """Return the delay by which all before `settled` has settled now, and for three hours to come."""
-    return f"{(NOW - settled - STEP / 2).total_seconds():.0f}s"
+def delay(ready_until: datetime) -> str:
+    """Return the delay by which all before `ready_until` has settled now, and for three hours to come."""
+    return f"{(NOW - ready_until - STEP / 2).total_seconds():.0f}s"
 
 
 CONFIG = f"""
@@ -108,7 +108,7 @@ def windows(pipeline: dlt.Pipeline) -> list[datetime]:
 
 
 def events(sim: Simulator, start: datetime = START, end: datetime = SETTLED) -> list[dict[str, Any]]:
-    """Return the rows that FullStory's events of a stretch must become."""
+    """Return the rows that FullStory's events of an interval must become."""
     return bare(as_rows(sim.rows(start, end)))
 
 

@@ -175,18 +175,18 @@ def spoil_file(file, how):
 @pytest.mark.parametrize("target", ["parquet"], indirect=True)
 def test_whatever_is_in_a_sync_file_no_event_is_doubled_or_lost(runs):
     runs.settings["export_duration"] = "1d"
-    settled = MIDNIGHT + len(FILES) * DAY + DAY  # a package each, and one more, lest the first and last be alike
-    runs.load(settled + DAY)
+    ready_until = MIDNIGHT + len(FILES) * DAY + DAY  # a package each, and one more, lest the first and last be alike
+    runs.load(ready_until + DAY)
     files = runs.target.files("fs_sync")
     (runs.target.out / "fs_sync" / "notes.txt").write_text("mine")
     for number, (file, how) in enumerate(zip(files[1:], FILES, strict=True), 1):
         spoil_file(file, how)
         with runs.sync() as sync:
-            (problem,) = status(sync, settled + DAY, DAY).problems
+            (problem,) = status(sync, ready_until + DAY, DAY).problems
         assert f"fs_sync has {number} row" in problem, how
-    runs.load(settled + DAY, MIDNIGHT, settled)
-    runs.load(settled + DAY)
-    _expect_events(runs, settled)
+    runs.load(ready_until + DAY, MIDNIGHT, ready_until)
+    runs.load(ready_until + DAY)
+    _expect_events(runs, ready_until)
 
 
 @pytest.mark.slow

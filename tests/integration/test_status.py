@@ -23,7 +23,7 @@ SYMBOLS = "".join(text.SYMBOLS.values())
 here_and_in_files = pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
 
 
-def look(runs, **options):
+def inspect(runs, **options):
     with runs.sync() as sync:
         return status(sync, NOW, STEP, **options)
 
@@ -60,7 +60,7 @@ def add_row(target, start, end, load_id="1700000000.25"):
 @here_and_in_files
 def test_the_day_grid_tells_loaded_empty_waiting_and_not_ready(runs):
     load(runs)
-    found = look(runs)
+    found = inspect(runs)
 
     assert [f"{day.start:%d}" for day in found.days] == ["01", "02", "03", "04"]
     assert [symbols(day) for day in found.days] == [
@@ -84,14 +84,14 @@ def test_the_day_grid_tells_loaded_empty_waiting_and_not_ready(runs):
 def test_what_two_loads_have_brought_is_shown_and_reload_puts_it_right(runs):
     load(runs)
     add_row(runs.target, MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)
-    found = look(runs)
+    found = inspect(runs)
 
     assert found.duplicates == [Window(MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)]
     assert symbols(found.days[0]) == "■■■222222□□□" + "■" * 12
     assert as_document(found)["days"][0]["hours"][2:9] == ["loaded"] + ["twice"] * 6
     assert "twice        2024-05-01 03:00 to 2024-05-01 09:00; hauser-dlt reload" in "\n".join(drawn(found))
     runs.reload(NOW, MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)
-    assert look(runs).duplicates == []
+    assert inspect(runs).duplicates == []
     runs.target.expect_order()
 
 
@@ -100,7 +100,7 @@ def test_windows_of_the_go_hauser_reach_back_to_its_row_before(runs):
     target = runs.target
     for end in (MIDNIGHT - 3 * DAY, MIDNIGHT - 2 * DAY, MIDNIGHT):  # of two days before the last, it is not known
         target.query(f"""INSERT INTO "fs_sync" ("Processed", "BundleEndTime") VALUES ('{NOW}', '{end}')""")
-    found = look(runs)
+    found = inspect(runs)
 
     assert [symbols(day) for day in found.days[:4]] == [" " * 23 + "■", "■" * 24, " " * 24, " " * 23 + "■"]
     assert found.days[0].start == MIDNIGHT - 4 * DAY
@@ -175,7 +175,7 @@ def ask(runs, monkeypatch):
 def test_a_monitor_gets_exit_code_1_and_one_line_beside_what_there_is_to_see(runs, ask):
     load(runs)
     runs.target.query(f"""DELETE FROM "fs_sync" WHERE "BundleStartTime" = '{MIDNIGHT + 2 * STEP}'""")
-    found = look(runs)
+    found = inspect(runs)
     assert found.missing == [Window(MIDNIGHT + 2 * STEP, MIDNIGHT + 3 * STEP)]
     assert symbols(found.days[0]) == "■" * 6 + "□" * 6 + "!" * 6 + "■" * 6
 

@@ -178,8 +178,8 @@ def test_a_backfill_ahead_of_the_sync_point_is_not_loaded_again(runs):
 
 @pytest.mark.parametrize("target", ["postgres", "parquet"], indirect=True)
 def test_backfills_of_disjoint_stretches_run_side_by_side(runs):
-    stretches = [(MIDNIGHT - n * DAY, MIDNIGHT - (n - 1) * DAY) for n in (1, 2, 3)]
-    running = [runs.command("run", "--start", str(start), "--end", str(end)) for start, end in stretches]
+    intervals = [(MIDNIGHT - n * DAY, MIDNIGHT - (n - 1) * DAY) for n in (1, 2, 3)]
+    running = [runs.command("run", "--start", str(start), "--end", str(end)) for start, end in intervals]
     told = [process.communicate(timeout=PATIENCE) for process in running]
 
     assert [process.returncode for process in running] == [0, 0, 0], told
@@ -528,7 +528,7 @@ def test_a_duckdb_file_is_free_while_fullstory_prepares_an_export(runs):
     told = Told()
     looks: list[int] = []
 
-    def look() -> None:
+    def inspect() -> None:
         with suppress(duckdb.Error), duckdb.connect(str(runs.target.database), read_only=True) as connection:
             looks.extend(connection.sql(f"SELECT count(*) FROM {runs.target.dataset}.fs_sync").fetchone())
 
@@ -536,7 +536,7 @@ def test_a_duckdb_file_is_free_while_fullstory_prepares_an_export(runs):
         if not seconds:
             return
         if told.packages:
-            look()
+            inspect()
         done = bool(looks) or time.monotonic() > until
         for job in list(runs.sim.operations.values()):
             job.ready = 0 if done or job.start < MIDNIGHT + DAY else job.ready

@@ -153,7 +153,7 @@ def change(file, old, new):
 
 
 def spoil(target):
-    """Leave in the tables what bad days leave there."""
+    """Leave in the tables what failures leave there."""
     quoted = [f'"{name}"' for name in target.columns()]
     columns, others = ", ".join(quoted), ", ".join(name for name in quoted if name != '"_dlt_load_id"')
     hausers = {
@@ -616,7 +616,7 @@ def test_on_warehouses_the_project_reads_tables_of_the_go_hauser(runs, dbt, tmp_
 
 
 def build_on_redshift(target, dbt, place):
-    """Compile for Redshift, and run that by hand: the stand-in does not speak the protocol of dbt's driver."""
+    """Compile for Redshift, and run that by hand: the emulator does not speak the protocol of dbt's driver."""
     dbt(place, "compile", "--no-introspect", "--no-populate-cache")
     target.query(f"CREATE SCHEMA {target.dataset}_dbt")
     staging = ("windows", "events")
@@ -628,7 +628,7 @@ def build_on_redshift(target, dbt, place):
 
 
 def build_on_bigquery(target, dbt, place):
-    """Have dbt build it; as views, for of new tables the stand-in does not tell what dbt asks."""
+    """Have dbt build it; as views, for of new tables the emulator does not tell what dbt asks."""
     change(place / "dbt_project.yml", "materialized: table", "materialized: view")
     dbt(place, "run", "--threads", "1", environ=target.environ())
 

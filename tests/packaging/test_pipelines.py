@@ -76,7 +76,7 @@ def to_redshift(places):
 
 def to_bigquery(places):
     at = places("bigquery")
-    plain = {"NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true"}  # the stand-in does not unpack what is uploaded
+    plain = {"NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true"}  # the emulator does not unpack what is uploaded
     return at.environ() | plain | {"DESTINATION__BIGQUERY__PROJECT_ID": at.project}
 
 

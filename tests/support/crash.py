@@ -56,7 +56,7 @@ class CrashScenario:
 
     Attributes:
         span: of a backfill.
-        reload: the stretch that is loaded again.
+        reload: the interval that is loaded again.
         elsewhere: the process is on a machine that nobody here knows.
     """
 

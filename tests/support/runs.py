@@ -80,7 +80,7 @@ class Runs:
         return told
 
     def reload(self, now: datetime, start: datetime, end: datetime, **settings: Any) -> Told:
-        """Load a stretch again, in this process."""
+        """Load an interval again, in this process."""
         told = Told()
         with self.sync(**settings) as sync:
             sync.run(sync.plan_reload(now, Window(start, end)), told)
@@ -102,7 +102,7 @@ class Runs:
         return Command(arguments, {**os.environ, **dict(flat(self.nested(settings)))})
 
     def expect(self, start: datetime, end: datetime) -> None:
-        """Make sure that the target holds just the events of a stretch, each once, and nothing half-done."""
+        """Make sure that the target holds just the events of an interval, each once, and nothing half-done."""
         assert bare(self.target.rows()) == bare(as_rows(self.sim.rows(start, end)))
         self.target.expect_order()
 

@@ -27,7 +27,7 @@ class Warehouse(Target):
 
     default_of_mine: ClassVar[Any] = None
 
-    def todays(self, row: Row) -> Row:
+    def canonical(self, row: Row) -> Row:
         """Return a row of the Go hauser's table with the fields' names of today."""
         return {RENAMED.get(name, name): value for name, value in row.items()}
 
@@ -42,7 +42,7 @@ class Warehouse(Target):
 
 @dataclass(frozen=True, slots=True)
 class RedshiftTarget(Warehouse):
-    """A schema of the stand-in for Redshift, and a folder of the bucket by way of which it is loaded."""
+    """A schema of the Redshift emulator, and a folder of the bucket by way of which it is loaded."""
 
     server: Redshift = field(kw_only=True)
     s3: S3 = field(kw_only=True)
@@ -138,7 +138,7 @@ VarCharMax = 65535
 
 @dataclass(frozen=True, slots=True)
 class BigQueryTarget(Warehouse):
-    """A dataset of the stand-in for BigQuery, loaded directly or by way of a folder of a bucket."""
+    """A dataset of the BigQuery emulator, loaded directly or by way of a folder of a bucket."""
 
     server: BigQuery = field(kw_only=True)
     gcs: GCS = field(kw_only=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt.exports import Bundle
 from hauser_dlt.sync.model import Group, groups
-from hauser_dlt.windows import DAY, Schedule, Window, begins_day, cut, doubled, floor, uncovered
+from hauser_dlt.windows import DAY, Schedule, Window, begins_day, duplicated, floor, split, uncovered
 
 MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
 MINUTE = timedelta(minutes=1)
@@ -20,13 +20,13 @@ minutes = st.integers(0, 4 * 24 * 60).map(lambda count: MIDNIGHT + count * MINUT
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
 
 
-def stretches(ends):
-    """Any stretches, empty ones too."""
+def intervals(ends):
+    """Any intervals, empty ones too."""
     return st.lists(ends, min_size=2, max_size=2).map(lambda pair: Window(*sorted(pair)))
 
 
 def ticks(*windows):
-    """The minutes of windows, one by one: the slow way to compare stretches."""
+    """The minutes of windows, one by one: the slow way to compare intervals."""
     return [
         window.start + count * MINUTE for window in windows for count in range((window.end - window.start) // MINUTE)
     ]
@@ -45,7 +45,7 @@ def test_a_window_holds_its_start_and_not_its_end():
 
 
 @laws
-@given(stretches(minutes), stretches(minutes))
+@given(intervals(minutes), intervals(minutes))
 def test_windows_overlap_if_they_share_a_moment(one, other):
     if one.start < one.end and other.start < other.end:
         assert one.overlaps(other) == bool(set(ticks(one)) & set(ticks(other)))
@@ -73,24 +73,24 @@ def test_the_grid_starts_at_midnight_of_every_day(moment, step):
 
 
 @laws
-@given(stretches(minutes), steps)
-def test_truncate_leaves_no_gap_and_no_overlap(stretch, step):
-    assert ticks(*cut(stretch, step)) == ticks(stretch)
+@given(intervals(minutes), steps)
+def test_truncate_leaves_no_gap_and_no_overlap(interval, step):
+    assert ticks(*split(interval, step)) == ticks(interval)
 
 
 @laws
-@given(stretches(moments), st.sampled_from([DAY, DAY / 2]))
-def test_windows_adjoin_to_the_microsecond(stretch, step):
-    end = min(stretch.end, stretch.start + 50 * DAY)
-    ends = list(cut(Window(stretch.start, end), step))
+@given(intervals(moments), st.sampled_from([DAY, DAY / 2]))
+def test_windows_adjoin_to_the_microsecond(interval, step):
+    end = min(interval.end, interval.start + 50 * DAY)
+    ends = list(split(Window(interval.start, end), step))
     assert all(one.end == other.start for one, other in pairwise(ends))
-    assert [ends[0].start, ends[-1].end] == [stretch.start, end] if ends else stretch.start == end
+    assert [ends[0].start, ends[-1].end] == [interval.start, end] if ends else interval.start == end
 
 
 @laws
-@given(stretches(minutes), steps)
-def test_each_window_lies_within_one_cell_of_the_grid_and_one_day(stretch, step):
-    for window in cut(stretch, step):
+@given(intervals(minutes), steps)
+def test_each_window_lies_within_one_cell_of_the_grid_and_one_day(interval, step):
+    for window in split(interval, step):
         last = window.end - timedelta(microseconds=1)
         assert window.start <= last
         assert floor(window.start, step) == floor(last, step)
@@ -98,19 +98,19 @@ def test_each_window_lies_within_one_cell_of_the_grid_and_one_day(stretch, step)
 
 
 @laws
-@given(stretches(minutes), st.lists(stretches(minutes), max_size=6))
-def test_what_is_uncovered_is_the_stretch_without_what_is_covered(stretch, covered):
-    gaps = list(uncovered(stretch, covered))
+@given(intervals(minutes), st.lists(intervals(minutes), max_size=6))
+def test_what_is_uncovered_is_the_stretch_without_what_is_covered(interval, covered):
+    gaps = list(uncovered(interval, covered))
     loaded = set(ticks(*covered))
-    assert ticks(*gaps) == [tick for tick in ticks(stretch) if tick not in loaded]
+    assert ticks(*gaps) == [tick for tick in ticks(interval) if tick not in loaded]
     assert all(gap.start < gap.end for gap in gaps)
 
 
 @laws
-@given(stretches(minutes), st.lists(stretches(minutes), max_size=6), st.randoms())
-def test_the_order_in_which_windows_were_loaded_does_not_matter(stretch, covered, random):
+@given(intervals(minutes), st.lists(intervals(minutes), max_size=6), st.randoms())
+def test_the_order_in_which_windows_were_loaded_does_not_matter(interval, covered, random):
     shuffled = random.sample(covered, len(covered))
-    assert list(uncovered(stretch, iter(shuffled))) == list(uncovered(stretch, covered))
+    assert list(uncovered(interval, iter(shuffled))) == list(uncovered(interval, covered))
 
 
 @pytest.mark.parametrize("covered", [[], [Window(at(0), at(1))], [Window(at(5), at(6))]])
@@ -119,19 +119,19 @@ def test_of_an_empty_stretch_nothing_is_uncovered(covered):
 
 
 @laws
-@given(steps, stretches(minutes), st.lists(stretches(minutes), max_size=4))
-def test_what_is_missing_fills_the_stretch_window_by_window(step, stretch, loaded):
+@given(steps, intervals(minutes), st.lists(intervals(minutes), max_size=4))
+def test_what_is_missing_fills_the_stretch_window_by_window(step, interval, loaded):
     schedule = Schedule(step, DAY)
-    missing = list(schedule.missing(stretch, loaded))
+    missing = list(schedule.missing(interval, loaded))
     held = set(ticks(*loaded))
-    assert ticks(*missing) == [tick for tick in ticks(stretch) if tick not in held]
+    assert ticks(*missing) == [tick for tick in ticks(interval) if tick not in held]
     assert all(window.end <= floor(window.start, step) + step for window in missing)
-    assert list(schedule.missing(stretch, [*loaded, *missing])) == []
+    assert list(schedule.missing(interval, [*loaded, *missing])) == []
 
 
 def test_a_deleted_row_of_the_sync_table_is_the_window_that_is_missing():
     day = Window(at(0), at(24))
-    loaded = list(cut(day, timedelta(hours=1)))
+    loaded = list(split(day, timedelta(hours=1)))
     gone = loaded.pop(7)
     assert list(Schedule(timedelta(hours=1), DAY).missing(day, loaded)) == [gone]
 
@@ -139,15 +139,15 @@ def test_a_deleted_row_of_the_sync_table_is_the_window_that_is_missing():
 @laws
 @given(moments, steps, st.timedeltas(timedelta(hours=1), 3 * DAY))
 def test_the_newest_settled_window_ended_before_the_delay_and_the_next_one_had_not(now, step, delay):
-    settled = Schedule(step, delay).settled(now)
-    assert settled <= now - delay < settled + step
+    ready_until = Schedule(step, delay).ready_until(now)
+    assert ready_until <= now - delay < ready_until + step
 
 
 @laws
-@given(st.lists(stretches(minutes), max_size=6))
+@given(st.lists(intervals(minutes), max_size=6))
 def test_doubled_is_what_more_than_one_window_covers(windows):
     counts = Counter(ticks(*windows))
-    assert ticks(*doubled(windows)) == sorted(tick for tick, count in counts.items() if count > 1)
+    assert ticks(*duplicated(windows)) == sorted(tick for tick, count in counts.items() if count > 1)
 
 
 @laws
@@ -156,23 +156,23 @@ def test_one_more_window_is_ready_at_the_next_moment_and_none_before(now, step, 
     schedule = Schedule(step, delay)
     following = schedule.next_ready(now)
     assert now < following
-    assert schedule.settled(following) == schedule.settled(now) + step
-    assert schedule.settled(following - timedelta(microseconds=1)) == schedule.settled(now)
+    assert schedule.ready_until(following) == schedule.ready_until(now) + step
+    assert schedule.ready_until(following - timedelta(microseconds=1)) == schedule.ready_until(now)
 
 
 @laws
-@given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps, st.sampled_from([True, False, None]))
-def test_groups_keep_the_order_and_lose_nothing(stretch, loaded, step, by_day):
-    missing = list(Schedule(step, DAY).missing(stretch, loaded))
-    found = groups(map(Bundle, missing), stretch.end, by_day)
+@given(intervals(minutes), st.lists(intervals(minutes), max_size=4), steps, st.sampled_from([True, False, None]))
+def test_groups_keep_the_order_and_lose_nothing(interval, loaded, step, by_day):
+    missing = list(Schedule(step, DAY).missing(interval, loaded))
+    found = groups(map(Bundle, missing), interval.end, by_day)
     assert [bundle.window for group in found for bundle in group.bundles] == missing
 
 
 @laws
-@given(stretches(minutes), st.lists(stretches(minutes), max_size=4), steps)
-def test_a_group_is_one_stretch_of_one_day_and_as_long_as_can_be(stretch, loaded, step):
-    missing = Schedule(step, DAY).missing(stretch, loaded)
-    found = list(groups(map(Bundle, missing), stretch.end, by_day=None))
+@given(intervals(minutes), st.lists(intervals(minutes), max_size=4), steps)
+def test_a_group_is_one_stretch_of_one_day_and_as_long_as_can_be(interval, loaded, step):
+    missing = Schedule(step, DAY).missing(interval, loaded)
+    found = list(groups(map(Bundle, missing), interval.end, by_day=None))
     for group in found:
         assert ticks(group.span) == ticks(*(bundle.window for bundle in group.bundles))
         assert floor(group.span.end - timedelta(microseconds=1), DAY) == floor(group.span.start, DAY)
@@ -181,12 +181,12 @@ def test_a_group_is_one_stretch_of_one_day_and_as_long_as_can_be(stretch, loaded
 
 
 def test_a_day_is_one_file_while_it_lies_more_than_a_day_behind():
-    bundles = [Bundle(window) for window in cut(Window(at(0), at(3 * 24)), DAY / 2)]
-    settled = at(3 * 24)
-    assert [group.by_day for group in groups(bundles, settled, by_day=None)] == [True, True, False]
-    assert [group.by_day for group in groups(bundles, settled - MINUTE, by_day=None)] == [True, False, False]
-    assert {group.by_day for group in groups(bundles, settled, by_day=True)} == {True}
-    assert {group.by_day for group in groups(bundles, settled, by_day=False)} == {False}
+    bundles = [Bundle(window) for window in split(Window(at(0), at(3 * 24)), DAY / 2)]
+    ready_until = at(3 * 24)
+    assert [group.by_day for group in groups(bundles, ready_until, by_day=None)] == [True, True, False]
+    assert [group.by_day for group in groups(bundles, ready_until - MINUTE, by_day=None)] == [True, False, False]
+    assert {group.by_day for group in groups(bundles, ready_until, by_day=True)} == {True}
+    assert {group.by_day for group in groups(bundles, ready_until, by_day=False)} == {False}
 
 
 def test_a_group_spans_its_windows():

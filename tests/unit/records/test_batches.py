@@ -503,7 +503,7 @@ def test_any_number_of_names_can_come_up(monkeypatch):
         {f"evt_{number}_int": Number("1.0"), "PAGEAGENT": Number("1"), "eventNew": Number("-0")} for number in range(50)
     ]
     rows, batcher = load(bundle([*sent, {"EventNew": "x"}]))
-    assert len(batcher._settled) < 10
+    assert len(batcher._classified) < 10
     assert [read(row[CUSTOM_VARS]) for row in rows[:-1]] == [
         {f"evt_{number}_int": "1.0", "PageUserAgent": "1", "eventNew": "-0"} for number in range(50)
     ]

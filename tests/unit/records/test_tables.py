@@ -126,7 +126,7 @@ def test_batches_get_the_tables_names_its_times_and_its_bounds():
     assert fitted.column("eventstart").to_pylist() == [moment.replace(tzinfo=None), None]
     assert fitted.column("pageagent").to_pylist() == ["Mözi", "short"]
     assert len(fitted.column("customvars")[0].as_py()) <= 40
-    assert tally.cut == {"PageUserAgent": 1, "CustomVars": 1}
+    assert tally.truncated == {"PageUserAgent": 1, "CustomVars": 1}
 
 
 def test_columns_of_the_sync_table_that_take_no_null_are_written_so():

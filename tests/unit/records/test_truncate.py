@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauser_dlt.records.truncate import TRUNCATED, cut, cut_array, cut_object
+from hauser_dlt.records.truncate import TRUNCATED, truncate_array, truncate_object, truncated
 from support import reference
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
@@ -22,7 +22,7 @@ OBJECTS = st.dictionaries(TEXTS.filter(lambda name: name != TRUNCATED), VALUES, 
 
 @given(text=TEXTS, limit=st.integers(0, 80))
 def test_a_text_is_cut_after_its_last_whole_character_that_fits(text, limit):
-    kept = cut(text, limit)
+    kept = truncated(text, limit)
 
     assert text.startswith(kept)
     assert len(kept.encode()) <= limit
@@ -36,7 +36,7 @@ def test_an_object_fits_is_json_and_names_what_was_touched(variables, limit):
     if len(text.encode()) <= limit:
         return
 
-    short = cut_object(text, limit)
+    short = truncate_object(text, limit)
 
     assert len(short.encode()) <= limit
     kept = reference.read(short)
@@ -52,7 +52,7 @@ def test_the_largest_values_go_first_and_numbers_keep_their_spelling():
     numbers = ",".join(["1.50"] * 90)
     text = f'{{"small":"as it was","price":1.10,"long":"{"x" * 500}","list":[{numbers}]}}'
 
-    short = json.loads(cut_object(text, 560), parse_float=str)
+    short = json.loads(truncate_object(text, 560), parse_float=str)
 
     assert short["small"] == "as it was"
     assert short["price"] == "1.10"
@@ -64,22 +64,22 @@ def test_the_largest_values_go_first_and_numbers_keep_their_spelling():
 def test_an_object_is_not_emptied_for_a_little_excess():
     text = json.dumps({"long": "x" * 70_000, **{f"k{n}": "v" for n in range(10)}})
 
-    short = cut_object(text, 65_535)
+    short = truncate_object(text, 65_535)
 
     assert 65_000 < len(short) <= 65_535
 
 
 @given(texts=st.lists(st.one_of(st.none(), TEXTS), max_size=8), limit=st.integers(0, 40))
 def test_in_an_array_only_what_is_too_long_is_touched_and_counted(texts, limit):
-    array, count = cut_array(pa.array(texts, pa.string()), limit)
+    array, count = truncate_array(pa.array(texts, pa.string()), limit)
 
-    assert array.to_pylist() == [text if text is None else cut(text, limit) for text in texts]
+    assert array.to_pylist() == [text if text is None else truncated(text, limit) for text in texts]
     assert count == sum(1 for text in texts if text is not None and len(text.encode()) > limit)
 
 
 @pytest.mark.parametrize("limit", [2, 10, 30])
 def test_an_object_of_names_alone_that_do_not_fit_still_ends_as_an_object(limit):
-    short = cut_object(json.dumps({"n" * 40 + str(n): 1 for n in range(50)}), limit)
+    short = truncate_object(json.dumps({"n" * 40 + str(n): 1 for n in range(50)}), limit)
 
     assert len(short) <= limit
     assert isinstance(json.loads(short), dict)
