@@ -56,6 +56,15 @@ def sim():
 
 
 @pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """A folder with `hauser-dlt`, which starts at once; to be put into PATH."""
+    from support.commands import quick_program
+
+    with quick_program(tmp_path_factory.mktemp("programs")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
 def server():
     """One Postgres for all tests."""
     from emulators.postgres import postgres

@@ -33,7 +33,11 @@ def impatient(monkeypatch):
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
 
 
-@pytest.mark.parametrize("target", ["s3-parquet", "s3-csv", "gcs-json", "gcs-parquet"], indirect=True)
+@pytest.mark.parametrize(
+    "target",
+    ["s3-parquet", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("s3-csv", "gcs-json")), "gcs-parquet"],
+    indirect=True,
+)
 def test_every_row_is_exact_and_nothing_is_asked_for_twice_from_any_machine(runs):
     runs.load(NOW)
     runs.expect(MIDNIGHT, SETTLED)

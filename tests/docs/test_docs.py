@@ -109,7 +109,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=shown)
 
 
 @pytest.fixture
-def environ(tmp_path):
+def environ(tmp_path, programs):
     """What a page's commands find: a FullStory with a few hours that are ready, a home and programs of their own."""
     home = tmp_path / "home"
     home.mkdir()
@@ -118,7 +118,7 @@ def environ(tmp_path):
         yield {
             **os.environ,
             "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{DBT / 'bin'}",
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}:{DBT / 'bin'}",
             "PIP_NO_INDEX": "1",  # what a page installs is there already
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_QUIET": "1",

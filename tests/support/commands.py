@@ -4,16 +4,21 @@ What a process begins with (interpreter, imports, broken streams) is not tested 
 `test_machine.py`, `test_install.py` and the pages of `docs/` start commands in the ordinary way.
 """
 
+import json
 import multiprocessing
 import os
 import runpy
+import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import IO, Self
@@ -48,13 +53,8 @@ class Command:
     """
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> None:
-        ensure_running()
         (out, to_out), (err, to_err) = (PROCESSES.Pipe(duplex=False) for _ in range(2))
-        place = folder or Path.cwd()
-        self._process = PROCESSES.Process(target=_main, args=(arguments, dict(environ), place, to_out, to_err))
-        self._process.start()
-        to_out.close()
-        to_err.close()
+        self._process = _start(arguments, environ, folder or Path.cwd(), to_out, to_err)
         self.args = ["hauser-dlt", *arguments]
         self.stdout, self.stderr = _text(out), _text(err)
 
@@ -108,6 +108,66 @@ def _text(readable: Connection) -> IO[str]:
     file = os.fdopen(os.dup(readable.fileno()), encoding="utf-8")
     readable.close()
     return file
+
+
+@contextmanager
+def quick_program(folder: Path) -> Iterator[Path]:
+    """Provide a program `hauser-dlt` for shells, which forks commands as above; return the folder to put into PATH."""
+    program = folder / "hauser-dlt"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address := str(folder / "socket"))
+        listening.listen()
+        program.write_text(f"#!{sys.executable} -IS\n{_CLIENT.format(address=address)}")
+        program.chmod(0o755)
+        threading.Thread(target=_serve, args=(listening,), daemon=True).start()
+        yield folder
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+_CLIENT = """
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    asked = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
+    socket.send_fds(server, [len(asked).to_bytes(8, "big")], [1, 2])
+    server.sendall(asked)
+    code = int.from_bytes(server.recv(4), "big", signed=True)
+os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
+"""
+
+
+def _serve(listening: socket.socket) -> None:
+    while True:
+        try:
+            client, _ = listening.accept()
+        except OSError:
+            return
+        threading.Thread(target=_serve_one, args=(client,), daemon=True).start()
+
+
+def _serve_one(client: socket.socket) -> None:
+    """Run a command for a client, which ends with it; one that goes before ends it."""
+    with client:
+        length, streams, *_ = socket.recv_fds(client, 8, 2)
+        asked = client.makefile("rb").read(int.from_bytes(length, "big"))
+        arguments, environ, folder = json.loads(asked)
+        process = _start(arguments, environ, Path(folder), *map(Connection, streams))
+        if client in wait([process.sentinel, client]):
+            process.terminate()
+        process.join()
+        with suppress(OSError):
+            client.sendall(process.exitcode.to_bytes(4, "big", signed=True))
+
+
+def _start(
+    arguments: Sequence[str], environ: Mapping[str, str], folder: Path, to_out: Connection, to_err: Connection
+) -> BaseProcess:
+    ensure_running()
+    process = PROCESSES.Process(target=_main, args=(arguments, dict(environ), folder, to_out, to_err))
+    process.start()
+    to_out.close()
+    to_err.close()
+    return process
 
 
 def _main(
