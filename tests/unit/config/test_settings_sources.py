@@ -364,11 +364,15 @@ WRONG = [(name, value) for name, (_, each) in DECLARED.items() for value in bad(
 @pytest.mark.parametrize("place", PLACES)
 @hypothesis(MINDFUL, max_examples=40)
 @given(wrong=st.sampled_from(WRONG))
+@example(wrong=("base_url", "https://me:pw@x.example"))
 def test_a_wrong_value_is_refused_in_all_places_with_its_name(place, wrong, folder):
     name, value = wrong
     if place is from_command_line and name in HIDDEN:
         return  # refused there, whatever it is
-    with pytest.raises(ConfigError, match=rf"^{re.escape(called(name))} (= |is missing)"):
+    says = rf"{re.escape(called(name))} (= |is missing)"
+    if place is from_command_line:  # where passwords are refused before anything else
+        says = rf"({says}|--set {name}: what stands on the command line)"
+    with pytest.raises(ConfigError, match=f"^{says}"):
         read_from(place, {name: value}, folder)
 
 
