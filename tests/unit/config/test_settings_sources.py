@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 import tomlkit
 from dlt.common.configuration import resolve_configuration
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
