@@ -11,7 +11,7 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
-QUICK := not server and not matrix and not soak and not slow
+QUICK := not server and not files and not matrix and not soak and not slow
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
 .PHONY: help demo chromium unit check test slow matrix soak bench fuzz lint types docs dist format clean
@@ -47,7 +47,7 @@ chromium:
 unit: $(INSTALLED) ## Run the tests that need no server (1 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) tests/unit
 
-check: lint types ## Check style and types; run the unit tests, and those that need DuckDB and files alone (3 min)
+check: lint types ## Check style and types; run the unit tests, and those of DuckDB (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m '$(QUICK)' tests/unit tests/integration
 
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback

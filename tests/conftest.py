@@ -22,14 +22,17 @@ _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_",
 
 _SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery"}
 _SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-")
+_FILES = ("parquet", "csv", "jsonl", "json")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that start a server besides FullStory's simulator."""
+    """Mark the tests that start a server besides FullStory's simulator, and those that write files."""
     for item in items:
-        at = item.callspec.params.get("target", "") if hasattr(item, "callspec") else ""
-        if _SERVERS & set(item.fixturenames) or str(at).startswith(_SERVED):
+        at = str(item.callspec.params.get("target", "")) if hasattr(item, "callspec") else ""
+        if _SERVERS & set(item.fixturenames) or at.startswith(_SERVED):
             item.add_marker("server")
+        if at in _FILES:
+            item.add_marker("files")
 
 
 @pytest.fixture(autouse=True)
