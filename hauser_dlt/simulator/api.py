@@ -56,9 +56,10 @@ def _segment_row(key: str, name: str) -> dict[str, Any]:
 def create(world: World, request: Request, *_: object) -> Answer:
     """Answer POST /segments/v1/exports."""
     _architect(world)
-    job = _operation(world, _checked(world, request), *asked_window(world, request))
+    body, window = _checked(world, request), asked_window(world, request)
     with world.lock:
         _room_for_one_more(world)
+        job = _operation(world, body, *window)
         world.operations[job.id] = world.exports[job.export_id] = job
     return json_answer({"operationId": job.id})
 
@@ -189,9 +190,15 @@ def _operation(world: World, body: dict[str, Any], start: datetime, end: datetim
         end=end,
         reach=_reach(world, body, start, end),
         created=clock,
-        ready=clock + world.prepare,
+        ready=_turn(world, clock) + world.prepare,
         request=body,
     )
+
+
+def _turn(world: World, clock: float) -> float:
+    """Return when the next export's turn comes."""
+    busy = sorted(job.ready for job in list(world.operations.values()) if job.ready > clock)
+    return busy[-world.workers] if world.workers and len(busy) >= world.workers else clock
 
 
 def _reach(world: World, body: dict[str, Any], start: datetime, end: datetime) -> tuple[datetime, datetime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -47,16 +48,25 @@ def packed(pieces: Iterable[bytes], packing: Packing) -> Iterator[bytes]:
         yield from _compressed(pieces)
 
 
-def spooled(chunks: Iterable[bytes]) -> tuple[Iterator[bytes], int]:
-    """Return the chunks again with their total length; much of it waits in a temporary file."""
-    file = SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115 - its reader closes it
-    for chunk in chunks:  # writelines() would move to the disk only at the end
-        file.write(chunk)
-    length = file.tell()
-    file.seek(0)
-    reader = _read(file)
-    next(reader)
-    return reader, length
+class Stored:
+    """A file in storage, much of which waits on the disk: its length and MD5, and its bytes, to be read once."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Take all the chunks."""
+        digest = hashlib.md5(usedforsecurity=False)
+        self._file = SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115 - its reader closes it
+        for chunk in chunks:  # writelines() would move to the disk only at the end
+            self._file.write(chunk)
+            digest.update(chunk)
+        self.length = self._file.tell()
+        self.md5 = digest.hexdigest()
+
+    def read(self, begin: int, end: int) -> Iterator[bytes]:
+        """Return the bytes from `begin` to before `end`, in chunks."""
+        self._file.seek(begin)
+        reader = _read(self._file, end - begin)
+        next(reader)
+        return reader
 
 
 def keeper(fields: Sequence[str]) -> Callable[[Row], Row]:
@@ -95,9 +105,10 @@ def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(waiting) + deflate.flush()
 
 
-def _read(file: SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
+def _read(file: SpooledTemporaryFile[bytes], length: int) -> Iterator[bytes]:
     """Yield an empty chunk, then the file's; once begun, it closes the file even if it is dropped."""
     with file:
         yield b""
-        while chunk := file.read(_CHUNK):
+        while length and (chunk := file.read(min(_CHUNK, length))):
+            length -= len(chunk)
             yield chunk

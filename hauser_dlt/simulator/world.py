@@ -93,8 +93,12 @@ class World:
         packing: How exports are packed: one gzip member, several, none, or one with `Content-Encoding: gzip`.
         json_layout: How JSON arrays look: a record a line, no white space at all, or indented.
         chunked: Sends exports while they are made, without a Content-Length. Meant for huge ones.
+        ranges: Whether storage sends a range of an export where one is asked for.
+        etags: The entity tag that storage gives to exports.
         rate_limit: How many creates are accepted in how many seconds.
         max_running: How many exports may be PENDING at once.
+        workers: How many exports FullStory prepares at once, in the order in which they were asked for; the others are
+            PENDING, too. None is all.
         now: What the simulator takes for the present. It bounds legacy bundles and open ranges; events after it exist
             all the same, for segment exports of any stretch.
         bundle: How long legacy bundles are.
@@ -122,8 +126,11 @@ class World:
     packing: Packing = "gzip"
     json_layout: Layout = "lines"
     chunked: bool = False
+    ranges: bool = True
+    etags: Literal["strong", "weak", "none"] = "strong"
     rate_limit: tuple[int, float] | None = None
     max_running: int | None = None
+    workers: int | None = None
     now: datetime | Callable[[], datetime] | None = None
     bundle: timedelta = timedelta(hours=1)
     since: datetime | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import subprocess
@@ -606,6 +607,71 @@ def test_a_link_can_be_good_for_one_download_only(sim: Simulator, client: Client
     assert [requests.get(link, timeout=5).status_code for _ in range(2)] == [200, 403]
 
 
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0), ("bytes=10-19", 10, 19), ("bytes=10-", 10, 99), ("bytes=90-500", 90, 99),
+        ("bytes=-7", 93, 99), ("bytes=-500", 0, 99), ("bytes=0-99", 0, 99),
+    ],
+)  # fmt: skip
+def test_storage_sends_a_range(sim: Simulator, client: Client, asked: str, first: int, last: int) -> None:
+    sim.bodies[NOON.isoformat()] = bytes(range(100))
+    answer = requests.get(client.location(), headers={"Range": asked}, timeout=5)
+
+    assert answer.status_code == 206
+    assert answer.content == bytes(range(first, last + 1))
+    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/100"
+    assert answer.headers["Content-Length"] == str(last - first + 1)
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-4", "bytes=0-1,5-6", "bytes=x-", "pages=1-2", "bytes=-", "bytes"])
+def test_what_is_no_range_gets_all(sim: Simulator, client: Client, asked: str) -> None:
+    sim.bodies[NOON.isoformat()] = bytes(range(100))
+    answer = requests.get(client.location(), headers={"Range": asked}, timeout=5)
+
+    assert (answer.status_code, answer.content) == (200, bytes(range(100)))
+    assert "Content-Range" not in answer.headers
+
+
+@pytest.mark.parametrize("asked", ["bytes=100-", "bytes=500-600"])
+def test_a_range_behind_the_end_is_refused(sim: Simulator, client: Client, asked: str) -> None:
+    sim.bodies[NOON.isoformat()] = bytes(range(100))
+    answer = requests.get(client.location(), headers={"Range": asked}, timeout=5)
+
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, "bytes */100")
+    assert "<Code>InvalidRange</Code>" in answer.text
+
+
+def test_a_range_goes_with_the_file_that_its_tag_names(sim: Simulator, client: Client) -> None:
+    sim.bodies[NOON.isoformat()] = bytes(range(100))
+    link = client.location()
+    tag = requests.get(link, timeout=5).headers["ETag"]
+    assert tag == f'"{hashlib.md5(bytes(range(100)), usedforsecurity=False).hexdigest()}"'
+
+    def asked(if_range: str) -> requests.Response:
+        return requests.get(link, headers={"Range": "bytes=40-", "If-Range": if_range}, timeout=5)
+
+    assert (asked(tag).status_code, asked(tag).headers["ETag"]) == (206, tag)
+    assert (asked('"other"').status_code, asked('"other"').content) == (200, bytes(range(100)))
+    sim.bodies[NOON.isoformat()] = bytes(50)
+    assert (asked(tag).status_code, asked(tag).content) == (200, bytes(50))
+    sim.etags = "weak"
+    weak = requests.get(link, timeout=5).headers["ETag"]
+    assert weak.startswith('W/"')
+    assert asked(weak).status_code == 200  # a weak one does not promise the same bytes
+    sim.etags = "none"
+    assert "ETag" not in requests.get(link, timeout=5).headers
+    assert asked("").status_code == 200
+
+
+@pytest.mark.parametrize(("option", "value"), [("ranges", False), ("packing", "encoded"), ("chunked", True)])
+def test_storage_can_have_no_ranges(sim: Simulator, client: Client, option: str, value: Any) -> None:
+    setattr(sim, option, value)
+    answer = requests.get(client.location(), headers={"Range": "bytes=10-"}, timeout=5)
+
+    assert (answer.status_code, "Accept-Ranges" in answer.headers) == (200, False)
+
+
 # The legacy API
 
 
@@ -711,6 +777,20 @@ def test_exports_at_once_can_be_limited(sim: Simulator, client: Client) -> None:
     assert [client.create().status_code for _ in range(2)] == [200, 429]
     now[0] = 5
     assert client.create().status_code == 200
+
+
+def test_exports_can_wait_for_one_another(sim: Simulator, client: Client) -> None:
+    now = [0.0]
+    sim.clock, sim.prepare, sim.workers = lambda: now[0], 5, 2
+    jobs = [client.create().json()["operationId"] for _ in range(5)]
+    seen = []
+    for now[0] in (4, 5, 10, 14, 15):
+        seen.append([client.get(f"/operations/v1/{job}").json()["state"] for job in jobs].count("COMPLETED"))
+    rows = client.get("/operations/v1").json()["operations"]
+
+    assert seen == [0, 2, 4, 4, 5]
+    assert [row["finishedAt"] for row in rows] == [f"1970-01-01T00:00:{second:02}Z" for second in (5, 5, 10, 10, 15)]
+    assert {row["createdAt"] for row in rows} == {"1970-01-01T00:00:00Z"}
 
 
 def test_a_status_comes_with_its_header_and_body_as_often_as_told(sim: Simulator, client: Client) -> None:
