@@ -25,18 +25,23 @@ def answer_body(response: requests.Response, seconds: float) -> bytes:
     return bytes(answer)
 
 
-def save(response: requests.Response, path: Path, seconds: float, pause: Callable[[float], None]) -> None:
+def save(
+    response: requests.Response, path: Path, seconds: float, pause: Callable[[float], None], begin: int = 0
+) -> None:
     """Write a body to a file, as it is sent.
 
     Args:
         seconds: within which all of it must arrive.
         pause: called after each piece; may raise StoppedError.
+        begin: the byte of the file at which the body begins; what is before it is kept.
 
     Raises:
         BusyError: the storage broke off, or is too slow.
         ExportError: whether the body is whole could not be told.
     """
-    with path.open("wb") as file:
+    with path.open("r+b" if begin else "wb") as file:
+        file.seek(begin)
+        file.truncate()
         if not _says_where_it_ends(response):
             raise ExportError(
                 f"{urlsplit(response.url).hostname} does not say how long the export is, so one that is cut short"

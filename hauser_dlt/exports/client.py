@@ -13,12 +13,13 @@ import urllib3
 
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ClockError, ExportError, HauserError, StoppedError
-from hauser_dlt.exports import answers, http_errors
+from hauser_dlt.exports import answers, http_errors, partial_files
 from hauser_dlt.exports.answers import Instead
 from hauser_dlt.exports.bodies import answer_body, save
 from hauser_dlt.exports.clocks import ClockComparison
 from hauser_dlt.exports.http_errors import BusyError
 from hauser_dlt.exports.http_session import KeySession
+from hauser_dlt.exports.partial_files import PartialFile
 from hauser_dlt.exports.retries import retrying
 
 logger = logging.getLogger(__name__)
@@ -103,19 +104,44 @@ class Client:
             raise http_errors.instead_of_json(f"{method} {path}", answer.kind, self._quoted(answer))
         return answer
 
-    def download(self, url: str, path: Path, *, with_key: bool = False) -> None:
+    def download(
+        self, url: str, path: Path, *, with_key: bool = False, partial_file: PartialFile | None = None
+    ) -> None:
         """Write the body behind a link to a file, whole; the key travels only to FullStory's own API.
+
+        Args:
+            partial_file: what earlier tries have left at `path`; it goes on from there, if it is still the same file.
 
         Raises:
             LinkError: the link has expired or is not accepted.
             BusyError: the storage does not answer, or broke off.
             ExportError: whether the body is whole could not be told.
         """
-        session = self._api if with_key else self._storage
         if self.base_url.startswith("https:") and not url.startswith("https:"):
             raise ExportError("FullStory's link to the export is not one of https")
-        with self._send(session, "GET", url) as response:
-            save(response, path, self._longest_download, self.pause)
+        so_far = partial_file or PartialFile(path)
+        if (headers := so_far.headers()) and self._save_rest(url, so_far, headers):
+            return
+        with self._send(self._api if with_key else self._storage, "GET", url) as response:
+            self._save_all(response, so_far)
+
+    def _save_rest(self, url: str, so_far: PartialFile, headers: dict[str, str]) -> bool:
+        """Go on with a file that broke off; tell whether it is complete, else it must be asked for from its begin."""
+        with self._send(self._storage, "GET", url, good=(200, *partial_files.ANSWERS), headers=headers) as response:
+            if response.status_code == 200:
+                self._save_all(response, so_far)
+                return True
+            if not so_far.is_rest(response):
+                logger.info("what has arrived of the export is no part of the file any more, beginning anew")
+                so_far.discard()
+                return False
+            logger.info("the download goes on at byte %s of %s", so_far.size, so_far.total)
+            save(response, so_far.path, self._longest_download, self.pause, begin=so_far.size)
+            return True
+
+    def _save_all(self, response: requests.Response, so_far: PartialFile) -> None:
+        so_far.begin(response.headers)
+        save(response, so_far.path, self._longest_download, self.pause)
 
     def one_line(self, said: object) -> str:
         """Return what FullStory says as one line, and never a secret of ours, should it be echoed."""
@@ -143,8 +169,14 @@ class Client:
         said = self.one_line(instead.said)
         return f" ({said})" if said else ""
 
-    def _send(self, session: requests.Session, method: str, url: str, **arguments: Any) -> requests.Response:
-        """Return a good answer, its body not yet read. Only storage may lead elsewhere: the key stays where it is."""
+    def _send(
+        self, session: requests.Session, method: str, url: str, *, good: tuple[int, ...] = (200,), **arguments: Any
+    ) -> requests.Response:
+        """Return a good answer, its body not yet read. Only storage may lead elsewhere: the key stays where it is.
+
+        Args:
+            good: the statuses of a good answer of the storage's.
+        """
         self.pause(0)
         by_api = session is self._api
         arguments |= {"timeout": self._timeout, "stream": True, "allow_redirects": not by_api}
@@ -159,7 +191,7 @@ class Client:
             failure = http_errors.unreachable(url, exc)
         else:
             failure = self._clocks.problem(response, sent) if by_api else None
-            if not failure and response.status_code in (_GOOD if by_api else (200,)):
+            if not failure and response.status_code in (_GOOD if by_api else good):
                 return response
             with response:
                 failure = failure or (self._refused(response) if by_api else http_errors.refused_link(response, url))

@@ -21,6 +21,7 @@ from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client
 from hauser_dlt.exports.http_errors import BadRequestError, BusyError, MissingError, WebPageError
 from hauser_dlt.exports.operations import Running
+from hauser_dlt.exports.partial_files import PartialFile
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
@@ -129,12 +130,13 @@ class SegmentExports:
         with self._limiter.place():
             export_id = self._export(name, request)
             self._limiter.went_well()
+        partial_file = PartialFile(path)
 
         def attempt() -> None:
             # a fresh link for each attempt: links live for minutes only
             asked = f"/search/v1/exports/{export_id}/results"
             answer = self._client.request("GET", asked, promised="location", retry=False)
-            self._client.download(_text(answer, "location"), path)
+            self._client.download(_text(answer, "location"), path, partial_file=partial_file)
             self._client.refuse_other_than_rows(path, array=request["format"] == "FORMAT_JSON")
 
         try:
