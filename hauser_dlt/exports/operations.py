@@ -16,6 +16,9 @@ from hauser_dlt.exports.pagination import pages
 
 logger = logging.getLogger(__name__)
 
+PENDING = {"type": "SEARCH_EXPORT", "state": "PENDING"}
+"""The query for the exports that run."""
+
 
 class Running:
     """Looks for the running operation of a request.
@@ -50,7 +53,7 @@ class Running:
 
     def _listed(self) -> list[dict[str, Any]]:
         try:
-            return list(pages(self._ask, {"type": "SEARCH_EXPORT", "state": "PENDING"}, "operations"))
+            return list(pages(self._ask, PENDING, "operations"))
         except (ClockError, StoppedError):
             raise
         except HauserError as exc:  # a short cut only: what is wrong in earnest, the export itself will tell

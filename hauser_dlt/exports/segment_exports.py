@@ -8,7 +8,6 @@ https://developer.fullstory.com/server/v1/search-exports/get-search-export-resul
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
 from functools import partial
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from hauser_dlt.config.source_settings import SourceSettings
-from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError, UnfinishedError
+from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client
 from hauser_dlt.exports.http_errors import BadRequestError, BusyError, MissingError, WebPageError
 from hauser_dlt.exports.operations import Running
 from hauser_dlt.exports.partial_files import PartialFile
+from hauser_dlt.exports.polling import Polls
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 EVERYONE = "everyone"
 """The segment that each account has, of all users."""
-
-_LONGEST_POLL = 10.0
 
 
 class SegmentExports:
@@ -51,7 +49,7 @@ class SegmentExports:
         self._schedule = Schedule(settings.export_duration, settings.export_delay)
         self._operations = operations
         self._limiter = Limiter(settings.concurrent_exports, client.pause)
-        self._usual = 0.0  # seconds that the last export took
+        self._polls = Polls(client, settings)
         self._running = Running(
             lambda query: client.request(
                 "GET", "/operations/v1", promised="operations", or_none=True, retry=False, params=query
@@ -149,12 +147,14 @@ class SegmentExports:
 
     def _export(self, name: str, request: dict[str, Any]) -> str:
         """Return the id of the finished export, of an operation begun earlier if there is one."""
-        operation = self._operations.get(name)
+        operation, new = self._operations.get(name), False
         if operation is None:
-            operation = self._begun(request) or self._begin(request)
+            operation = self._begun(request)
+            if operation is None:
+                operation, new = self._begin(request), True
             self._operations[name] = operation
         try:
-            return self._wait(operation)
+            return _export_id(self._polls.finished(operation, new=new))
         except ExportFailedError:
             self._operations.pop(name, None)
             raise
@@ -204,42 +204,6 @@ class SegmentExports:
         """Return the operation that FullStory began although its answer did not arrive, where that can be told."""
         self._running.look_again()
         return self._running.operation(request)
-
-    def _wait(self, operation: str) -> str:
-        """Poll, ever more slowly, until FullStory has finished or given up.
-
-        Raises:
-            ExportFailedError: FullStory gave up.
-            MissingError: FullStory does not know the operation, or has no results of it any more.
-            UnfinishedError: it is not done by the deadline; the operation is remembered for the next run.
-        """
-        begin = time.monotonic()
-        deadline = begin + self._settings.export_timeout.total_seconds()
-        slowing = 0.05
-        while True:
-            answer = self._client.request("GET", f"/operations/v1/{operation}", promised="state")
-            state = answer.get("state")
-            logger.debug("operation %s: %s %s %%", operation, state, answer.get("estimatePctComplete"))
-            waited = time.monotonic() - begin
-            if state == "COMPLETED":
-                self._usual = waited
-                return _export_id(answer)
-            if state == "FAILED":
-                reason = self._client.one_line(answer.get("errorDetails") or "without a reason")
-                raise ExportFailedError(f"FullStory gave up on the export: {reason}")
-            pause = min(slowing, _until_usual(waited, self._usual))
-            if time.monotonic() + pause > deadline:
-                minutes = self._settings.export_timeout.total_seconds() / 60
-                raise UnfinishedError(f"FullStory has not finished the export within {minutes:.0f} minutes")
-            self._client.pause(pause)
-            slowing = min(slowing * 1.5, _LONGEST_POLL)
-
-
-def _until_usual(waited: float, usual: float) -> float:
-    """Return the seconds after which an export may well be ready, if it takes about as long as the last one did."""
-    if waited < 0.9 * usual:
-        return 0.9 * usual - waited
-    return usual / 8 if waited < 1.5 * usual else _LONGEST_POLL
 
 
 def requested(settings: SourceSettings) -> dict[str, Kind]:
