@@ -218,6 +218,16 @@ def between(least: int, most: int) -> Callable[[Any], int]:
     return whole
 
 
+def at_once(value: Any) -> int | None:
+    """Read `auto` (None), or a number from 1 to 64."""
+    if value is None or (isinstance(value, str) and value.strip() == "auto"):
+        return None
+    try:
+        return between(1, 64)(value)
+    except ValueError as exc:
+        raise ValueError(f"'auto', or {exc}") from None
+
+
 def one_of(*choices: str) -> Callable[[Any], str]:
     """Make a parser of a choice."""
 

@@ -131,11 +131,12 @@ class SourceSettings(Settings):
         "How long to wait after the end of a window before it is exported, so that late events are included. At"
         " least 1h. Segment exports only: a data export is loaded as soon as FullStory lists it.",
     )
-    concurrent_exports: int = setting(
-        4,
-        parsers.between(1, 64),
-        "The maximum number of exports to request at the same time (1 to 64). Fewer are requested after"
-        " FullStory answers 429 (rate limit).",
+    concurrent_exports: int | None = setting(
+        "auto",
+        parsers.at_once,
+        'How many exports to request at the same time. "auto" starts with 4, adds one for each export that succeeds, up'
+        " to 16, and halves the number after FullStory answers 429 (rate limit), or when exports queue. A number"
+        " (1 to 64) is the maximum; fewer are requested after FullStory answers 429.",
     )
     request_timeout: timedelta = setting(
         "60s",

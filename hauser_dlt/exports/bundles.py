@@ -57,6 +57,9 @@ class Exports(Protocol):
     def next_ready(self, now: datetime) -> datetime:
         """Return the moment at which to look for the next bundle."""
 
+    def at_once(self) -> int:
+        """Return how many bundles may be fetched at the same time, at present."""
+
     def fetch(self, bundle: Bundle, path: Path) -> None:
         """Write FullStory's file of a bundle, as it was sent, to `path`.
 

@@ -15,6 +15,7 @@ from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ExportError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.concurrency import FixedLimit
 from hauser_dlt.exports.http_errors import MissingError
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
@@ -38,7 +39,7 @@ class DataExports:
     def __init__(self, client: Client, settings: SourceSettings, account: Client) -> None:
         self._client = client
         self._account = account
-        self._limiter = Limiter(min(_DOWNLOADS, settings.concurrent_exports), client.pause)
+        self._limiter = Limiter(FixedLimit(min(_DOWNLOADS, settings.concurrent_exports or _DOWNLOADS)), client.pause)
 
     def account(self) -> dict[str, Any]:
         """See `Exports`."""
@@ -74,6 +75,10 @@ class DataExports:
     def next_ready(self, now: datetime) -> datetime:
         """See `Exports`. When the next bundle will be finished is not known."""
         return now + _LOOK_AGAIN
+
+    def at_once(self) -> int:
+        """See `Exports`."""
+        return self._limiter.allowed
 
     def fetch(self, bundle: Bundle, path: Path) -> None:
         """See `Exports`. FullStory allows two downloads a minute; its Retry-After sets the pace."""

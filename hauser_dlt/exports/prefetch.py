@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -36,11 +36,13 @@ class Deliveries(Iterator[Delivery]):
     Each is fetched in a thread that does not keep the process from ending: an export can take hours.
 
     Args:
-        most: how many are fetched at the same time.
+        most: how many are fetched at the same time, at present.
         held: how many are begun and not yet taken.
     """
 
-    def __init__(self, exports: Exports, bundles: Iterable[Bundle], folder: Path, most: int, held: int) -> None:
+    def __init__(
+        self, exports: Exports, bundles: Iterable[Bundle], folder: Path, most: Callable[[], int], held: int
+    ) -> None:
         self._exports = exports
         self._bundles = iter(bundles)
         self._folder = folder
@@ -91,7 +93,7 @@ class Deliveries(Iterator[Delivery]):
     def _begin(self) -> None:
         """Begin as many as may run, unless one has failed: until that is told, what failed it may fail others, too."""
         with self._lock:
-            while not (self._listed or self._failed) and self._running < self._most and len(self._begun) < self._held:
+            while not (self._listed or self._failed) and self._running < self._most() and len(self._begun) < self._held:
                 try:
                     bundle = next(self._bundles, None)
                 except BaseException as exc:  # noqa: BLE001 - raised again after the last bundle
@@ -121,14 +123,23 @@ class Deliveries(Iterator[Delivery]):
             self._begin()
 
 
-def deliver(exports: Exports, bundles: Iterable[Bundle], folder: Path, ahead: int, ready: int = 0) -> Deliveries:
+def deliver(
+    exports: Exports,
+    bundles: Iterable[Bundle],
+    folder: Path,
+    ahead: int,
+    ready: int = 0,
+    allowed: Callable[[], int] | None = None,
+) -> Deliveries:
     """Return the files of bundles, which are asked for ahead and side by side.
 
     Args:
-        ahead: how many are being prepared at the same time.
+        ahead: how many are being prepared at the same time, at most.
         ready: how many more may lie there until they are taken: preparation goes on while others are loaded.
+        allowed: how many may be prepared at present. None that would wait for others is begun: after a failure, it
+            would be asked for all the same.
     """
-    return Deliveries(exports, bundles, folder, ahead, ahead + ready)
+    return Deliveries(exports, bundles, folder, lambda: min(ahead, allowed() if allowed else ahead), ahead + ready)
 
 
 def _remove(path: Path, _fetched: "Future[None]") -> None:

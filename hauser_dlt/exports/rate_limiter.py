@@ -1,24 +1,33 @@
-"""How many exports may be under way at the same time: fewer when FullStory objects, more when it does not."""
+"""Places for exports that are under way at the same time: who wants to begin one more waits in line for a place."""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-_GROWTH = 0.25  # places for each export that goes well
+from hauser_dlt.exports.concurrency import Limit
+
 _WAKE = 0.2  # seconds between two looks at whether the run was asked to stop
 
 
-class Limiter:
-    """A number of places that halves on a 429, and grows by one with every few exports that go well.
+@dataclass
+class Place:
+    """A place that somebody holds.
 
-    Growing by one each time would, at a steady limit of FullStory's, earn a 429 with every second request.
+    Attributes:
+        rank: how many were taken when it was, this one included.
     """
 
-    def __init__(self, most: int, pause: Callable[[float], None]) -> None:
-        self._most = most
+    rank: int
+
+
+class Limiter:
+    """As many places as a limit allows at the time."""
+
+    def __init__(self, limit: Limit, pause: Callable[[float], None]) -> None:
+        self._limit = limit
         self._pause = pause
-        self._allowed = float(most)
         self._taken = 0
         self._line: deque[object] = deque()
         self._changed = threading.Condition()
@@ -26,16 +35,17 @@ class Limiter:
     @property
     def allowed(self) -> int:
         """The number of places at present."""
-        return int(self._allowed)
+        return self._limit.allowed
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self) -> Iterator[Place]:
         """Hold one place, once there is one."""
         with self._changed:
             self._wait()
             self._taken += 1
+            place = Place(self._taken)
         try:
-            yield
+            yield place
         finally:
             with self._changed:
                 self._taken -= 1
@@ -53,20 +63,22 @@ class Limiter:
                     self._taken += 1
 
     def too_many(self, allowed: int | None = None) -> None:
-        """FullStory answered 429: halve the places.
+        """FullStory answered 429.
 
         Args:
-            allowed: the number of places when FullStory was asked. Several that were asked at once are refused at
-                once; where there are fewer places by now, that refusal has been heeded.
+            allowed: the number of places when FullStory was asked; None is the present one.
         """
         with self._changed:
-            if allowed is None or self.allowed >= allowed:
-                self._allowed = max(1.0, self._allowed / 2)
+            self._limit.refused(self.allowed if allowed is None else allowed)
 
-    def went_well(self) -> None:
-        """An export was prepared: a part of a place more, up to the most."""
+    def went_well(self, place: Place, seconds: float | None) -> None:
+        """The export of a place was prepared.
+
+        Args:
+            seconds: how long FullStory took; None if that is not known.
+        """
         with self._changed:
-            self._allowed = min(float(self._most), self._allowed + _GROWTH)
+            self._limit.went_well(self._taken, place.rank, seconds)
             self._changed.notify_all()
 
     def _wait(self) -> None:

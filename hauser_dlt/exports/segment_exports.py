@@ -8,6 +8,7 @@ https://developer.fullstory.com/server/v1/search-exports/get-search-export-resul
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
 from functools import partial
@@ -18,10 +19,11 @@ from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError, CorruptBundleError, ExportError, ExportFailedError
 from hauser_dlt.exports.bundles import Bundle
 from hauser_dlt.exports.client import Client
+from hauser_dlt.exports.concurrency import AdaptiveLimit, FixedLimit
 from hauser_dlt.exports.http_errors import BadRequestError, BusyError, MissingError, WebPageError
 from hauser_dlt.exports.operations import Running
 from hauser_dlt.exports.partial_files import PartialFile
-from hauser_dlt.exports.polling import Polls
+from hauser_dlt.exports.polling import Polls, seconds_taken
 from hauser_dlt.exports.rate_limiter import Limiter
 from hauser_dlt.exports.roles import naming_role
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN, MOBILE, SELECTOR_TOKENS, Kind
@@ -48,7 +50,8 @@ class SegmentExports:
         self._settings = settings
         self._schedule = Schedule(settings.export_duration, settings.export_delay)
         self._operations = operations
-        self._limiter = Limiter(settings.concurrent_exports, client.pause)
+        at_once = settings.concurrent_exports
+        self._limiter = Limiter(FixedLimit(at_once) if at_once else AdaptiveLimit(), client.pause)
         self._polls = Polls(client, settings)
         self._running = Running(
             lambda query: client.request(
@@ -85,6 +88,10 @@ class SegmentExports:
     def next_ready(self, now: datetime) -> datetime:
         """See `Exports`."""
         return self._schedule.next_ready(now)
+
+    def at_once(self) -> int:
+        """See `Exports`."""
+        return self._limiter.allowed
 
     def fetch(self, bundle: Bundle, path: Path) -> None:
         """See `Exports`. An operation begun earlier is used, unless it or its results are no more: then a new one."""
@@ -125,9 +132,9 @@ class SegmentExports:
         return hashlib.sha256(json.dumps([self._client.base_url, account, request]).encode()).hexdigest()
 
     def _fetch(self, name: str, request: dict[str, Any], path: Path) -> None:
-        with self._limiter.place():
-            export_id = self._export(name, request)
-            self._limiter.went_well()
+        with self._limiter.place() as place:
+            export_id, seconds = self._export(name, request)
+            self._limiter.went_well(place, seconds)
         partial_file = PartialFile(path)
 
         def attempt() -> None:
@@ -145,19 +152,26 @@ class SegmentExports:
             self._operations.pop(name, None)
             raise
 
-    def _export(self, name: str, request: dict[str, Any]) -> str:
-        """Return the id of the finished export, of an operation begun earlier if there is one."""
-        operation, new = self._operations.get(name), False
+    def _export(self, name: str, request: dict[str, Any]) -> tuple[str, float | None]:
+        """Return the id of the finished export, of an operation begun earlier if there is one, and how long it took.
+
+        How long one took that was begun earlier tells nothing of those that run beside it now: that is None.
+        """
+        operation, began = self._operations.get(name), None
         if operation is None:
             operation = self._begun(request)
             if operation is None:
-                operation, new = self._begin(request), True
+                operation, began = self._begin(request), time.monotonic()
             self._operations[name] = operation
         try:
-            return _export_id(self._polls.finished(operation, new=new))
+            row = self._polls.finished(operation, new=began is not None)
         except ExportFailedError:
             self._operations.pop(name, None)
             raise
+        if began is None:
+            return _export_id(row), None
+        seconds = seconds_taken(row)
+        return _export_id(row), time.monotonic() - began if seconds is None else seconds
 
     def _begun(self, request: dict[str, Any]) -> str | None:
         spellings = filter(None, (request, _respelled(request)))

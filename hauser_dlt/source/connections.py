@@ -8,6 +8,7 @@ from typing import Any
 
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, IndividualExports, SegmentExports, hosts, roles
+from hauser_dlt.exports.concurrency import MOST, START
 from hauser_dlt.exports.segments import write_segments
 from hauser_dlt.fields import INDIVIDUAL, INDIVIDUALS, SEGMENTS
 from hauser_dlt.records import replay_urls
@@ -27,12 +28,24 @@ def first_start(settings: SourceSettings, now: datetime) -> datetime:
 
 
 def ahead(settings: SourceSettings) -> int:
-    """Return how many bundles to have prepared at a time."""
-    return settings.concurrent_exports if settings.api == "segment_export" else 1
+    """Return how many bundles to have prepared at a time, at most."""
+    if settings.api != "segment_export":
+        return 1
+    return settings.concurrent_exports or min(MOST, START + _bundles_of_a_day(settings))
 
 
 def ready(settings: SourceSettings) -> int:
-    """Return how many bundles may wait on the disk to be loaded: those of a day, while the day before is loaded."""
+    """Return how many bundles may wait on the disk to be loaded: those of a day, while the day before is loaded.
+
+    Where the number of exports at once is found out, it costs no disk: with those that are being prepared, there are no
+    more bundles than with the number that it begins with.
+    """
+    day = _bundles_of_a_day(settings)
+    found_out = settings.api == "segment_export" and settings.concurrent_exports is None
+    return START + day - ahead(settings) if found_out else day
+
+
+def _bundles_of_a_day(settings: SourceSettings) -> int:
     return max(1, min(_READY, DAY // settings.export_duration))
 
 

@@ -67,7 +67,7 @@ def _event_resources(settings: SourceSettings, end: datetime | None) -> tuple[Dl
         bundles = exports.bundles(Window(start, end or END_OF_TIME), (), now)
         with (
             tempfile.TemporaryDirectory(prefix="hauser-dlt-") as folder,
-            closing(deliver(exports, bundles, Path(folder), ahead(settings))) as delivered,
+            closing(deliver(exports, bundles, Path(folder), ahead(settings), allowed=exports.at_once)) as delivered,
         ):
             for delivery in delivered:
                 yield delivery

@@ -235,7 +235,7 @@ class Sync:
             note=report.read,
         )
         bad: list[HauserError] = []
-        fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read))
+        fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read), self._exports.at_once)
         with closing(fetching) as deliveries, loader:
             for group in groups(plan.bundles, plan.ready_until, self._config.run.group_by_day):
                 goes_on = plan.moves_cursor and not bad  # a bad window keeps the sync point before it

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -137,6 +138,39 @@ def test_while_nobody_takes_any_some_more_are_got_ready_and_no_others(tmp_path, 
     assert exports.most <= 2
     assert exports.begun == BUNDLES[: len(exports.begun)]
     assert [delivery.bundle for delivery in deliveries] == BUNDLES[3:]
+
+
+def test_none_is_begun_that_would_wait_for_others(tmp_path):
+    exports, allowed = Held(), 2
+    deliveries = deliver(exports, BUNDLES, tmp_path, ahead=8, allowed=lambda: allowed)
+    exports.let(BUNDLES[0])
+    next(deliveries)
+    exports.until(lambda: len(exports.begun) == 3)
+    assert exports.most == 2
+    allowed = 5
+    exports.let(BUNDLES[1])
+    next(deliveries)
+    exports.until(lambda: len(exports.begun) == 7)
+    allowed = 20
+    exports.let(BUNDLES[2])
+    next(deliveries)
+    exports.until(lambda: len(exports.begun) == 11)  # and no more than 8 at once
+    exports.let(*BUNDLES)
+    assert len(list(deliveries)) == len(BUNDLES) - 3
+
+
+def test_after_a_failure_no_export_is_asked_for_that_had_no_place_yet(sim, tmp_path):
+    sim.faults.add(Fault("failed", "operation", match=NOON.isoformat()))
+    sim.faults.add(Fault("never", "operation", times=None))
+    exports = segments(sim, lambda _: time.sleep(0.001))
+    assert exports.at_once() == 4
+    with closing(deliver(exports, BUNDLES, tmp_path, 12, allowed=exports.at_once)) as deliveries:
+        with pytest.raises(ExportFailedError):
+            next(deliveries)
+        asked_for = len(sim.created())
+        eventually(lambda: len(sim.created()) >= 4)
+    time.sleep(0.05)
+    assert asked_for <= len(sim.created()) == 4
 
 
 def test_after_an_error_none_is_begun_even_if_others_are_taken(tmp_path):

@@ -36,9 +36,10 @@ from hauser_dlt.errors import (
     UnfinishedError,
 )
 from hauser_dlt.exports import Bundle, Client, DataExports, IndividualExports, SegmentExports, hosts, roles
+from hauser_dlt.exports.concurrency import FixedLimit
 from hauser_dlt.exports.http_errors import BusyError, MissingError, retry_after
 from hauser_dlt.exports.polling import until_usual
-from hauser_dlt.exports.rate_limiter import Limiter
+from hauser_dlt.exports.rate_limiter import Limiter, Place
 from hauser_dlt.exports.segments import segment, write_segments
 from hauser_dlt.fields import KNOWN, MOBILE
 from hauser_dlt.records.gzip_stream import gunzip
@@ -1203,19 +1204,19 @@ def test_a_limit_on_the_rate_of_exports_is_kept(sim, tmp_path):
 
 
 def test_places_halve_and_come_back(pauses):
-    limiter = Limiter(8, pauses)
+    limiter = Limiter(FixedLimit(8), pauses)
     seen = []
     for _ in range(4):
         limiter.too_many()
         seen.append(limiter.allowed)
     assert seen == [4, 2, 1, 1]
     for _ in range(100):
-        limiter.went_well()
+        limiter.went_well(Place(1), None)
     assert limiter.allowed == 8
 
 
 def test_refusals_of_what_was_asked_for_at_once_count_once(pauses):
-    limiter = Limiter(8, pauses)
+    limiter = Limiter(FixedLimit(8), pauses)
     for _ in range(8):
         limiter.too_many(8)
     assert limiter.allowed == 4
@@ -1237,7 +1238,7 @@ def test_a_place_is_given_back_after_an_error_and_after_a_stop():
         if stopped.is_set():
             raise StoppedError(15)
 
-    limiter = Limiter(1, pause)
+    limiter = Limiter(FixedLimit(1), pause)
     with pytest.raises(KeyError), limiter.place():
         raise KeyError
     with limiter.place(), ThreadPoolExecutor(1) as pool:
@@ -1251,7 +1252,7 @@ def test_a_place_is_given_back_after_an_error_and_after_a_stop():
 
 
 def test_who_waited_longest_goes_first(pauses):
-    limiter, went = Limiter(1, pauses), []
+    limiter, went = Limiter(FixedLimit(1), pauses), []
 
     def wait(name):
         with limiter.place():
