@@ -1,4 +1,4 @@
-"""A run: plan what the destination lacks, mend what interrupted runs left, load it a package at a time."""
+"""A run: plan what the destination lacks, remove what interrupted runs left, load it a package at a time."""
 
 from hauser_dlt.sync.model import LoadedSnapshot, Package, Plan, Report
 from hauser_dlt.sync.run import Sync
