@@ -101,6 +101,40 @@ def throughput(folder: Path) -> Iterator[Line]:
         yield line("Parquet / floor, processor time of all threads", f"{median(cpu[0]):.2f} s", _over(*cpu))
 
 
+def workers(folder: Path) -> Iterator[Line]:
+    """Bundles that two processes convert, against one; and how much two busy processors do here, against one."""
+    number = 8
+    bundles = {START + day * DAY: folder / f"bundle{day}" for day in range(number)}
+    for start, path in bundles.items():
+        path.write_bytes(ndjson(events(EVENTS // 4, start=start, span=DAY)))
+    after = START + number * DAY + SETTLED
+    busy: list[float] = []
+    with fullstory(bundles) as url:
+        for kind in ("parquet", "csv", "duckdb"):
+            runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+            for turn in range(RUNS):
+                for count, those in runs.items():
+                    document = settings(folder / f"{kind}{count}{turn}", url, kind, export_duration="24h")
+                    document["hauser"] |= {"workers": count}
+                    those.append(load(document, after))
+                busy.append(_busy(1) * 2 / _busy(2))
+            took = [[run["seconds"] for run in those] for those in runs.values()]
+            rate = f"{median(took[1]):.2f} s, {number * (EVENTS // 4) / median(took[1]):,.0f} events/s"
+            yield line(f"one process / two, {number} bundles, {kind}", rate, _over(*took), "2 at best")
+            peak = max(run["children_mib"] for run in runs[2])
+            yield line("... peak memory of a worker process", f"{peak:.0f} MiB", (), "350 MB")
+    yield line("work of two busy processes here / of one", "", busy, "2 at best")
+
+
+def _busy(number: int) -> float:
+    """Return the seconds that so many processes take for the same work each."""
+    began = time.perf_counter()
+    running = [subprocess.Popen([sys.executable, "-c", "for _ in range(50_000_000): pass"]) for _ in range(number)]
+    for process in running:
+        process.wait()
+    return time.perf_counter() - began
+
+
 def memory(folder: Path) -> Iterator[Line]:
     """The peak of a bundle, of one ten times as large, and what one record of 50 MB adds."""
     some = list(events(EVENTS))
@@ -215,7 +249,7 @@ def growth(folder: Path) -> Iterator[Line]:
             yield line(f"status, {kind}, at {many:,} windows", f"{median(stati[many]):.2f} s", (), "2 s")
 
 
-PARTS = {part.__name__: part for part in (throughput, memory, backfill, small, growth)}
+PARTS = {part.__name__: part for part in (throughput, workers, memory, backfill, small, growth)}
 
 
 def main() -> None:

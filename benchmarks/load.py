@@ -4,6 +4,7 @@
 """
 
 import json
+import resource
 import sys
 import time
 from datetime import datetime, timedelta
@@ -74,7 +75,8 @@ def main() -> None:
         else:
             sync.run(sync.plan(now), counts)
     took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu, "statements": statements}
-    print(json.dumps(vars(counts) | took | {"peak_mib": _peak_mib()}))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps(vars(counts) | took | {"peak_mib": _peak_mib(), "children_mib": children}))
 
 
 def _peak_mib() -> float:

@@ -17,6 +17,7 @@ from typing import Any
 from hauser_dlt.config import reading
 from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.names import KINDS
+from hauser_dlt.conversion.events import EventReader
 from hauser_dlt.errors import ConfigError, CorruptBundleError
 from hauser_dlt.exports import Bundle
 from hauser_dlt.exports.prefetch import Delivery
@@ -24,7 +25,6 @@ from hauser_dlt.fields import CUSTOM_VARS, KNOWN, LOAD_ID, ROW_WINDOW
 from hauser_dlt.records import json_stream, truncate
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.gzip_stream import gunzip
-from hauser_dlt.source.events import EventReader
 from hauser_dlt.windows import Window
 from support import reference
 from support.exact_rows import as_found, expected

@@ -80,6 +80,13 @@ class RunSettings(Settings):
         parsers.flag,
         "filesystem only: compress the files with gzip. Parquet files are always compressed.",
     )
+    workers: int | None = setting(
+        "auto",
+        parsers.or_auto(parsers.between(1, 64)),
+        "How many processes convert events into files at the same time, when there is much to load. Each uses up to"
+        ' 350 MB. "auto" is one for each processor that the machine or container offers, up to 8, as far as memory'
+        " allows; 1 starts no processes.",
+    )
     hauser_sync_file: tuple[str, ...] = setting(
         "",
         parsers.places,

@@ -17,6 +17,7 @@ from hauser_dlt.errors import LoadError
 _LOAD_ID = re.compile(r"[0-9]{1,10}\.[0-9]+")
 _FIRST, _LAST = 1e9, 1e10 - 10  # the years 2001 and 2286
 _floor = ContextVar("_floor", default=0.0)
+_reserved: ContextVar[str | None] = ContextVar("_reserved", default=None)
 _chance = random.SystemRandom()
 
 
@@ -41,16 +42,25 @@ def refuse_last(newest: float) -> float:
 
 
 @contextmanager
-def above(newest: float) -> Iterator[None]:
-    """While inside, the load packages that dlt extracts have ids above `newest`."""
-    token = _floor.set(max(refuse_last(newest), _FIRST))
+def above(newest: float, reserved: str | None = None) -> Iterator[None]:
+    """While inside, the load packages that dlt extracts have ids above `newest`; or the one that is `reserved`."""
+    tokens = _floor.set(max(refuse_last(newest), _FIRST)), _reserved.set(reserved)
     try:
         yield
     finally:
-        _floor.reset(token)
+        _floor.reset(tokens[0])
+        _reserved.reset(tokens[1])
+
+
+def reserve(newest: float) -> str:
+    """Return an id above `newest`, for a load package that will be extracted later."""
+    with above(newest):
+        return _create_load_id()
 
 
 def _create_load_id() -> str:
+    if reserved := _reserved.get():
+        return reserved
     load_id = _by_clock()
     newest = _floor.get()
     if newest < float(load_id) < _LAST or not newest:

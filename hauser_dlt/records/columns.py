@@ -1,12 +1,14 @@
 """The columns of the export table, as they come up in records."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from hauser_dlt.fields import (
     CUSTOM_VARS,
     LOAD_ID,
+    MOBILE,
     ROW_WINDOW,
     SESSION_REPLAY_URL,
     USER_VARS,
@@ -25,6 +27,15 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "any": pa.string(),
 }
+
+
+class ColumnsState(NamedTuple):
+    """What makes two `Columns` of one table differ; see there."""
+
+    kinds: tuple[tuple[str, Kind], ...]
+    known: tuple[tuple[str, str], ...]
+    new: tuple[tuple[str, str], ...]
+    unfit: frozenset[str]
 
 
 class Columns:
@@ -68,13 +79,34 @@ class Columns:
         self.drops = drops
         self._numbers = numbers
         self._known = {name.lower(): name for name in kinds}
-        # warehouses fold case, so of two spellings one becomes a column
-        self._new = dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
+        self._new = self._taken()
         self._grow = grow
         self._kind_of_new = new
         self._takes = takes
         self._fits = fits
         self.unfit: set[str] = set()
+
+    def _taken(self) -> dict[str, str]:
+        """Return the names that no new column can have; warehouses fold case, so of two spellings one becomes one."""
+        return dict.fromkeys((name.lower() for name in (CUSTOM_VARS, USER_VARS, *self.extra)), "")
+
+    def state(self) -> ColumnsState:
+        """Return what has come up so far."""
+        return ColumnsState(
+            tuple(self.kinds.items()), tuple(self._known.items()), tuple(self._new.items()), frozenset(self.unfit)
+        )
+
+    def restore(self, state: ColumnsState) -> None:
+        """Have just those columns that had come up then."""
+        self.kinds, self._known, self._new = dict(state.kinds), dict(state.known), dict(state.new)
+        self.unfit = set(state.unfit)
+
+    def begin_package(self) -> None:
+        """Be as at the start of the next load package: what has come up in the one before is known by then."""
+        came_up = set(self._new.values())
+        self.kinds = {name: MOBILE.get(name, kind) if name in came_up else kind for name, kind in self.kinds.items()}
+        self._known = {name.lower(): name for name in self.kinds}
+        self._new, self.unfit = self._taken(), set()
 
     def type_of(self, name: str) -> pa.DataType:
         """Return what a column of fields or custom variables holds."""

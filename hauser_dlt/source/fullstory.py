@@ -14,13 +14,14 @@ from dlt.extract import DltResource
 
 from hauser_dlt.config import toml_files
 from hauser_dlt.config.source_settings import SourceSettings
+from hauser_dlt.conversion.events import EventReader
 from hauser_dlt.exports.prefetch import Delivery, deliver
 from hauser_dlt.exports.readers import Reader
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Fitting, Table
 from hauser_dlt.source.arguments import as_found, takes_settings
 from hauser_dlt.source.connections import ahead, api_client, connect, first_start, replays_begin, snapshots
-from hauser_dlt.source.events import EventReader, export_resources
+from hauser_dlt.source.events import export_resources
 from hauser_dlt.source.resources import text_limit
 from hauser_dlt.source.schema import SCHEMA
 from hauser_dlt.source.snapshots import Snapshot, SnapshotReader, fetched, snapshot_resource

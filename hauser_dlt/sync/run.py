@@ -235,9 +235,10 @@ class Sync:
             note=report.read,
         )
         bad: list[HauserError] = []
+        planned = list(groups(plan.bundles, plan.ready_until, self._config.run.group_by_day))
         fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read), self._exports.at_once)
-        with closing(fetching) as deliveries, loader:
-            for group in groups(plan.bundles, plan.ready_until, self._config.run.group_by_day):
+        with closing(fetching), loader, closing(loader.ahead(fetching, planned)) as deliveries:
+            for group in planned:
                 goes_on = plan.moves_cursor and not bad  # a bad window keeps the sync point before it
                 for outcome in loader.load(group, deliveries, self._exports, moves_cursor=goes_on, again=plan.again):
                     _tell(outcome, report, bad)

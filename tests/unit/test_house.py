@@ -29,7 +29,7 @@ FLOORS = [
     {"records"},
     {"config"},
     {"exports"},
-    {"ledger"},
+    {"conversion", "ledger"},
     {"destinations"},
     {"source"},
     {"sync"},
