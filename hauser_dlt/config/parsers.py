@@ -206,20 +206,6 @@ def by_day(value: Any) -> bool | None:
         raise ValueError("true, false or 'auto'") from None
 
 
-def or_auto(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Make a parser that takes `auto` (None), too."""
-
-    def automatic(value: Any) -> Any:
-        if value is None or (isinstance(value, str) and value.strip() == "auto"):
-            return None
-        try:
-            return read(value)
-        except ValueError as exc:
-            raise ValueError(f"'auto', or {exc}") from None
-
-    return automatic
-
-
 def between(least: int, most: int) -> Callable[[Any], int]:
     """Make a parser of whole numbers within bounds."""
 

@@ -82,7 +82,7 @@ class RunSettings(Settings):
     )
     workers: int | None = setting(
         "auto",
-        parsers.or_auto(parsers.between(1, 64)),
+        parsers.at_once,
         "How many processes convert events into files at the same time, when there is much to load. Each uses up to"
         ' 350 MB. "auto" is one for each processor that the machine or container offers, up to 8, as far as memory'
         " allows; 1 starts no processes.",
