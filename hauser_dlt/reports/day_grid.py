@@ -16,7 +16,7 @@ class State(IntEnum):
     NONE = 0
     EMPTY = 1
     LOADED = 2
-    NOT_READY = 3
+    SETTLING = 3
     WAITING = 4
     MISSING = 5
     DUPLICATE = 6

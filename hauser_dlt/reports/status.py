@@ -129,7 +129,7 @@ def _to_come(plan: Plan, loaded: list[Window], now: datetime) -> Iterator[Interv
     for bundle in plan.bundles:
         yield IntervalState(bundle.window, State.WAITING)
     for interval in uncovered(Window(max(plan.ready_until, plan.interval.start), now), loaded):
-        yield IntervalState(interval, State.NOT_READY)
+        yield IntervalState(interval, State.SETTLING)
 
 
 def _last_loads(rows: list[SyncRow]) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ SYMBOLS = {
     State.NONE: " ",
     State.EMPTY: "□",
     State.LOADED: "■",
-    State.NOT_READY: "·",
+    State.SETTLING: "·",
     State.WAITING: ">",
     State.MISSING: "!",
     State.DUPLICATE: "2",
@@ -27,7 +27,7 @@ SYMBOLS = {
 LABELS = {
     State.LOADED: "loaded",
     State.EMPTY: "empty",
-    State.NOT_READY: "not ready yet",
+    State.SETTLING: "not ready yet",
     State.WAITING: "waiting",
     State.MISSING: "missing",
     State.DUPLICATE: "loaded twice",
@@ -35,7 +35,7 @@ LABELS = {
 _COLOURS = {
     State.EMPTY: "green",
     State.LOADED: "green",
-    State.NOT_READY: "bright_black",
+    State.SETTLING: "bright_black",
     State.WAITING: "cyan",
     State.MISSING: "red",
     State.DUPLICATE: "magenta",

@@ -27,7 +27,7 @@ def status_of(place, *days):
 STATUS = status_of(
     HOSTILE,
     Day(MIDNIGHT - timedelta(days=1), 1234, [*State, *[State.LOADED] * 17]),
-    Day(MIDNIGHT, 7, [State.NOT_READY] + [State.NONE] * 23),
+    Day(MIDNIGHT, 7, [State.SETTLING] + [State.NONE] * 23),
 )
 
 

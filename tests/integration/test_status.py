@@ -118,7 +118,7 @@ def test_an_hour_has_the_worst_state_of_its_windows():
     assert symbols(day) == ">" + " " * 23
     assert day.events == 20
     assert sorted(State) == [State(n) for n in range(7)]
-    assert State.DUPLICATE > State.MISSING > State.WAITING > State.NOT_READY > State.LOADED > State.EMPTY
+    assert State.DUPLICATE > State.MISSING > State.WAITING > State.SETTLING > State.LOADED > State.EMPTY
 
 
 def test_only_the_last_days_are_drawn_and_none_before_anything_was_loaded():
