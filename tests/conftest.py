@@ -35,8 +35,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker("files")
 
 
+@pytest.fixture
+def own_settings():
+    """The settings that a test has configured in this process, or in a folder, are not those of the next one."""
+    yield
+    if "dlt.common.configuration.container" in sys.modules:
+        from dlt.common.configuration.container import Container
+        from dlt.common.configuration.providers import EnvironProvider
+        from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+        context = Container()[PluggableRunContext]
+        if not all(each.is_empty or isinstance(each, EnvironProvider) for each in context.providers.providers):
+            context.reload()
+
+
 @pytest.fixture(autouse=True)
-def clean_environ(monkeypatch, tmp_path):
+def clean_environ(own_settings, monkeypatch, tmp_path):
     """Nothing that this machine happens to have set reaches a test, and no test writes into its home."""
     for name in os.environ:
         if name.startswith((*_READ_BY_US, *_READ_BY_CLOUDS)):
@@ -180,13 +194,9 @@ def _target(request, tmp_path, monkeypatch):
 @pytest.fixture
 def runs(sim, target, tmp_path, monkeypatch):
     """Runs in an empty folder, without settings from files."""
-    from dlt.common.configuration.container import Container
-    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-
     from support.runs import Runs
 
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    yield Runs(sim, target, tmp_path / "work")
-    Container()[PluggableRunContext].reload()  # the providers of settings are dlt's own again
+    return Runs(sim, target, tmp_path / "work")

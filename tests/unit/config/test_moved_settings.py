@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from hauser_dlt.cli.options import put_setting
 from hauser_dlt.config.configuration import configure, read_configuration, scoped
@@ -59,8 +57,6 @@ each_place = pytest.mark.parametrize("place", PLACES)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FULLSTORY_API_TOKEN", raising=False)
-    yield
-    Container()[PluggableRunContext].reload()  # the providers of settings are dlt's own again
 
 
 def value_of(config, section, name):
