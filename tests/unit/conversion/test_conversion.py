@@ -62,13 +62,13 @@ def test_there_are_no_more_workers_than_eight_unless_asked_for(tmp_path, monkeyp
 
 @pytest.mark.parametrize(("spelled", "number"), [("auto", None), (None, None), ("1", 1), (64, 64)])
 def test_the_number_of_workers_is_chosen_or_given(spelled, number):
-    assert parsers.or_auto(parsers.between(1, 64))(spelled) == number
+    assert parsers.at_once(spelled) == number
 
 
 @pytest.mark.parametrize("spelled", ["0", 65, "many", True])
 def test_another_number_of_workers_is_refused(spelled):
     with pytest.raises(ValueError, match=r"'auto', or .* 1 .*64"):
-        parsers.or_auto(parsers.between(1, 64))(spelled)
+        parsers.at_once(spelled)
 
 
 def columns(kinds):
