@@ -35,18 +35,26 @@ def pytest_collection_modifyitems(items):
             item.add_marker("files")
 
 
+def _providers():
+    """Return what dlt's settings come from; nothing while no test has needed dlt."""
+    if "dlt.common.configuration.container" not in sys.modules:
+        return []
+    from dlt.common.configuration.container import Container
+    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+    return list(Container()[PluggableRunContext].providers.providers)
+
+
 @pytest.fixture
 def own_settings():
     """The settings that a test has configured in this process, or in a folder, are not those of the next one."""
+    before = _providers()
     yield
-    if "dlt.common.configuration.container" in sys.modules:
+    if _providers() != before:
         from dlt.common.configuration.container import Container
-        from dlt.common.configuration.providers import EnvironProvider
         from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-        context = Container()[PluggableRunContext]
-        if not all(each.is_empty or isinstance(each, EnvironProvider) for each in context.providers.providers):
-            context.reload()
+        Container()[PluggableRunContext].reload()
 
 
 @pytest.fixture(autouse=True)
