@@ -21,13 +21,12 @@ from hauser_dlt.ledger import load_ids
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.sync.model import Group
 from hauser_dlt.sync.readers import Readers
-from hauser_dlt.sync.unit import Unit, units_of
+from hauser_dlt.sync.unit import ASK_EVERY, Unit, units_of
 
 PAYS = 32 << 20
 """Compressed bytes for which processes are started, as far as can be told: some four seconds of one processor."""
 
 _BUNDLES_AHEAD = 24  # at the least
-_ASK_EVERY = 0.1  # seconds
 
 
 class Ahead(Iterator[Delivery]):
@@ -215,7 +214,7 @@ class Ahead(Iterator[Delivery]):
             if unit is None or (unit.alone and unit.group != group):
                 return None
             while not unit.is_there:
-                self._changed.wait(_ASK_EVERY)
+                self._changed.wait(ASK_EVERY)
                 self._pause(0)
             if unit.failed:
                 return None

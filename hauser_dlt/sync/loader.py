@@ -11,6 +11,7 @@ from typing import Any, Self
 import dlt
 
 from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.conversion.processors import usable_processors
 from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import ImportingReader, name_jobs
@@ -20,7 +21,6 @@ from hauser_dlt.exports import Exports
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
 from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.ledger import Sent, load_ids, process_id
-from hauser_dlt.machine import usable_processors
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.columns import Columns
 from hauser_dlt.records.tables import Table

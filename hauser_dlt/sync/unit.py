@@ -17,7 +17,7 @@ from hauser_dlt.records.columns import Columns
 from hauser_dlt.sync.model import Group
 from hauser_dlt.sync.readers import Readers
 
-_ASK_EVERY = 0.1  # seconds
+ASK_EVERY = 0.1  # seconds between two questions whether the run was asked to stop
 
 
 @dataclass(eq=False, slots=True)
@@ -80,7 +80,7 @@ class Unit:
         """
         if self._converted is None:
             raise RuntimeError("no worker has been given this")
-        while not wait((self._converted,), _ASK_EVERY).done:
+        while not wait((self._converted,), ASK_EVERY).done:
             pause(0)
         pause(0)
         return self._converted.result()

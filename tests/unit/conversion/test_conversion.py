@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt import machine
 from hauser_dlt.config import parsers
-from hauser_dlt.conversion import worker
+from hauser_dlt.conversion import processors, worker
 from hauser_dlt.conversion.pool import Pool
 from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.conversion.work import Conversion, Converted
@@ -44,20 +44,20 @@ GIB = 1 << 30
 def test_there_are_as_many_workers_as_the_container_has_processors_and_memory_for(
     tmp_path, monkeypatch, limits, number
 ):
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_physical_memory", lambda: 3 * GIB)
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
+    monkeypatch.setattr(processors, "_CGROUP", tmp_path)
+    monkeypatch.setattr(processors, "_physical_memory", lambda: 3 * GIB)
+    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
     for name, value in limits.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"{value}\n")
-    assert machine.usable_processors() == number
+    assert processors.usable_processors() == number
 
 
 def test_there_are_no_more_workers_than_eight_unless_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_physical_memory", lambda: 999 * GIB)
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _pid: set(range(96)), raising=False)
-    assert machine.usable_processors() == 8
+    monkeypatch.setattr(processors, "_CGROUP", tmp_path)
+    monkeypatch.setattr(processors, "_physical_memory", lambda: 999 * GIB)
+    monkeypatch.setattr(processors.os, "sched_getaffinity", lambda _pid: set(range(96)), raising=False)
+    assert processors.usable_processors() == 8
 
 
 @pytest.mark.parametrize(("spelled", "number"), [("auto", None), (None, None), ("1", 1), (64, 64)])
