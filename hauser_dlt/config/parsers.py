@@ -196,9 +196,13 @@ def flag(value: Any) -> bool:
     return value.strip().lower() == "true"
 
 
+def _is_auto(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.strip() == "auto")
+
+
 def by_day(value: Any) -> bool | None:
     """Read `auto` (None), true or false."""
-    if value is None or (isinstance(value, str) and value.strip() == "auto"):
+    if _is_auto(value):
         return None
     try:
         return flag(value)
@@ -220,7 +224,7 @@ def between(least: int, most: int) -> Callable[[Any], int]:
 
 def at_once(value: Any) -> int | None:
     """Read `auto` (None), or a number from 1 to 64."""
-    if value is None or (isinstance(value, str) and value.strip() == "auto"):
+    if _is_auto(value):
         return None
     try:
         return between(1, 64)(value)
