@@ -47,16 +47,14 @@ fields = "default"
 
 
 @pytest.fixture
-def project(tmp_path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dlt project: a folder with settings and secrets, in which Python runs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dlt").mkdir()
     (tmp_path / ".dlt/config.toml").write_text(CONFIG % sim.url)
     (tmp_path / ".dlt/secrets.toml").write_text(f'[sources.fullstory]\napi_token = "{sim.token}"\n')
     Container()[PluggableRunContext].reload()
-    yield tmp_path
-    monkeypatch.undo()
-    Container()[PluggableRunContext].reload()
+    return tmp_path
 
 
 def configure(project: Path, more: str) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from hauser_dlt.simulator import Fault
 
@@ -43,7 +41,6 @@ def warehouse(sim, server, tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    Container()[PluggableRunContext].reload()  # no settings that other tests have put
     connection = psycopg2.connect(server.dsn())
     connection.autocommit = True
     with connection.cursor() as cursor:
