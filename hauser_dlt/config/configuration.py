@@ -66,7 +66,7 @@ class Configuration:
         run: where to load it, and how.
         redshift: what only Redshift knows.
         bigquery: what only BigQuery knows.
-        warnings: which settings stand where they stood in earlier releases.
+        warnings: which settings stand where they stood in earlier versions.
 
     Raises:
         ConfigError: a setting of the source cannot be kept with those of the run.

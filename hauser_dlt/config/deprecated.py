@@ -1,4 +1,4 @@
-"""Settings that stand where they stood in earlier releases: they are still read, with a warning."""
+"""Settings that stand where they stood in earlier versions: they are still read, with a warning."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -26,7 +26,7 @@ def read_of_destination(kind: type[S], destination: str) -> S:
 
 
 def deprecations(destination: str) -> Iterator[str]:
-    """Yield a warning for each setting that stands where it stood in earlier releases."""
+    """Yield a warning for each setting that stands where it stood in earlier versions."""
     for (*section, name), former in FORMER.items():
         if old := find(former[-1], *former[:-1]):
             new, place = key((*section, name)), f"{key(former)} (from {old[1]})"

@@ -132,4 +132,4 @@ FORMER: dict[SettingPath, SettingPath] = {
     (*RedshiftSettings.section, "varchar_max"): (*RunSettings.section, "varchar_max"),
     (*BigQuerySettings.section, "partition_expiration"): (*RunSettings.section, "partition_expiration"),
 }
-"""Where a setting stands -> where it stood in earlier releases. That still works, with a warning."""
+"""Where a setting stands -> where it stood in earlier versions. That still works, with a warning."""

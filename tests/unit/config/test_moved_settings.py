@@ -1,4 +1,4 @@
-"""Settings of destinations that stood under `[hauser]` in earlier releases: both places work, and the new one wins."""
+"""Settings of destinations that stood under `[hauser]` in earlier versions: both places work, and the new one wins."""
 
 import json
 
