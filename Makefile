@@ -11,6 +11,7 @@ SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
 DBT := .venv-dbt
+AIRFLOW := .venv-airflow
 QUICK := not server and not files and not matrix and not soak and not slow
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
@@ -36,6 +37,11 @@ $(DBT)/.installed: tests/support/dbt.txt
 	$(DBT)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(AIRFLOW)/.installed: tests/support/airflow.txt pyproject.toml
+	$(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/python -m pip install --quiet --requirement $< --editable .
+	touch $@
+
 demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
 	$(BIN)/hauser-dlt demo
 
@@ -53,7 +59,7 @@ check: lint types ## Check style and types; run the unit tests, and those of Duc
 test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed $(AIRFLOW)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
@@ -92,4 +98,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(BIGQUERY) $(DBT) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) $(DBT) $(AIRFLOW) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ from hauser_dlt.errors import ConfigError, HauserError, StoppedError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import check as checks
 from hauser_dlt.reports import status as statuses
+from hauser_dlt.reports.progress import as_line, snapshot_as_line, window_warnings
 from hauser_dlt.reports.status import Status
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync, load_again, load_ready
 from hauser_dlt.windows import Window, whole
@@ -71,7 +72,7 @@ class Summary:
 
 
 class _Collecting:
-    """A `Report` that fills a summary."""
+    """A `Report` that fills a summary, and logs each package as it arrives."""
 
     def __init__(self, summary: Summary) -> None:
         self._summary = summary
@@ -79,16 +80,21 @@ class _Collecting:
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
         self._summary.warnings = plan.warnings
+        for warning in plan.warnings:
+            logger.warning("%s", warning)
         if not plan.again or not self._summary.reached:
             self._summary.reached = plan.reached
             self._summary.unready = str(plan.unready or "")
 
     def read(self, window: Window, tally: Tally) -> None:
         """See `Report`."""
+        for line in window_warnings(window, tally):
+            logger.info("%s", line)
 
     def loaded(self, package: Package) -> None:
         """See `Report`."""
         self._summary.packages.append(package)
+        logger.info("%s", as_line(package))
 
     def failed(self, window: Window, error: HauserError) -> None:
         """See `Report`."""
@@ -97,6 +103,7 @@ class _Collecting:
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
         self._summary.tables.append(snapshot)
+        logger.info("%s", snapshot_as_line(snapshot))
 
     def done(self) -> None:
         """See `Report`."""

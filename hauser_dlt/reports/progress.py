@@ -74,8 +74,7 @@ class Progress:
         for line in snapshot_warnings(table, snapshot.tally):
             self._say(line, err=True)
         document = {"load_id": snapshot.load_id, "table": table, "rows": rows}
-        text = f"loaded {table}: {rows:,} rows (load {snapshot.load_id})"
-        self._say(json.dumps(document) if self._as_json else text)
+        self._say(json.dumps(document) if self._as_json else snapshot_as_line(snapshot))
 
     def done(self) -> None:
         """See `Report`."""
@@ -134,6 +133,11 @@ def as_line(package: Package) -> str:
     windows = "1 window" if package.windows == 1 else f"{package.windows} windows"
     events = "1 event" if package.events == 1 else f"{package.events:,} events"
     return f"loaded {package.span}: {events} in {windows} (load {package.load_id})"
+
+
+def snapshot_as_line(snapshot: LoadedSnapshot) -> str:
+    """Return a table that was replaced as a line for people."""
+    return f"loaded {snapshot.table}: {snapshot.tally.rows:,} rows (load {snapshot.load_id})"
 
 
 def as_document(package: Package) -> dict[str, Any]:
