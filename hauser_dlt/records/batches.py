@@ -4,13 +4,11 @@ Nothing is altered: what does not fit its column's type leaves NULL there, and g
 written; numbers among the custom variables keep their text to the byte. No I/O.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
-from types import NoneType
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -19,7 +17,8 @@ import pyarrow.compute as pc
 
 from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, SESSION_REPLAY_URL, Kind
 from hauser_dlt.records.columns import Columns
-from hauser_dlt.records.conversion import INTEGER, INTEGERS, NATURAL, TEXT, column_of_values
+from hauser_dlt.records.conversion import INTEGER, INTEGERS, NATURAL, TEXT, NaturalColumns, column_of_values
+from hauser_dlt.records.custom_vars import altered, as_json
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import is_flat, member, members
 from hauser_dlt.records.proof import Proof
@@ -92,6 +91,7 @@ class Batcher:
         self._in_use: dict[str, None] = {}  # columns that some record has had; the others need no look at any record
         self._apart: dict[str, None] = {}  # names of those columns, and of what is dropped
         self._quoted: set[str] = set()  # columns of integers that came in quotes last
+        self._natural = NaturalColumns((0, set()), pa.struct([]), set())
         self._classified: set[str] = set()  # names of custom variables
 
     def batches(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
@@ -112,54 +112,52 @@ class Batcher:
     def _slices(self, records: Iterator[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield the next batch in slices; fewer rows where records are of some MB each."""
         room = _BATCH_BYTES
-
-        def counted(number: int) -> Iterator[Record]:
-            nonlocal room
-            while number and room > 0 and (record := next(records, None)):
-                room -= len(record[0])
-                number -= 1
-                yield record
-
-        while size and (part := self._slice(counted(min(size, _SLICE)))):
-            size -= len(part)
+        while size and room > 0:
+            raws, rows = _taken(records, min(size, _SLICE), room)
+            if not rows:
+                return
+            size -= len(rows)
+            room -= sum(map(len, raws))
+            part = self._slice(raws, rows)
+            del raws, rows  # there may be a record of 50 MB among them
             yield part
 
-    def _slice(self, records: Iterable[Record]) -> pa.RecordBatch | None:
-        """Return CustomVars, and those columns that have come up so far; None if no records are left."""
-        raws: list[bytes] = []
-        rows: list[dict[str, Any]] = []
-        keys: list[int] = []
-        custom: list[bytes] = []
-        written = self._reader(raws, keys)
+    def _slice(self, raws: list[bytes], rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        """Return CustomVars, and those columns that have come up so far."""
         if len(self._apart) >= _MEMO:  # never between two looks at one record: what is dropped must be so in both
             self._apart = dict(self._in_use)
-        for index, (raw, row) in enumerate(records):  # one by one, since a record just parsed is in the cache
-            raws.append(raw)
-            rows.append(row)
-            keys.append(len(row))
-            custom.append(_custom_vars(self._variables(row), raw, index, written))
-        if not rows:
-            return None
-        odd: dict[int, list[str]] = {}
+        variables = self._variables(rows)
+        written = self._reader(raws, rows)
+        arrays, mismatches = self._columns(rows, written)
+        for name, column in self.columns.variables.items():  # which stay in CustomVars anyhow
+            kind, into = self.columns.extra[column], self.columns.type_of(column)
+            arrays[column], _ = self._converted(name, kind, into, [row.get(name) for row in rows], written)
+        if self.columns.unfit:
+            self.tally.mismatches.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
+        if self._proof:
+            self._prove(self._proof, arrays, rows)
+        for index, name in (*altered(variables, raws), *mismatches):
+            variables[index][name] = msgspec.Raw(written(index, name))
+        return pa.RecordBatch.from_arrays([as_json(variables), *arrays.values()], [CUSTOM_VARS, *arrays])
+
+    def _columns(
+        self, rows: list[dict[str, Any]], written: Callable[[int, str], bytes]
+    ) -> tuple[dict[str, pa.Array], list[tuple[int, str]]]:
+        """Return the columns of fields, and the row and the name of each value that does not fit its column."""
         easy = self._easy_columns(rows)
         arrays: dict[str, pa.Array] = {}
+        found: list[tuple[int, str]] = []
         for name in self._in_use:
+            if name in easy and name in self._natural.finished:
+                arrays[name] = easy[name]
+                continue
             values = easy[name] if name in easy else [row.get(name) for row in rows]
             kind = self.columns.kinds[name]
             if kind in INTEGERS and name not in easy:
                 self._note_quoted(name, values)
             arrays[name], mismatches = self._converted(name, kind, self.columns.type_of(name), values, written)
-            for index in mismatches:
-                odd.setdefault(index, []).append(name)
-        for name, column in self.columns.variables.items():  # which stay in CustomVars anyhow
-            kind, into = self.columns.extra[column], self.columns.type_of(column)
-            arrays[column], _ = self._converted(name, kind, into, [row.get(name) for row in rows], written)
-        self.tally.mismatches.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
-        if self._proof:
-            self._prove(self._proof, arrays, rows)
-        for index, names in odd.items():
-            custom[index] = _custom_vars(self._variables(rows[index]), raws[index], index, written, names)
-        return pa.RecordBatch.from_pydict({CUSTOM_VARS: pa.array(custom, pa.string())} | arrays)
+            found += [(index, name) for index in mismatches]
+        return arrays, found
 
     def _converted(
         self, name: str, kind: Kind, into: pa.DataType, values: Any, written: Callable[[int, str], bytes]
@@ -179,14 +177,20 @@ class Batcher:
 
     def _easy_columns(self, rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
         """Return columns at once, twice as fast as one by one; none if one of them has a value of another type."""
-        natural = {name: NATURAL[self.columns.kinds[name]] for name in self._in_use}
-        natural |= dict.fromkeys(self._quoted & natural.keys(), TEXT)
-        easy = [(name, kind) for name, kind in natural.items() if kind in (TEXT, INTEGER)]
+        if self._natural.made_for != (len(self._in_use), self._quoted):
+            self._natural = self._natural_columns()
         try:
-            struct = pa.array(rows, pa.struct(easy))
+            struct = pa.array(rows, self._natural.struct)
         except (pa.ArrowException, OverflowError):
             return {}
-        return dict(zip((name for name, _ in easy), struct.flatten(), strict=True))
+        return dict(zip(self._natural.struct.names, struct.flatten(), strict=True))
+
+    def _natural_columns(self) -> NaturalColumns:
+        natural = {name: NATURAL[self.columns.kinds[name]] for name in self._in_use}
+        natural |= dict.fromkeys(self._quoted & natural.keys(), TEXT)
+        easy = {name: kind for name, kind in natural.items() if kind in (TEXT, INTEGER)}
+        finished = {name for name, kind in easy.items() if kind == self.columns.type_of(name)}
+        return NaturalColumns((len(self._in_use), set(self._quoted)), pa.struct(list(easy.items())), finished)
 
     def _note_quoted(self, name: str, values: Iterable[Any]) -> None:
         if str in {*map(type, values)}:
@@ -194,14 +198,18 @@ class Batcher:
         else:
             self._quoted.discard(name)
 
-    def _variables(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the custom variables of a row, and put its fields under the names of their columns."""
-        apart = self._apart
-        variables = {key: value for key, value in row.items() if key not in apart}
-        if self._classified.issuperset(variables):
+    def _variables(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the custom variables of each row, and put its fields under the names of their columns."""
+        variables = self._without_fields(rows)
+        if self._classified.issuperset(chain.from_iterable(variables)):
             return variables
-        self._classify(row, variables)
-        return {key: value for key, value in row.items() if key not in apart}
+        for row, names in zip(rows, variables, strict=True):
+            self._classify(row, names)
+        return self._without_fields(rows)
+
+    def _without_fields(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        apart = self._apart
+        return [{key: value for key, value in row.items() if key not in apart} for row in rows]
 
     def _classify(self, row: dict[str, Any], keys: Iterable[str]) -> None:
         """Put values whose key is spelled in another way under their column's name; the first spelling counts."""
@@ -217,9 +225,9 @@ class Batcher:
                 if name not in row:
                     row[name] = row.pop(key)
 
-    def _reader(self, raws: list[bytes], keys: list[int]) -> Callable[[int, str], bytes]:
+    def _reader(self, raws: list[bytes], rows: list[dict[str, Any]]) -> Callable[[int, str], bytes]:
         """Return what reads the text of a row's value, under the name that `_classify` gives it."""
-        flat = cache(lambda i: is_flat(raws[i], keys[i]))
+        flat = cache(lambda i: is_flat(raws[i], len(rows[i])))
         texts = cache(lambda i: self._texts(raws[i]))
 
         def written(i: int, name: str) -> bytes:
@@ -260,36 +268,20 @@ class Batcher:
         return kept
 
 
+def _taken(records: Iterator[Record], number: int, room: int) -> tuple[list[bytes], list[dict[str, Any]]]:
+    """Return the next records, their texts and they themselves, as many as there is room for."""
+    raws: list[bytes] = []
+    rows: list[dict[str, Any]] = []
+    for raw, row in islice(records, number):
+        raws.append(raw)
+        rows.append(row)
+        room -= len(raw)
+        if room <= 0:
+            break
+    return raws, rows
+
+
 def _joined(slices: Iterable[pa.RecordBatch]) -> pa.RecordBatch | None:
     """Return the rows of all slices, or None; columns that came up in a later one are NULL in those before it."""
     tables = [pa.Table.from_batches([part]) for part in slices]
     return pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0] if tables else None
-
-
-_MINUS_ZERO = re.compile(rb"[:,\[]\s*-0\s*[,}\]]")
-_KEPT = {str, bool, NoneType, msgspec.Raw}
-
-
-def _is_kept(value: Any, raw: bytes) -> bool:
-    """Tell whether the value of a record is written as it stands there."""
-    kind = type(value)
-    if kind is int:
-        return value != 0 or not _MINUS_ZERO.search(raw)
-    return kind in _KEPT or (kind is list and all(type(item) is not list and _is_kept(item, raw) for item in value))
-
-
-def _custom_vars(
-    variables: dict[str, Any],
-    raw: bytes,
-    index: int,
-    written: Callable[[int, str], bytes],
-    mismatches: Collection[str] = (),
-) -> bytes:
-    """Return the JSON of a row's custom variables and mismatches; what would be altered stands as it was written."""
-    altered = [name for name, value in variables.items() if type(value) not in _KEPT and not _is_kept(value, raw)]
-    if altered or mismatches:
-        variables |= {name: msgspec.Raw(written(index, name)) for name in (*altered, *mismatches)}
-    return _write(variables)
-
-
-_write = msgspec.json.Encoder().encode

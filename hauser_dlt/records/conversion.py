@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,20 @@ NATURAL: dict[Kind, pa.DataType] = {
     "timestamp": TEXT,
 }
 """What Arrow makes of a column's values by itself if all of them are of the right JSON type."""
+
+
+class NaturalColumns(NamedTuple):
+    """The columns that Arrow makes of rows at once.
+
+    Attributes:
+        made_for: how many columns were in use, and which of them came in quotes.
+        struct: what Arrow is to make.
+        finished: those that then are what the table's column holds.
+    """
+
+    made_for: tuple[int, set[str]]
+    struct: pa.StructType
+    finished: set[str]
 
 
 def column_of_values(
