@@ -3,7 +3,10 @@
 FullStory does not publish how many it allows. Either it refuses more (429), or it lets them wait for one another.
 """
 
+import math
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Protocol
 
@@ -14,7 +17,10 @@ _DISTANCE = 16  # exports that go well at the first ceiling, until one more at o
 _LONGEST_DISTANCE = 256
 _REMEMBERED = 64  # exports whose times are compared
 _COMPARED = 4  # of few at once, and of many, no fewer than so many are
+_MORE = 1.5  # times as many as before must be prepared, to be no chance
 _PROPORTIONAL = 0.7  # times that grow like this power of the number, or more, are of exports that queue; 1 is exact
+_FEWEST = 3  # at once, where exports queue: one that is prepared, and one that can be as soon as that is noticed
+_QUEUE_DISTANCE = 64  # exports until more are tried, where they have queued: that costs nothing but their waiting
 _NO_TIME = 0.001  # seconds
 _WORTH_IT = 1.0  # seconds: whether shorter exports wait for one another is of no account
 
@@ -69,11 +75,42 @@ class FixedLimit:
         self._allowed = min(float(self._most), self._allowed + 0.25)
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """How long exports took of which so many ran at once: means of both.
+
+    Attributes:
+        allowed: the limit at the time.
+    """
+
+    number: float
+    seconds: float
+    allowed: int
+
+    @classmethod
+    def of(cls, times: Iterable[tuple[int, float]], allowed: int) -> "_Times":
+        """Return the means of some (number that ran, seconds)."""
+        number, seconds = (geometric_mean(values) for values in zip(*times, strict=True))
+        return cls(number, seconds, allowed)
+
+    def wait_longer_than(self, fewer: "_Times") -> bool:
+        """Tell whether they wait for one another: each takes longer than with fewer at once, by about as much."""
+        return self.seconds >= fewer.seconds * math.pow(self.number / fewer.number, _PROPORTIONAL)
+
+    def prepared(self, fewer: "_Times") -> int:
+        """Return how many of them FullStory prepares at once, where the fewer do not wait for one another."""
+        return round(self.number * fewer.seconds / self.seconds)
+
+
 class AdaptiveLimit:
     """One more with each export that goes well, half after a 429, or when exports wait for one another.
 
     What FullStory did not take is remembered as a ceiling. Above that, one more at once is tried only after some
     exports, and after twice as many each time.
+
+    Where exports seem to wait for one another, half as many at once show whether they do. If so, it is halved again,
+    until that makes them no faster. From their times follows how many FullStory prepares at once, and one more than
+    that is the ceiling. If they do not, the events in them were more, and the limit is what it was.
     """
 
     def __init__(self) -> None:
@@ -83,6 +120,9 @@ class AdaptiveLimit:
         self._at_ceiling = 0  # how many went well there
         self._trying = False  # one more than the ceiling was
         self._times: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        self._before: _Times | None = None  # with twice as many at once, while half as many are being tried
+        self._first: list[tuple[int, float]] = []  # times of the few at once that it began with
+        self._found = 0  # the ceiling that came of it
 
     @property
     def allowed(self) -> int:
@@ -98,12 +138,15 @@ class AdaptiveLimit:
 
     def went_well(self, running: int, rank: int, seconds: float | None) -> None:
         """See `Limit`."""
-        if seconds is None:
+        if seconds is None or (self._before and rank > self._allowed):  # begun when there were more
             return
         self._times.append((rank, max(seconds, _NO_TIME)))
-        if self._queue():
-            half = max(1, self._allowed // 2)
-            self._lower(half, ceiling=half)
+        if rank <= START and len(self._first) < _COMPARED:
+            self._first.append(self._times[-1])
+        if self._before:
+            self._compare(self._before)
+        elif queue := self._queue():
+            self._leave(*queue)
         elif 2 * running > self._allowed:  # places that nobody takes do not show what FullStory allows
             self._raise()
 
@@ -123,13 +166,49 @@ class AdaptiveLimit:
         self._trying, self._at_ceiling = False, 0
         self._distance = min(2 * self._distance, _LONGEST_DISTANCE)
         self._times.clear()
+        self._before, self._first = None, []
 
-    def _queue(self) -> bool:
-        """Tell whether exports wait for one another: with many at once, each takes longer by about as much."""
+    def _queue(self) -> tuple[_Times, _Times] | None:
+        """Return the times of many at once and of few, if these show that exports wait for one another."""
         few = [pair for pair in self._times if 2 * pair[0] <= self._allowed]
         many = [pair for pair in self._times if 3 * self._allowed <= 4 * pair[0] <= 4 * self._allowed]
-        if min(len(few), len(many)) < _COMPARED:
-            return False
-        fewer, quick = (geometric_mean(values) for values in zip(*few, strict=True))
-        more, slow = (geometric_mean(values) for values in zip(*many, strict=True))
-        return slow >= _WORTH_IT and slow / quick >= (more / fewer) ** _PROPORTIONAL
+        if self._allowed <= _FEWEST or min(len(few), len(many)) < _COMPARED:
+            return None
+        slow, quick = _Times.of(many, self._allowed), _Times.of(few, self._allowed)
+        return (slow, quick) if slow.seconds >= _WORTH_IT and slow.wait_longer_than(quick) else None
+
+    def _leave(self, slow: _Times, quick: _Times) -> None:
+        """Go back to what was found when exports waited before, if there are not clearly more prepared by now."""
+        if not self._found:
+            self._halve(slow)
+        elif (prepared := slow.prepared(quick)) > _MORE * self._found:
+            self._keep_to(prepared)
+        else:
+            self._keep_to(self._found)
+
+    def _halve(self, before: _Times) -> None:
+        self._before = before
+        self._allowed //= 2
+        self._times.clear()
+
+    def _compare(self, before: _Times) -> None:
+        """Once enough exports have been tried with half as many at once, decide how many it takes."""
+        if len(self._times) < max(_COMPARED, self._allowed):
+            return
+        now = _Times.of(self._times, self._allowed)
+        first = [pair for pair in self._first if 2 * pair[0] <= self._allowed]
+        fewer = _Times.of(first, START) if len(first) >= _COMPARED else None
+        if not before.wait_longer_than(now):
+            self._keep_to(min(before.allowed, before.prepared(now)) + 1)
+        elif fewer and not now.wait_longer_than(fewer):
+            self._keep_to(min(now.allowed, now.prepared(fewer)) + 1)
+        elif self._allowed // 2 >= _FEWEST - 1:
+            self._halve(now)
+        else:
+            self._keep_to(_FEWEST)
+
+    def _keep_to(self, most: int) -> None:
+        most = min(most, MOST)
+        self._found = most if most < MOST else 0
+        self._distance = max(self._distance, _QUEUE_DISTANCE / 2)
+        self._lower(most, ceiling=most)

@@ -3,6 +3,7 @@
 import heapq
 import random
 from itertools import pairwise
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -135,6 +136,31 @@ def test_it_halves_where_exports_wait_for_one_another_and_fullstory_stays_as_bus
     assert sum(number <= MOST / 2 for number in there.numbers[50:]) > 200
     if not noise:
         assert there.now <= 60 * 400 / workers * 1.02
+
+
+@pytest.mark.parametrize(("workers", "settled"), [(1, 3), (2, 3), (3, 5), (4, 5), (6, 7)])
+def test_where_exports_wait_it_settles_just_above_what_fullstory_prepares_at_once(workers, settled):
+    there = after(720, workers=workers)
+    assert median(there.numbers[360:]) == settled
+    assert there.now <= 60 * 720 / workers * 1.015
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 6, 8, 12])
+@pytest.mark.parametrize("seed", range(5))
+def test_wherever_it_settles_fullstory_stays_busy_although_exports_differ(workers, seed):
+    dice = random.Random(seed)
+    times = [60 * dice.lognormvariate(0, 0.3) for _ in range(720)]
+    left = iter(times)
+    there = after(720, workers=workers, seconds=lambda now: next(left))
+    assert there.now <= sum(times) / workers * 1.06
+
+
+def test_where_fullstory_comes_to_prepare_more_at_once_there_are_more():
+    there = after(400, workers=2)
+    assert there.limit.allowed == 3
+    there.workers = 8
+    there.prepare(600)
+    assert min(there.numbers[-100:]) >= 8
 
 
 @pytest.mark.parametrize("workers", [16, 1000])
