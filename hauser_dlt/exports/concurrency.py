@@ -77,21 +77,16 @@ class FixedLimit:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """How long exports took of which so many ran at once: means of both.
-
-    Attributes:
-        allowed: the limit at the time.
-    """
+    """How long exports took of which so many ran at once: means of both."""
 
     number: float
     seconds: float
-    allowed: int
 
     @classmethod
-    def of(cls, times: Iterable[tuple[int, float]], allowed: int) -> "_Times":
+    def of(cls, times: Iterable[tuple[int, float]]) -> "_Times":
         """Return the means of some (number that ran, seconds)."""
         number, seconds = (geometric_mean(values) for values in zip(*times, strict=True))
-        return cls(number, seconds, allowed)
+        return cls(number, seconds)
 
     def wait_longer_than(self, fewer: "_Times") -> bool:
         """Tell whether they wait for one another: each takes longer than with fewer at once, by about as much."""
@@ -120,7 +115,8 @@ class AdaptiveLimit:
         self._at_ceiling = 0  # how many went well there
         self._trying = False  # one more than the ceiling was
         self._times: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
-        self._before: _Times | None = None  # with twice as many at once, while half as many are being tried
+        self._halved = 0  # what it was, while half as many are being tried
+        self._more: list[tuple[int, float]] = []  # times with more at once, meanwhile
         self._first: list[tuple[int, float]] = []  # times of the few at once that it began with
         self._found = 0  # the ceiling that came of it
 
@@ -138,13 +134,17 @@ class AdaptiveLimit:
 
     def went_well(self, running: int, rank: int, seconds: float | None) -> None:
         """See `Limit`."""
-        if seconds is None or (self._before and rank > self._allowed):  # begun when there were more
+        if seconds is None:
             return
-        self._times.append((rank, max(seconds, _NO_TIME)))
+        pair = rank, max(seconds, _NO_TIME)
+        if self._halved and rank > self._allowed:  # begun when there were more
+            self._more.append(pair)
+            return
+        self._times.append(pair)
         if rank <= START and len(self._first) < _COMPARED:
-            self._first.append(self._times[-1])
-        if self._before:
-            self._compare(self._before)
+            self._first.append(pair)
+        if self._halved:
+            self._compare()
         elif queue := self._queue():
             self._leave(*queue)
         elif 2 * running > self._allowed:  # places that nobody takes do not show what FullStory allows
@@ -166,44 +166,46 @@ class AdaptiveLimit:
         self._trying, self._at_ceiling = False, 0
         self._distance = min(2 * self._distance, _LONGEST_DISTANCE)
         self._times.clear()
-        self._before, self._first = None, []
+        self._halved, self._more, self._first = 0, [], []
 
-    def _queue(self) -> tuple[_Times, _Times] | None:
-        """Return the times of many at once and of few, if these show that exports wait for one another."""
+    def _queue(self) -> tuple[list[tuple[int, float]], int] | None:
+        """Return the times of many at once, if they show that exports wait for one another.
+
+        Beside them, how many are prepared at once, if few do not wait.
+        """
         few = [pair for pair in self._times if 2 * pair[0] <= self._allowed]
         many = [pair for pair in self._times if 3 * self._allowed <= 4 * pair[0] <= 4 * self._allowed]
         if self._allowed <= _FEWEST or min(len(few), len(many)) < _COMPARED:
             return None
-        slow, quick = _Times.of(many, self._allowed), _Times.of(few, self._allowed)
-        return (slow, quick) if slow.seconds >= _WORTH_IT and slow.wait_longer_than(quick) else None
+        slow, quick = _Times.of(many), _Times.of(few)
+        found = slow.seconds >= _WORTH_IT and slow.wait_longer_than(quick)
+        return (many, slow.prepared(quick)) if found else None
 
-    def _leave(self, slow: _Times, quick: _Times) -> None:
+    def _leave(self, many: list[tuple[int, float]], prepared: int) -> None:
         """Go back to what was found when exports waited before, if there are not clearly more prepared by now."""
-        if not self._found:
-            self._halve(slow)
-        elif (prepared := slow.prepared(quick)) > _MORE * self._found:
-            self._keep_to(prepared)
+        if self._found:
+            self._keep_to(prepared if prepared > _MORE * self._found else self._found)
         else:
-            self._keep_to(self._found)
+            self._halve(many)
 
-    def _halve(self, before: _Times) -> None:
-        self._before = before
+    def _halve(self, more: list[tuple[int, float]]) -> None:
+        self._halved, self._more = self._allowed, more
         self._allowed //= 2
         self._times.clear()
 
-    def _compare(self, before: _Times) -> None:
+    def _compare(self) -> None:
         """Once enough exports have been tried with half as many at once, decide how many it takes."""
         if len(self._times) < max(_COMPARED, self._allowed):
             return
-        now = _Times.of(self._times, self._allowed)
+        before, now = _Times.of(self._more), _Times.of(self._times)
         first = [pair for pair in self._first if 2 * pair[0] <= self._allowed]
-        fewer = _Times.of(first, START) if len(first) >= _COMPARED else None
+        fewer = _Times.of(first) if len(first) >= _COMPARED else None
         if not before.wait_longer_than(now):
-            self._keep_to(min(before.allowed, before.prepared(now)) + 1)
+            self._keep_to(min(self._halved, before.prepared(now)) + 1)
         elif fewer and not now.wait_longer_than(fewer):
-            self._keep_to(min(now.allowed, now.prepared(fewer)) + 1)
+            self._keep_to(min(self._allowed, now.prepared(fewer)) + 1)
         elif self._allowed // 2 >= _FEWEST - 1:
-            self._halve(now)
+            self._halve(list(self._times))
         else:
             self._keep_to(_FEWEST)
 
