@@ -176,18 +176,36 @@ def _rate(times: list[float]) -> str:
 
 
 def backfill(folder: Path) -> Iterator[Line]:
-    """Exports that take two seconds each, eight at once; and many tiny windows that are ready."""
-    number, seconds, at_once = int(os.environ.get("WINDOWS", "720")), 2.0, 8
-    with fullstory(prepare=seconds) as url:
-        run = load(settings(folder, url, "parquet", concurrent_exports=at_once), START + number * HOUR + SETTLED)
-    one_by_one, ideal = number * seconds, number * seconds / at_once
-    yield line(
-        f"{number} windows, {seconds:g} s each, {at_once} at once / ideal",
-        f"{run['seconds']:.1f} s",
-        [run["seconds"] / ideal],
-        "1.3",
-    )
-    yield line("... times faster than one by one", f"{one_by_one / run['seconds']:.1f}", (), "at least 6")
+    """Exports that take their time, as many at once as is found out or as is said; requests for them, and refusals."""
+    many = int(os.environ.get("WINDOWS", "720"))
+    for number, seconds, at_once, limit in (
+        (many, 2.0, "auto", "at least 10"),
+        (many // 3, 0.5, "auto", "at least 6"),
+        (many, 2.0, 8, "at least 6"),
+    ):
+        counts: dict[str, int] = {}
+        with fullstory(prepare=seconds, counts=counts) as url:
+            document = settings(folder / f"{number}-{at_once}", url, "parquet", concurrent_exports=at_once)
+            took = load(document, START + number * HOUR + SETTLED)["seconds"]
+        what = f"{number} windows, {seconds:g} s each, {at_once} at once"
+        yield line(f"{what}: times faster than one by one", f"{took:.1f} s", [number * seconds / took], limit)
+        yield line("... requests for each window", f"{counts['requests'] / number:.1f}")
+        if isinstance(at_once, int):
+            yield line("... / the best that so many at once allow", "", [took / (number * seconds / at_once)], "1.3")
+    for what, there, best in (("allows 3", {"most": 3}, 3), ("prepares 2", {"at_a_time": 2}, 2)):
+        yield from _limited(f"a FullStory that {what} at once", there, best, many // 6)
+
+
+def _limited(what: str, there: dict[str, Any], best: int, number: int) -> Iterator[Line]:
+    """Exports alone of a second each, where no more than some at once are of use."""
+    counts: dict[str, int] = {}
+    with fullstory(prepare=1.0, counts=counts, **there) as url:
+        run = _exports_alone(url, number, "auto")
+    ratio = [run["seconds"] / (number / best)]
+    yield line(f"{number} windows of {what} / ideal", f"{run['settled']:g} at once in the end", ratio)
+    refused = f"{counts['refused']} of {counts['asked']}"
+    yield line("... requests for exports that it refuses", refused, [counts["refused"] / counts["asked"]], "0.05")
+    yield line("... requests for each window", f"{counts['requests'] / number:.1f}")
 
 
 def small(folder: Path) -> Iterator[Line]:
@@ -196,7 +214,7 @@ def small(folder: Path) -> Iterator[Line]:
     yield line("--help", f"{median(help_):.2f} s", (), "0.3 s")
     number = 960
     with fullstory() as url:
-        exports = _exports_alone(url, number)
+        exports = _exports_alone(url, number, "8")["seconds"]
         for kind in ("parquet", "duckdb"):
             document = settings(folder / kind, url, kind, concurrent_exports=8)
             run = load(document, START + number * HOUR + SETTLED)
@@ -208,10 +226,9 @@ def small(folder: Path) -> Iterator[Line]:
             yield line(f"nothing new, {kind}", f"{seconds:.2f} s{said}", (), "2 s; 8 statements")
 
 
-def _exports_alone(url: str, number: int) -> float:
-    """Return the seconds in which the exports of so many windows can be had, eight at once."""
-    found = _child("benchmarks.exports", url, str(number))
-    return float(found["seconds"])
+def _exports_alone(url: str, number: int, at_once: str) -> dict[str, float]:
+    """Fetch the exports of so many windows; return the seconds, and how many ran at once in the end."""
+    return _child("benchmarks.exports", url, str(number), at_once)
 
 
 def _wall(command: list[str]) -> float:
