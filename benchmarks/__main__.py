@@ -23,6 +23,7 @@ import pyarrow.parquet
 from benchmarks import history, reference
 from benchmarks.events import HOUR, START, array, events, ndjson
 from benchmarks.fullstory import fullstory
+from benchmarks.year import year
 from hauser_dlt.windows import floor
 
 RUNS = int(os.environ.get("RUNS", "5"))
@@ -269,14 +270,18 @@ def growth(folder: Path) -> Iterator[Line]:
 PARTS = {part.__name__: part for part in (throughput, workers, memory, backfill, small, growth)}
 
 
+LONG = {"year": year}
+"""Parts that are measured only if they are named."""
+
+
 def main() -> None:
-    """Measure the parts that are named, or all."""
+    """Measure the parts that are named, or all that do not take long."""
     named = sys.argv[1:] or list(PARTS)
     print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {sys.version.split()[0]}, {RUNS} runs\n")
     print("| what | measured | ratio (lowest to highest) | limit |\n| --- | --- | --- | --- |", flush=True)
     for name in named:
         with tempfile.TemporaryDirectory(prefix="hauser-bench-") as folder:
-            for cells in PARTS[name](Path(folder)):
+            for cells in (PARTS | LONG)[name](Path(folder)):
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 
