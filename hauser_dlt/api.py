@@ -46,6 +46,7 @@ class Summary:
         reached: up to where events are loaded without a gap, as far as the run knows; None if nothing is loaded.
         unready: what was asked for and is not ready yet, and when it will be; "" if all was.
         warnings: what is wrong with the sync table, and what to do about it.
+        peak_disk: the most bytes that lay in the working folder at once, measured a few times a second.
     """
 
     packages: list[Package] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Summary:
     reached: datetime | None = None
     unready: str = ""
     warnings: tuple[str, ...] = ()
+    peak_disk: int = 0
 
     @property
     def events(self) -> int:
@@ -137,7 +139,7 @@ def run(
             attribute `summary` tells what was done.
     """
     begin, until = _interval(start, end)
-    with _opened(settings, hauser_config, pause) as (config, sync), _summarized() as summary:
+    with _opened(settings, hauser_config, pause) as (config, sync), _summarized(sync) as summary:
         begin, until = whole(begin, until, config.source.export_duration)
         load_ready(sync, _Collecting(summary), begin, until)
         return summary
@@ -156,7 +158,7 @@ def reload(
     Args and errors are those of `run`.
     """
     asked = _interval(start, end)
-    with _opened(settings, hauser_config, pause) as (config, sync), _summarized() as summary:
+    with _opened(settings, hauser_config, pause) as (config, sync), _summarized(sync) as summary:
         begin, until = whole(*asked, config.source.export_duration)
         if not begin or not until:
             raise ConfigError("reload needs a start and an end")
@@ -246,7 +248,7 @@ def _configured(
 
 
 @contextmanager
-def _summarized() -> Iterator[Summary]:
+def _summarized(sync: Sync) -> Iterator[Summary]:
     """Provide a summary, which hangs on the error, too, should there be one."""
     summary = Summary()
     try:
@@ -254,6 +256,8 @@ def _summarized() -> Iterator[Summary]:
     except HauserError as exc:
         exc.summary = summary
         raise
+    finally:
+        summary.peak_disk = sync.disk.peak
 
 
 def _interval(start: datetime | str | None, end: datetime | str | None) -> tuple[datetime | None, datetime | None]:

@@ -28,6 +28,8 @@ _DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|[u\u00b5\u03bc]s|ms|
 _DURATION = re.compile(rf"\+?(?:{_DURATION_PART.pattern})+")
 _LONGEST = timedelta(days=36525)
 _ANY_LENGTH = "a duration such as 15m, 1h30m or 24h"
+_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([KMGT]i?B)", re.IGNORECASE | re.ASCII)
 _LONGEST_TEXT = 100  # of a number or duration
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -230,6 +232,17 @@ def at_once(value: Any) -> int | None:
         return between(1, 64)(value)
     except ValueError as exc:
         raise ValueError(f"'auto', or {exc}") from None
+
+
+def size(value: Any) -> int | None:
+    """Read `auto` (None), or a number of bytes such as `20 GB`, at least 1 MB."""
+    if _is_auto(value):
+        return None
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    bytes_ = round(Fraction(found[1]) * _BYTES[found[2].upper()]) if found else 0
+    if not 10**6 <= bytes_ <= 10**18:
+        raise ValueError("'auto', or a size such as '500 MB' or '20 GB', at least 1 MB")
+    return bytes_
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:

@@ -98,6 +98,13 @@ class RunSettings(Settings):
         parsers.folder,
         'The local folder for downloads and load packages in progress. "" is a folder below dlt\'s pipelines folder.',
     )
+    max_disk: int | None = setting(
+        "auto",
+        parsers.size,
+        'How much may lie in working_dir at once, such as "20 GB": fewer bundles are downloaded and converted ahead of'
+        ' what is being loaded. A single load package that needs more is loaded all the same, with a warning. "auto"'
+        " is nine tenths of what the disk has free at the time.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

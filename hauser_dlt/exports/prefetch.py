@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hauser_dlt.exports import Bundle, Exports
+from hauser_dlt.exports.disk import Disk
 from hauser_dlt.records.gzip_stream import gunzip
 
 _PACKED = 1 << 18  # bytes that are read at a time
@@ -38,16 +39,24 @@ class Deliveries(Iterator[Delivery]):
     Args:
         most: how many are fetched at the same time, at present.
         held: how many are begun and not yet taken.
+        disk: has room for more, or has not; the one that is waited for is begun all the same.
     """
 
     def __init__(
-        self, exports: Exports, bundles: Iterable[Bundle], folder: Path, most: Callable[[], int], held: int
+        self,
+        exports: Exports,
+        bundles: Iterable[Bundle],
+        folder: Path,
+        most: Callable[[], int],
+        held: int,
+        disk: Disk | None = None,
     ) -> None:
         self._exports = exports
         self._bundles = iter(bundles)
         self._folder = folder
         self._most = most
         self._held = held
+        self._disk = disk
         self._mark = secrets.token_hex(4)  # of this call: a download that was given up may still be writing to its file
         self._running = 0
         self._failed = 0  # and not yet told
@@ -62,7 +71,7 @@ class Deliveries(Iterator[Delivery]):
         Raises:
             HauserError: what `Exports.fetch` raises, when it is that bundle's turn; what `bundles` raises, at the end.
         """
-        self._begin()
+        self._begin(wanted=True)
         if not self._begun:
             raise self._end or StopIteration
         delivery, fetched = self._begun[0]
@@ -90,10 +99,16 @@ class Deliveries(Iterator[Delivery]):
         for delivery, fetched in given_up:
             fetched.add_done_callback(partial(_remove, delivery.path))
 
-    def _begin(self) -> None:
-        """Begin as many as may run, unless one has failed: until that is told, what failed it may fail others, too."""
+    def _begin(self, *, wanted: bool = False) -> None:
+        """Begin as many as may run, unless one has failed: until that is told, what failed it may fail others, too.
+
+        Args:
+            wanted: the next is waited for.
+        """
         with self._lock:
             while not (self._listed or self._failed) and self._running < self._most() and len(self._begun) < self._held:
+                if not (wanted and not self._begun) and self._disk and not self._disk.has_room(self._running):
+                    return
                 try:
                     bundle = next(self._bundles, None)
                 except BaseException as exc:  # noqa: BLE001 - raised again after the last bundle
@@ -116,6 +131,8 @@ class Deliveries(Iterator[Delivery]):
         with self._lock:
             self._running -= 1
             self._failed += bool(failure)
+            if self._disk and not failure:
+                self._disk.arrived(delivery.path)
         if failure:
             future.set_exception(failure)
         else:
@@ -130,6 +147,7 @@ def deliver(
     ahead: int,
     ready: int = 0,
     allowed: Callable[[], int] | None = None,
+    disk: Disk | None = None,
 ) -> Deliveries:
     """Return the files of bundles, which are asked for ahead and side by side.
 
@@ -138,8 +156,14 @@ def deliver(
         ready: how many more may lie there until they are taken: preparation goes on while others are loaded.
         allowed: how many may be prepared at present. None that would wait for others is begun: after a failure, it
             would be asked for all the same.
+        disk: see `Deliveries`.
     """
-    return Deliveries(exports, bundles, folder, lambda: min(ahead, allowed() if allowed else ahead), ahead + ready)
+    most = partial(_least, ahead, allowed)
+    return Deliveries(exports, bundles, folder, most, ahead + ready, disk)
+
+
+def _least(ahead: int, allowed: Callable[[], int] | None) -> int:
+    return min(ahead, allowed() if allowed else ahead)
 
 
 def _remove(path: Path, _fetched: "Future[None]") -> None:

@@ -1,14 +1,17 @@
 """What FullStory is asked for, and by which API: settings into clients, exports and snapshots."""
 
 import logging
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.exports import Bundle, Client, DataExports, Exports, IndividualExports, SegmentExports, hosts, roles
 from hauser_dlt.exports.concurrency import MOST, START
+from hauser_dlt.exports.disk import Disk
+from hauser_dlt.exports.prefetch import Deliveries, deliver
 from hauser_dlt.exports.segments import write_segments
 from hauser_dlt.fields import INDIVIDUAL, INDIVIDUALS, SEGMENTS
 from hauser_dlt.records import replay_urls
@@ -43,6 +46,13 @@ def ready(settings: SourceSettings) -> int:
     day = _bundles_of_a_day(settings)
     found_out = settings.api == "segment_export" and settings.concurrent_exports is None
     return START + day - ahead(settings) if found_out else day
+
+
+def fetched_ahead(
+    exports: Exports, bundles: Iterable[Bundle], folder: Path, settings: SourceSettings, disk: Disk
+) -> Deliveries:
+    """Return the files of bundles for a run, which come as far ahead as the settings and the disk allow."""
+    return deliver(exports, bundles, folder, ahead(settings), ready(settings), exports.at_once, disk)
 
 
 def _bundles_of_a_day(settings: SourceSettings) -> int:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from hauser_dlt.conversion.pool import Pool
+from hauser_dlt.exports.disk import Disk
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
 from hauser_dlt.exports.readers import Reader
 from hauser_dlt.ledger import load_ids
@@ -38,6 +39,7 @@ class Ahead(Iterator[Delivery]):
         groups: of all bundles, in their order.
         workers: how many processes there are at the most; with 1 there is none, and nothing is done ahead.
         pause: raises if the run was asked to stop.
+        disk: has room for more units, or has not; the one that is waited for is begun all the same.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Ahead(Iterator[Delivery]):
         readers: Readers,
         workers: int,
         pause: Callable[[float], None],
+        disk: Disk | None = None,
     ) -> None:
+        self._disk = disk
         self._deliveries = deliveries
         self._readers = readers
         self._workers = workers
@@ -60,7 +64,7 @@ class Ahead(Iterator[Delivery]):
         self._pool: Pool | None = None
         self._begun: deque[Unit] = deque()  # likewise, once the collector has begun with them
         self._queue: deque[Delivery | BaseException] = deque()
-        self._closed = False
+        self._closed = self._waiting = False
         self._changed = threading.Condition()
         self._columns: Columns | None = None  # of the group that is being loaded
         self._group: Group | None = None
@@ -118,7 +122,10 @@ class Ahead(Iterator[Delivery]):
 
     def _next_collected(self) -> Delivery:
         with self._changed:
+            self._waiting = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._queue)
+            self._waiting = False
             entry = self._queue.popleft()
             _count_taken(self._begun)
             self._changed.notify_all()
@@ -159,8 +166,11 @@ class Ahead(Iterator[Delivery]):
             return exc
 
     def _may_begin(self, unit: Unit) -> bool:
+        if self._closed or self._waiting:
+            return True
         bundles = sum(len(begun.bundles) for begun in (*self._begun, unit))
-        return self._closed or len(self._begun) <= self._workers or bundles <= _BUNDLES_AHEAD
+        few = len(self._begun) <= self._workers or bundles <= _BUNDLES_AHEAD
+        return few and (self._disk is None or self._disk.has_room(0, len(unit.bundles)))
 
     def _note(self, unit: Unit, entry: Delivery | BaseException) -> None:
         self._queue.append(entry)

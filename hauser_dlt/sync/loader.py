@@ -18,6 +18,7 @@ from hauser_dlt.destinations.files import ImportingReader, name_jobs
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
+from hauser_dlt.exports.disk import Disk
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
 from hauser_dlt.exports.readers import OpenReader, Reader
 from hauser_dlt.ledger import Sent, load_ids, process_id
@@ -48,6 +49,7 @@ class Loader:
         newest_load: what the ids of loads must exceed.
         replays: what links to sessions begin with.
         note: told of each bundle that has been read.
+        disk: has room for what is worked on ahead, or has not.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Loader:
         newest_load: float,
         replays: str = "",
         note: Callable[[Window, Tally], None] = lambda window, tally: None,
+        disk: Disk | None = None,
     ) -> None:
         self._config = config
         self._pipeline = pipeline
@@ -75,6 +78,7 @@ class Loader:
         most_bytes = to.destination.capabilities().recommended_file_size if ahead else None
         self._readers = Readers(config, to, seen, folder, most_bytes=most_bytes, replays=replays)
         self._note = note
+        self._disk = disk
         self._at_hand = ExitStack()  # what stays open from one package to the next
 
     def __enter__(self) -> Self:
@@ -88,7 +92,7 @@ class Loader:
 
         Close it before the loader.
         """
-        return Ahead(deliveries, planned, self._readers, self._workers, self._pause)
+        return Ahead(deliveries, planned, self._readers, self._workers, self._pause, self._disk)
 
     def load(
         self, group: Group, deliveries: Ahead, exports: Exports, *, moves_cursor: bool, again: bool

@@ -23,12 +23,12 @@ from hauser_dlt.errors import (
     together,
 )
 from hauser_dlt.exports import Exports
-from hauser_dlt.exports.prefetch import deliver
+from hauser_dlt.exports.disk import Disk
 from hauser_dlt.fields import SYNC_KINDS
 from hauser_dlt.ledger import Ledger, load_ids
 from hauser_dlt.machine import root_folder
 from hauser_dlt.records.tables import Tables
-from hauser_dlt.source.connections import ahead, connect, ready, replays_begin, snapshots
+from hauser_dlt.source.connections import connect, fetched_ahead, replays_begin, snapshots
 from hauser_dlt.source.events import CURSOR
 from hauser_dlt.source.schema import as_table_has
 from hauser_dlt.source.snapshots import Snapshot, until
@@ -53,6 +53,7 @@ class Sync:
     Attributes:
         pipeline: dlt's, to the destination.
         target: the destination.
+        disk: what lies in the working folder.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sync:
         self._folder = folder
         self._pause = pause
         self._read = config.source  # the settings by which FullStory is asked
+        self.disk = Disk(folder.parent, config.run.max_disk)
         self._exports: Exports = connect(config.source, pause, operations)
         self._seen: Seen
         with translated():
@@ -222,7 +224,6 @@ class Sync:
         read = self._seen.source
         with translated():
             newest = self.newest_load(plan.interval)
-        replays = replays_begin(read, self._exports.account)
         loader = Loader(
             self._config,
             self.pipeline,
@@ -231,13 +232,14 @@ class Sync:
             self._folder,
             self._pause,
             newest_load=newest,
-            replays=replays,
+            replays=replays_begin(read, self._exports.account),
             note=report.read,
+            disk=self.disk,
         )
         bad: list[HauserError] = []
         planned = list(groups(plan.bundles, plan.ready_until, self._config.run.group_by_day))
-        fetching = deliver(self._exports, plan.bundles, self._folder, ahead(read), ready(read), self._exports.at_once)
-        with closing(fetching), loader, closing(loader.ahead(fetching, planned)) as deliveries:
+        fetching = fetched_ahead(self._exports, plan.bundles, self._folder, read, self.disk)
+        with self.disk.measured(), closing(fetching), loader, closing(loader.ahead(fetching, planned)) as deliveries:
             for group in planned:
                 goes_on = plan.moves_cursor and not bad  # a bad window keeps the sync point before it
                 for outcome in loader.load(group, deliveries, self._exports, moves_cursor=goes_on, again=plan.again):

@@ -1,0 +1,127 @@
+"""How much a run may have on the disk at once: what is there, what is to come, and whether there is room for more.
+
+What bundles become on their way, files of the destination's format and dlt's load packages, lies beside them. By how
+much that is more than the bundles is seen as the run goes on. Until then it is taken for as much again.
+"""
+
+import logging
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_SHARE = 0.9  # of what the disk has free, where nothing is said
+_REMEMBERED = 48  # bundles, the largest of which shows how large the next may be
+_OFTEN = 0.25  # seconds between two measurements
+_GROWS = 1.0  # bytes beside each of a bundle
+
+
+class Disk:
+    """The working folder of a run.
+
+    Attributes:
+        peak: the most bytes that were measured in it.
+
+    Args:
+        most: how many bytes may be in it; None is most of what the disk has free at the time.
+    """
+
+    def __init__(self, folder: Path, most: int | None = None) -> None:
+        self._folder = folder
+        self._most = most
+        self.peak = 0
+        self._bundles: dict[Path, int] = {}
+        self._sizes: deque[int] = deque(maxlen=_REMEMBERED)
+        self._grows = _GROWS
+        self._told = False
+        self._lock = threading.Lock()
+
+    def arrived(self, path: Path) -> None:
+        """A bundle's file is there."""
+        with self._lock:
+            self._bundles[path] = size = path.stat().st_size
+            self._sizes.append(size)
+
+    def has_room(self, coming: int, further: int = 1) -> bool:
+        """Tell whether further bundles fit beside what is there.
+
+        Until one has arrived, nobody knows how large they are: of a bound that was set, one at a time is begun.
+
+        Args:
+            coming: how many are begun and have not arrived.
+        """
+        there = self.measure()
+        with self._lock:
+            if not self._sizes:
+                return self._most is None or not coming
+            to_come = max(self._sizes) * (coming + further)
+            bundles = sum(self._bundles.values())
+            needed = max(there, bundles * (1 + self._grows)) + to_come * (1 + self._grows)
+        free = shutil.disk_usage(self._folder).free * _SHARE
+        return needed - there <= free and (self._most is None or needed <= self._most)
+
+    def measure(self) -> int:
+        """Return how many bytes are there."""
+        there = sum(_sizes(self._folder))
+        with self._lock:
+            self._bundles = {path: size for path, size in self._bundles.items() if path.exists()}
+            bundles = sum(self._bundles.values())
+            if bundles >= max(self._sizes, default=1):
+                self._grows = max(self._grows, there / bundles - 1)
+            self.peak = max(self.peak, there)
+            too_much = self._most is not None and there > self._most and not self._told
+            self._told |= too_much
+        if too_much:
+            logger.warning(
+                "the working folder holds %s, more than max_disk (%s): the windows of one load package take that much",
+                spelled(there),
+                spelled(self._most or 0),
+            )
+        return there
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Measure it often, inside."""
+        free = shutil.disk_usage(self._folder).free
+        if self._most is not None and free < self._most:
+            logger.warning("max_disk is %s, but %s has %s free", spelled(self._most), self._folder, spelled(free))
+        done = threading.Event()
+
+        def often() -> None:
+            while not done.wait(_OFTEN):
+                self.measure()
+
+        thread = threading.Thread(target=often, name="disk", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            self.measure()
+            logger.info("the working folder held %s at most", spelled(self.peak))
+
+
+def spelled(size: int) -> str:
+    """Return a number of bytes as people write it."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6)):
+        if size >= bytes_:
+            return f"{size / bytes_:.3g} {unit}"
+    return f"{size / 1000:.3g} KB"
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Yield the sizes of the files below a folder, of one with several names once."""
+    seen: set[int] = set()
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # gone by now
+                found = Path(root, name).lstat()
+                if not found.st_ino or found.st_ino not in seen:
+                    seen.add(found.st_ino)
+                    yield found.st_size
