@@ -1,5 +1,6 @@
 """What dlt, the drivers and the buckets raise -> an error of ours: one line that says what to do, without secrets."""
 
+import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ _LOGIN: _Case = (
 _DATABASE: _Case = (ConfigError, "look at the database's name under [destination.<name>]")
 _NO_RIGHT: _Case = (LoadError, _RIGHTS)
 _NO_ROOM: _Case = (TransientError, "make room there")
+_MORE_ROOM = "make room there, or set working_dir under [hauser] to a folder that has more"
 _BUSY: _Case = (TransientError, "wait, or ask for a higher limit")
 _NOT_NULL: _Case = (LoadError, "give that column of yours a default, or allow NULL in it")
 _CONSTRAINT: _Case = (
@@ -122,10 +124,10 @@ def as_ours(exc: BaseException) -> HauserError:
     for error in errors:
         if isinstance(error, HauserError):
             return error
-        if isinstance(error, ConfigFieldMissingException):
-            return ConfigError(_lacking(error))
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return TransientError(f"a disk is full: {error_line(error)}; {_MORE_ROOM}")
         if isinstance(error, (ConfigurationException, MissingDependencyException)):
-            return ConfigError(error_line(error))
+            return ConfigError(_lacking(error) if isinstance(error, ConfigFieldMissingException) else error_line(error))
     if found := _by_code(reversed(errors)) or _by_text(reversed(errors)) or _by_form(errors):
         error, (kind, advice) = found
         return kind(f"{_BEGINNINGS[kind]}: {error_line(error)}{advice and '; '}{advice}")

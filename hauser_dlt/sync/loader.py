@@ -265,9 +265,10 @@ class Loader:
                 if to.staging:
                     to.staging.remove(load_id)
         finally:
-            self._pipeline.abort_packages()
             for path in files.made:
                 path.unlink(missing_ok=True)
+            with translated():  # it writes, and the disk may be full
+                self._pipeline.abort_packages()
         return load_id
 
     def _packed(self, source: Any, reserved: str | None) -> str:

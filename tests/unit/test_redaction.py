@@ -1,5 +1,6 @@
 """Nothing that a database says of a row reaches a message, a log or a file."""
 
+import errno
 import logging
 import re
 import socketserver
@@ -262,3 +263,13 @@ def connect_postgres(address):
     client = postgres(credentials=address).client(Schema("fs"), postgres().spec()._bind_dataset_name("fs"))
     with client:
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_not_laid_on_the_destination_and_passes(number):
+    found = as_ours(OSError(number, "No room"))
+    assert type(found) is TransientError
+    assert str(found) == (
+        f"a disk is full: [Errno {number}] No room; make room there, or set working_dir under [hauser] to a folder that"
+        " has more"
+    )

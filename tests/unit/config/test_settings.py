@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt.config import reading
 from hauser_dlt.config.names import KINDS
-from hauser_dlt.config.parsers import duration, export_duration, moment
+from hauser_dlt.config.parsers import duration, export_duration, moment, size
 from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
@@ -53,6 +53,22 @@ def test_no_value_at_all_leads_to_another_error_than_ours(kind, declared, value)
 def test_durations_add_up(hours, minutes, seconds, ms):
     text = f"{hours}h{minutes}m{seconds}s{ms}ms"
     assert duration(text) == timedelta(hours=hours, minutes=minutes, seconds=seconds, milliseconds=ms)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "meant"),
+    [("20 GB", 20 * 10**9), ("1.5gb", 1_500_000_000), ("512MiB", 512 << 20), ("1 TiB", 1 << 40), ("1000 KB", 10**6)],
+)
+def test_sizes_are_read_as_people_write_them(spelled, meant):
+    assert size(spelled) == meant
+
+
+@pytest.mark.parametrize(
+    "spelled", ["", "20", 20, "20 GBit", "-1 GB", "1 KB", "0 GB", "1e3 GB", "9" * 10 + " TB", True]
+)
+def test_what_is_no_size_is_refused_with_what_is_one(spelled):
+    with pytest.raises(ValueError, match="'auto', or a size such as '500 MB' or '20 GB', at least 1 MB"):
+        size(spelled)
 
 
 @given(minutes=st.integers(1, 3000))

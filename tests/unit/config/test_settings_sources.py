@@ -64,6 +64,7 @@ GOOD = {
     parsers.flag: st.booleans() | st.sampled_from(["true", "False", " TRUE "]),
     parsers.by_day: st.booleans() | st.sampled_from(["auto", "true"]),
     parsers.at_once: st.integers(1, 64) | st.sampled_from(["auto", "8"]),
+    parsers.size: st.sampled_from(["auto", "20 GB", "1.5gb", " 512MiB ", "1000 kb"]),
     parsers.moment: st.sampled_from(["", "2026-01-31", "2026-01-31T06:00:00Z", "2026-01-31 06:00:00.000001+05:30"])
     | st.dates(date(2001, 1, 1), date(2099, 1, 1))
     | st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.none() | st.just(UTC)),
@@ -132,6 +133,7 @@ BAD = {
     parsers.flag: (*ODD, "", "yes", "1", 1, 0, "on"),
     parsers.by_day: (*ODD[1:], "", "yes", 1),
     parsers.at_once: (*ODD[1:], "", 0, 65, -1, "many", 1.5, True),
+    parsers.size: (*ODD[1:], "", "20", 20, "1 GBit", "-1 GB", "999 KB", "\uff11 GB", True),
     parsers.moment: (*ODD, "soon", "2026-13-01", "06:00:00", 20260131, "1999-12-31", "99999-01-01", True, "2026-01"),
     parsers.duration: (*ODD, "", "1", 30, "-1h", "1h-5m", "1 h", "1y", "\uff11h", "9999999h", True, timedelta(-1)),
     parsers.name: (*ODD, "", 5, True, "a.b", "a b", "1st", "_dlt_loads", "_hauser_x", "a__b", "a_", "\u00e4", "a" * 64),
