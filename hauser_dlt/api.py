@@ -16,10 +16,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hauser_dlt.config import configuration
+from hauser_dlt.config import configuration, parsers
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.hauser_toml import read_hauser_toml
-from hauser_dlt.config.parsers import moment
 from hauser_dlt.errors import ConfigError, HauserError, StoppedError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import check as checks
@@ -27,7 +26,7 @@ from hauser_dlt.reports import status as statuses
 from hauser_dlt.reports.progress import as_line, snapshot_as_line, window_warnings
 from hauser_dlt.reports.status import Status
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync, load_again, load_ready
-from hauser_dlt.windows import Window, whole
+from hauser_dlt.windows import Shard, Window, whole
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +118,7 @@ def run(
     *,
     start: datetime | str | None = None,
     end: datetime | str | None = None,
+    shard: str | None = None,
     hauser_config: str | PathLike[str] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Summary:
@@ -128,6 +128,7 @@ def run(
         settings: stronger than the environment and `.dlt/`, where all others are found.
         start: backfill from here (UTC), without moving the sync point; whole windows are loaded.
         end: stop before this time (UTC).
+        shard: of a backfill on several machines, the days of this one: "0/3", "1/3" or "2/3", say.
         hauser_config: a hauser configuration (TOML) to read as well; it is stronger than `.dlt/`.
         pause: waits so many seconds; with 0, it is asked often whether to go on. What it raises ends the run, and the
             next run makes good what that left.
@@ -139,9 +140,12 @@ def run(
             attribute `summary` tells what was done.
     """
     begin, until = _interval(start, end)
+    share = _shard(shard) if shard is not None else None
+    if share and not begin:
+        raise ConfigError("shard shares out a backfill: it needs a start")
     with _opened(settings, hauser_config, pause) as (config, sync), _summarized(sync) as summary:
         begin, until = whole(begin, until, config.source.export_duration)
-        load_ready(sync, _Collecting(summary), begin, until)
+        load_ready(sync, _Collecting(summary), begin, until, share)
         return summary
 
 
@@ -267,8 +271,15 @@ def _interval(start: datetime | str | None, end: datetime | str | None) -> tuple
     return begin, until
 
 
+def _shard(value: str) -> Shard:
+    try:
+        return parsers.shard(value)
+    except ValueError as exc:
+        raise ConfigError(f"shard = {value!r}: allowed is {exc}") from None
+
+
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
     try:
-        return moment(value or "")
+        return parsers.moment(value or "")
     except ValueError as exc:
         raise ConfigError(f"{name} = {value!r}: allowed is {exc}") from None

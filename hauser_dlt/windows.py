@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+Bound = datetime | None
+"""Where an interval starts or ends; None leaves it open."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -96,6 +98,27 @@ def _shared(windows: Iterable[Window]) -> Iterator[Window]:
         if covered and window.start < covered:
             yield Window(window.start, min(window.end, covered))
         covered = max(covered or window.end, window.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The share of one of several machines: each `of`-th UTC day, so that all of them get old and young days.
+
+    Attributes:
+        number: from 0.
+        of: how many machines there are.
+    """
+
+    number: int
+    of: int
+
+    def takes(self, window: Window) -> bool:
+        """Tell whether the day in which a window starts is of this share."""
+        return (window.start - _EPOCH) // DAY % self.of == self.number
+
+    def touches(self, interval: Window) -> bool:
+        """Tell whether some day of an interval is of this share."""
+        return any(map(self.takes, split(interval, DAY)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
     from hauser_dlt.config.configuration import Configuration
+    from hauser_dlt.windows import Shard
 
 _DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift")  # those that README names
 
@@ -83,6 +84,16 @@ def parse_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 
     try:
         return moment(value or "")
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
+
+
+def parse_shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "Shard | None":
+    """Return an option's value as a shard."""
+    from hauser_dlt.config.parsers import shard
+
+    try:
+        return shard(value) if value is not None else None
     except ValueError as exc:
         raise click.BadParameter(f"{value!r}: allowed is {exc}") from None
 

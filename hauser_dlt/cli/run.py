@@ -9,6 +9,7 @@ from hauser_dlt.cli.options import (
     as_json_option,
     configured,
     dry_run_option,
+    parse_shard,
     parse_time,
     settings_options,
     whole_windows,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hauser_dlt.reports.progress import Progress
     from hauser_dlt.shutdown import Stopping
     from hauser_dlt.sync import Sync
+    from hauser_dlt.windows import Shard
 
 _RETRY_AFTER = 60.0  # seconds
 
@@ -31,11 +33,24 @@ _RETRY_AFTER = 60.0  # seconds
     "--start", callback=parse_time, metavar="TIME", help="Backfill from this time (UTC). The sync point does not move."
 )
 @click.option("--end", callback=parse_time, metavar="TIME", help="Stop before this time (UTC).")
+@click.option(
+    "--shard",
+    callback=parse_shard,
+    metavar="I/N",
+    help="Of a backfill on N machines, load the days of machine I, from 0.",
+)
 @click.option("--follow", is_flag=True, help="Keep running, and load each window as soon as it is ready.")
 @dry_run_option
 @as_json_option
 def run(
-    start: datetime | None, end: datetime | None, *, follow: bool, dry_run: bool, as_json: bool, **settings: Any
+    start: datetime | None,
+    end: datetime | None,
+    shard: "Shard | None",
+    *,
+    follow: bool,
+    dry_run: bool,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Load all windows that are ready and not loaded yet.
 
@@ -47,6 +62,7 @@ def run(
     Example:
       hauser-dlt run --destination duckdb --dry-run
       hauser-dlt run --start 2026-01-01 --end 2026-02-01
+      hauser-dlt run --start 2025-01-01 --end 2026-01-01 --shard 0/3
     """
     from hauser_dlt.reports.progress import Progress
     from hauser_dlt.shutdown import Stopping
@@ -54,14 +70,16 @@ def run(
 
     if follow and (start or end or dry_run):
         raise click.UsageError("--follow goes on for ever: it takes no --start, --end or --dry-run")
+    if shard and not start:
+        raise click.UsageError("--shard shares out a backfill: it needs a --start")
     config = configured(**settings)
     start, end = whole_windows(start, end, config.source.export_duration)
     progress = Progress(as_json=as_json, summary=summary)
     with Stopping() as stopping, Sync.open(config, stopping.pause, reading=dry_run) as sync:
         if dry_run:
-            show_plan(sync.plan(datetime.now(UTC), start, end), as_json=as_json)
+            show_plan(sync.plan(datetime.now(UTC), start, end, shard), as_json=as_json)
             return
-        load_ready(sync, progress, start, end)
+        load_ready(sync, progress, start, end, shard)
         if follow:
             progress.summary = lambda *_: ""  # the lines of the packages say enough
             _follow(sync, stopping, progress)

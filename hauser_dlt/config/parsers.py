@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from hauser_dlt.config.lists_and_tables import as_table, differ_in_case_only, parsed
 from hauser_dlt.config.places import home, place
+from hauser_dlt.windows import Shard
 
 _MICROSECONDS = {
     "ns": Fraction(1, 1000),
@@ -101,6 +102,14 @@ def _spelled_moment(value: Any) -> datetime:
         return datetime.fromisoformat(str(value).strip().upper())
     except ValueError:
         raise ValueError(allowed) from None
+
+
+def shard(value: Any) -> Shard:
+    """Read `0/3`, the first of three shards."""
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", str(value))
+    if not match or not (found := Shard(*map(int, match.groups()))).number < found.of:
+        raise ValueError("a shard and how many there are, from 0/3 to 2/3 for three")
+    return found
 
 
 def text(value: Any) -> str:

@@ -12,7 +12,7 @@ from hauser_dlt.exports import Bundle
 from hauser_dlt.ledger import Ledger
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.records.tables import Tables
-from hauser_dlt.windows import DAY, Window, floor
+from hauser_dlt.windows import DAY, Shard, Window, floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Plan:
         begun: runs, or a Go hauser's, have loaded what lies before the interval.
         reached: up to where events are loaded once the plan is carried out; None if there are none before the bundles.
         unready: what was asked for and is not ready.
+        shard: the days of the interval that are this run's; None if all are.
     """
 
     interval: Window
@@ -75,6 +76,7 @@ class Plan:
     begun: bool = False
     reached: datetime | None = None
     unready: Unready | None = None
+    shard: Shard | None = None
 
     @property
     def hangs_on_clock(self) -> bool:

@@ -17,7 +17,7 @@ from hauser_dlt.ledger import CLOCKS_DIFFER, Findings, SyncRow
 from hauser_dlt.source.connections import first_start
 from hauser_dlt.sync.cursor import cursor
 from hauser_dlt.sync.model import Plan, Seen, Unready
-from hauser_dlt.windows import DAY, Window, floor, united
+from hauser_dlt.windows import DAY, Shard, Window, floor, united
 
 _REFRESH_REACHES_BACK = 30 * DAY  # runs may have paused for a while
 
@@ -42,12 +42,13 @@ class Planner:
         self._ledger = seen.ledger
         self._now = now
 
-    def go_on(self, start: datetime | None, end: datetime | None) -> Plan:
+    def go_on(self, start: datetime | None, end: datetime | None, shard: Shard | None = None) -> Plan:
         """Return what there is to load.
 
         Args:
             start: begin of a backfill; None goes on from the sync point.
             end: where to stop at the latest.
+            shard: the days of a backfill to load; None is all of them.
         """
         now, exports = self._now, self._exports
         ready_until, unit = exports.ready_until(now), self._seen.source.export_duration
@@ -63,7 +64,8 @@ class Planner:
         bundles = [b for b in exports.bundles(interval, owned, now) if b.window.end <= now + CLOCKS_DIFFER]
         there = (*owned, *(bundle.window for bundle in bundles))
         interval = exports.covered(interval, there)
-        ends = [window.end for window in there if window.end <= interval.end]
+        ends = [window.end for window in there if window.end <= interval.end and not shard]
+        bundles = [bundle for bundle in bundles if shard is None or shard.takes(bundle.window)]
         plan = Plan(
             interval,
             bundles,
@@ -74,6 +76,7 @@ class Planner:
             begun=begun,
             reached=max([*ends, *([interval.start] if begun else [])], default=None),
             unready=self._unready(Window(begin, end or ready_until), ready_until, unit, goes_on=bool(end) or begun),
+            shard=shard,
         )
         return self._with_findings(plan, findings)
 

@@ -37,8 +37,9 @@ class Recovery:
         until_now = Window(plan.interval.start, max(plan.interval.end, now))
         interval = until_now if plan.moves_cursor else plan.interval
         leases = self._classified(now)
-        if under_way := [lease.interval for lease in leases.alive if lease.interval.overlaps(interval)]:
-            raise TransientError(f"another run is loading {under_way[0]}; run again when it has ended")
+        for under_way in (lease.interval for lease in leases.alive if lease.interval.overlaps(interval)):
+            if plan.shard is None or plan.shard.touches(under_way):
+                raise TransientError(f"another run is loading {under_way}; run again when it has ended")
         # unregistered loads, which have no lease, are looked for everywhere: that takes longer with the years
         everywhere = any(begins_day(bundle.window) for bundle in plan.bundles)
         orphaned = self._ledger.orphaned_loads(interval, now - DAY if everywhere else None)

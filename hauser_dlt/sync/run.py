@@ -39,7 +39,7 @@ from hauser_dlt.sync.model import Failed, LoadedSnapshot, Outcome, Plan, Report,
 from hauser_dlt.sync.planner import Planner
 from hauser_dlt.sync.recovery import Recovery
 from hauser_dlt.sync.workdir import Operations, private_folder
-from hauser_dlt.windows import Window
+from hauser_dlt.windows import Bound, Shard, Window
 
 _OF_ONE_WINDOW = (CorruptBundleError, ExportFailedError, LinkError, UnfinishedError)
 _MOST_BAD = 5  # windows that cannot be had, until it seems that none can: each costs an export
@@ -155,20 +155,16 @@ class Sync:
         """Whether new windows are there when FullStory lists them, which no clock tells."""
         return self._exports.final
 
-    def plan(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Plan:
-        """Return what there is to do; nothing is changed.
-
-        Args:
-            now: windows whose events are old enough by then are ready.
-            start: begin of a backfill; None goes on from the sync point.
-            end: where to stop at the latest.
-        """
+    def plan(self, now: datetime, start: Bound = None, end: Bound = None, shard: Shard | None = None) -> Plan:
+        """Return what there is to do at a moment, see `Planner.go_on`; nothing is changed."""
         with translated():
-            return self._planner(now).go_on(start, end)
+            return self._planner(now).go_on(start, end, shard)
 
-    def plans(self, now: datetime, start: datetime | None = None, end: datetime | None = None) -> Iterator[Plan]:
+    def plans(
+        self, now: datetime, start: Bound = None, end: Bound = None, shard: Shard | None = None
+    ) -> Iterator[Plan]:
         """Yield what there is to do, each plan once the one before it is carried out: new windows, then young ones."""
-        yield self.plan(now, start, end)
+        yield self.plan(now, start, end, shard)
         refreshes = self._config.run.refresh_for and not self._exports.final
         if refreshes and start is None and (again := self.plan_refresh(now)).bundles:
             yield again

@@ -4,21 +4,22 @@ from datetime import UTC, datetime
 
 from hauser_dlt.sync.model import Report
 from hauser_dlt.sync.run import Sync
-from hauser_dlt.windows import Window
+from hauser_dlt.windows import Bound, Shard, Window
 
 
-def load_ready(sync: Sync, report: Report, start: datetime | None = None, end: datetime | None = None) -> None:
+def load_ready(sync: Sync, report: Report, start: Bound = None, end: Bound = None, shard: Shard | None = None) -> None:
     """Load what is ready; a backfill leaves the tables alone that are fetched whole.
 
     Args:
         start: where a backfill starts; None goes on from the sync point.
         end: where to stop at the latest.
+        shard: the days of a backfill to load; None is all of them.
 
     Raises:
         TransientError: nothing is ready of a backfill.
         HauserError: some of it could not be loaded.
     """
-    for plan in sync.plans(datetime.now(UTC), start, end):
+    for plan in sync.plans(datetime.now(UTC), start, end, shard):
         sync.run(plan, report)
         plan.refuse_unready(start)
         report.finished(plan)

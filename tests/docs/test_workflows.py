@@ -1,9 +1,8 @@
 """The workflows to copy: their steps run as they stand in the file, on runners that keep nothing."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
-from itertools import count, pairwise
+from itertools import count
 
 import psycopg2
 import pytest
@@ -96,32 +95,29 @@ def test_what_may_pass_by_itself_is_a_notice_and_what_does_not_fails_the_job(run
 
 def test_the_backfill_spreads_the_days_over_runners_and_loads_each_event_once(runner, sim):
     days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 3)]
-    assert runner.run(BACKFILL, start="2026-03-01", end="2026-03-03") == {"plan": True, "load": True}
-    assert [step.name for step in runner.steps].count("Load the interval") == 2
+    assert runner.run(BACKFILL, start="2026-03-01", end="2026-03-03", shards="3") == {"plan": True, "load": True}
+    assert [step.name for step in runner.steps].count("Load the days of the shard") == 3
     assert ask(runner, "SELECT count(*) FROM fullstory.fs_export") == [(events(sim, *days),)]
     assert ask(runner, 'SELECT count(*), count(DISTINCT "BundleStartTime") FROM fullstory.fs_sync') == [(8, 8)]
 
-    assert runner.run(BACKFILL, start="2026-03-02", end="2026-03-03") == {"plan": True, "load": True}
-    assert "nothing new to load" in output_of(runner, "Load the interval")
+    assert runner.run(BACKFILL, start="2026-03-02", end="2026-03-03", shards="1") == {"plan": True, "load": True}
+    assert "nothing new to load" in output_of(runner, "Load the days of the shard")
     assert ask(runner, "SELECT count(*) FROM fullstory.fs_export") == [(events(sim, *days),)]
 
 
 @pytest.mark.parametrize(
     ("start", "end", "said"),
-    [("2026-03-02", "2026-03-02", "must lie before end"), ("soon", "later", "Invalid isoformat")],
+    [("2026-03-02", "2026-03-02", "--start must lie before --end"), ("soon", "later", "'soon': allowed is a date")],
 )
-def test_a_backfill_of_no_days_is_refused_before_any_is_loaded(runner, start, end, said):
-    assert runner.run(BACKFILL, start=start, end=end) == {"plan": False, "load": False}
+def test_a_backfill_of_no_days_is_refused(runner, start, end, said):
+    assert runner.run(BACKFILL, start=start, end=end, shards="1") == {"plan": True, "load": False}
     assert said in runner.steps[-1].output
 
 
-def test_two_years_fit_into_one_matrix_and_leave_no_gap(runner):
-    runner.run(BACKFILL, only="plan", start="2024-01-01", end="2026-01-01")
-
-    intervals = json.loads(runner.outputs["plan"]["outputs"]["intervals"])
-    assert len(intervals) <= 256
-    assert (intervals[0]["start"], intervals[-1]["end"]) == ("2024-01-01", "2026-01-01")
-    assert all(one["end"] == other["start"] for one, other in pairwise(intervals))
+@pytest.mark.parametrize("shards", ["0", "257", "many"])
+def test_more_jobs_than_github_allows_are_refused_and_so_are_none(runner, shards):
+    days = {"start": "2024-01-01", "end": "2026-01-01"}
+    assert runner.run(BACKFILL, **days, shards=shards) == {"plan": False, "load": False}
 
 
 @pytest.mark.parametrize("file", [HOURLY, BACKFILL], ids=lambda file: file.stem)

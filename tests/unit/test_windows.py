@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt.exports import Bundle
 from hauser_dlt.sync.model import Group, groups
-from hauser_dlt.windows import DAY, Schedule, Window, begins_day, duplicated, floor, split, uncovered
+from hauser_dlt.windows import DAY, Schedule, Shard, Window, begins_day, duplicated, floor, split, uncovered
 
 MIDNIGHT = datetime(2024, 2, 28, tzinfo=UTC)  # a leap day lies ahead
 MINUTE = timedelta(minutes=1)
@@ -62,6 +62,19 @@ def test_a_day_begins_with_its_first_window_or_in_one(start, hours, begins):
 
 def test_a_window_names_its_ends_and_their_zone():
     assert str(Window(at(1), at(2, 30))) == "2024-02-28 01:00 to 2024-02-28 02:30 UTC"
+
+
+@laws
+@given(intervals(minutes), st.integers(1, 9), steps)
+def test_shards_share_out_the_days_and_get_equally_many(interval, number, step):
+    shards = [Shard(index, number) for index in range(number)]
+    windows = list(split(interval, step))
+    for window in windows:
+        assert [shard.takes(window) for shard in shards].count(True) == 1
+        assert [shard.touches(window) for shard in shards] == [shard.takes(window) for shard in shards]
+    days = [sum(map(shard.takes, split(interval, DAY))) for shard in shards]
+    assert max(days) - min(days) <= 1
+    assert [shard.touches(interval) for shard in shards] == [count > 0 for count in days]
 
 
 @laws
