@@ -222,3 +222,8 @@ def redirect(job: Any, table: Any, file: Path) -> None:
 def connect_to_nothing(credentials: Any) -> None:
     """Have DuckDB's credentials open an empty database in memory; they go on naming their file."""
     credentials._conn_str = lambda: ":memory:"
+
+
+def connect_to_file(credentials: Any) -> None:
+    """Have DuckDB's credentials open their file again, which is there by now."""
+    vars(credentials).pop("_conn_str", None)

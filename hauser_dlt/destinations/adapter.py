@@ -139,6 +139,10 @@ class DestinationAdapter:
         if sent and isinstance(ledger, SqlLedger):
             self._arrivals[load_id] = partial(ledger.verify_arrival, sent, load_id)
 
+    def kept_open(self, pipeline: dlt.Pipeline) -> AbstractContextManager[None]:
+        """Keep what takes long to open open for some steps that follow each other at once."""
+        return nullcontext()
+
     def at_hand(self, _ledger: Ledger) -> AbstractContextManager[None]:
         """Keep connected from one package to the next, where that pays; others may lose a connection by waiting."""
         return nullcontext()

@@ -1,10 +1,11 @@
 """DuckDB: its file, and what its catalog says (https://duckdb.org/docs/stable/sql/meta/duckdb_table_functions)."""
 
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import dlt
 from dlt.common.destination import Destination
 
 from hauser_dlt.config.lookup import find
@@ -85,6 +86,12 @@ class DuckDbAdapter(DestinationAdapter):
     def read_access(self, storage: Any, tables: Collection[str]) -> Access:
         """Return what the catalog says."""
         return access(storage, tables)
+
+    @contextmanager
+    def kept_open(self, pipeline: dlt.Pipeline) -> Iterator[None]:
+        """Keep the file open; all connections of a run go to what is open, see `resolving`."""
+        with pipeline.destination_client():
+            yield
 
     def at_hand(self, ledger: Ledger) -> AbstractContextManager[None]:
         """Keep the file open: to open it takes longer than a small load."""

@@ -7,7 +7,7 @@ from typing import Any
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from hauser_dlt.dlt_internals import connect_to_nothing
+from hauser_dlt.dlt_internals import connect_to_file, connect_to_nothing
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import refuse_misspelled, refuse_unwritable
 
@@ -45,6 +45,7 @@ class ReadingDuckDbClient(ExactDuckDbClient):
         _refuse_unreadable(self._file)
         if self._file.exists() and self._file.stat().st_size:
             credentials.read_only = True
+            connect_to_file(credentials)
         else:
             connect_to_nothing(credentials)
 

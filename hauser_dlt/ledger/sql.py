@@ -120,8 +120,9 @@ class SqlLedger:
         """See `Ledger`. The pattern leaves out what is no load id."""
         n = self._tables.names
         highest = f"SELECT MAX(c.{n.load_id}) FROM ({self._inspection.complete}) c WHERE c.{n.load_id} LIKE %s"
-        ((newest,),) = self._tables.query(highest, _LOAD_ID) or [(None,)]
-        return max(map(load_ids.number, (newest, *(lease.load_id for lease in self.leases.all()))))
+        with self._tables.connected():
+            ((newest,),) = self._tables.query(highest, _LOAD_ID) or [(None,)]
+            return max(map(load_ids.number, (newest, *(lease.load_id for lease in self.leases.all()))))
 
     def verify_arrival(self, sent: Sent, load_id: str, at: Any) -> None:
         """Compare what has arrived of a load with what was sent; see `sql_arrival.verify_arrival`."""

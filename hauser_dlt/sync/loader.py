@@ -15,6 +15,7 @@ from hauser_dlt.conversion.processors import usable_processors
 from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import ImportingReader, name_jobs
+from hauser_dlt.destinations.resolving import resolved_once
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
@@ -256,7 +257,7 @@ class Loader:
                     self._pipeline.staging = to.staging.destination(load_id)
                 to.make_sure(ledger, load_id, sent)
                 self._at_hand.enter_context(to.at_hand(ledger))
-                with process_id.at_work(load_id):
+                with process_id.at_work(load_id), resolved_once(self._pipeline.staging):
                     ledger.leases.acquire(load_id, span)
                     with heartbeats(ledger.leases, load_id, span):
                         self._pipeline.load().raise_on_failed_jobs()

@@ -9,7 +9,7 @@ import dlt
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.destinations import DestinationAdapter, adapter_for
-from hauser_dlt.destinations.capabilities import resolve_once
+from hauser_dlt.destinations.resolving import resolved_once
 from hauser_dlt.dlt_internals import global_folder
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import (
@@ -75,7 +75,7 @@ class Sync:
         self.disk = Disk(folder.parent, config.run.max_disk)
         self._exports: Exports = connect(config.source, pause, operations)
         self._seen: Seen
-        with translated():
+        with translated(), to.kept_open(pipeline):
             pipeline.sync_destination()
 
     @classmethod
@@ -92,14 +92,13 @@ class Sync:
         """
         with translated():
             to = adapter_for(config.run, config.source, reading=reading)
+        staging = to.staging.destination() if to.staging else None
         with (
             root_folder(config.run.working_dir, config.run.pipeline_name, reading=reading) as root,
             private_folder(root) as folder,
             nullcontext() if shared else global_folder(folder),
+            resolved_once(to.destination, staging),
         ):
-            staging = to.staging.destination() if to.staging else None
-            for destination in filter(None, (to.destination, staging)):
-                resolve_once(destination)
             pipeline = dlt.pipeline(
                 config.run.pipeline_name,
                 pipelines_dir=str(folder / "dlt"),
@@ -202,10 +201,11 @@ class Sync:
             raise LoadError(plan.lost)
         report.planned(plan)
         try:
-            with translated():
+            with translated(), self.target.kept_open(self.pipeline):
                 self._recover(plan)
+                newest = self.newest_load(plan.interval) if plan.bundles else 0.0
             if plan.bundles:
-                self._load(plan, report)
+                self._load(plan, report, newest)
         finally:
             report.done()
 
@@ -216,10 +216,8 @@ class Sync:
                 rewind(self.pipeline, plan.interval.start, self.tables.sync.spelled(CURSOR))
         self.target.keep_days(self.pipeline, self._config)
 
-    def _load(self, plan: Plan, report: Report) -> None:
+    def _load(self, plan: Plan, report: Report, newest_load: float) -> None:
         read = self._seen.source
-        with translated():
-            newest = self.newest_load(plan.interval)
         loader = Loader(
             self._config,
             self.pipeline,
@@ -227,7 +225,7 @@ class Sync:
             self._seen,
             self._folder,
             self._pause,
-            newest_load=newest,
+            newest_load=newest_load,
             replays=replays_begin(read, self._exports.account),
             note=report.read,
             disk=self.disk,
