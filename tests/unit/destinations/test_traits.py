@@ -33,7 +33,7 @@ def test_subclasses_have_the_traits_of_dlts_destination(destination, traits):
 
 
 def test_a_class_may_have_traits_of_its_own():
-    assert (traits_of(ExactPostgres()).kind, traits_of(ExactPostgres()).batches_as) == ("postgres", "")
+    assert (traits_of(ExactPostgres()).kind, traits_of(ExactPostgres()).batches_as) == ("postgres", "parquet")
     assert POSTGRES.batches_as == "insert_values"
 
 
