@@ -1,7 +1,8 @@
 """How much a run may have on the disk at once: what is there, what is to come, and whether there is room for more.
 
 What bundles become on their way, files of the destination's format and dlt's load packages, lies beside them. By how
-much that is more than the bundles is seen as the run goes on. Until then it is taken for as much again.
+much that is more than the bundles is seen as they are loaded. Until the first are, it is taken for four times as much,
+as text is that can be packed well.
 """
 
 import logging
@@ -18,7 +19,8 @@ logger = logging.getLogger(__name__)
 _SHARE = 0.9  # of what the disk has free, where nothing is said
 _REMEMBERED = 48  # bundles, the largest of which shows how large the next may be
 _OFTEN = 0.25  # seconds between two measurements
-_GROWS = 1.0  # bytes beside each of a bundle
+_AT_FIRST = 4.0  # bytes beside each of a bundle
+_AT_LEAST = 1.0
 
 
 class Disk:
@@ -35,44 +37,56 @@ class Disk:
         self._folder = folder
         self._most = most
         self.peak = 0
+        self._coming: set[Path] = set()
         self._bundles: dict[Path, int] = {}
         self._sizes: deque[int] = deque(maxlen=_REMEMBERED)
-        self._grows = _GROWS
+        self._grows = _AT_LEAST
+        self._is_known = False  # by how much they grow: some have come and gone
         self._told = False
         self._lock = threading.Lock()
 
-    def arrived(self, path: Path) -> None:
-        """A bundle's file is there."""
+    def begun(self, path: Path) -> None:
+        """A bundle's file will be there."""
         with self._lock:
-            self._bundles[path] = size = path.stat().st_size
-            self._sizes.append(size)
+            self._coming.add(path)
 
-    def has_room(self, coming: int, further: int = 1) -> bool:
-        """Tell whether further bundles fit beside what is there.
+    def ended(self, path: Path) -> None:
+        """A bundle's file is there, or will not be."""
+        size = _size(path)
+        with self._lock:
+            self._coming.discard(path)
+            if size:
+                self._bundles[path] = size
+                self._sizes.append(size)
+
+    def has_room(self, further: int = 1) -> bool:
+        """Tell whether further bundles fit beside what is there and what is begun.
 
         Until one has arrived, nobody knows how large they are: of a bound that was set, one at a time is begun.
-
-        Args:
-            coming: how many are begun and have not arrived.
         """
         there = self.measure()
         with self._lock:
             if not self._sizes:
-                return self._most is None or not coming
-            to_come = max(self._sizes) * (coming + further)
-            bundles = sum(self._bundles.values())
-            needed = max(there, bundles * (1 + self._grows)) + to_come * (1 + self._grows)
+                return self._most is None or not self._coming
+            arrived = sum(map(_size, self._coming))  # of bundles that are to come
+            each = 1 + (self._grows if self._is_known else max(self._grows, _AT_FIRST))
+            to_come = max(self._sizes) * (len(self._coming) + further) * each
+            needed = to_come + max(there - arrived, sum(self._bundles.values()) * each)
         free = shutil.disk_usage(self._folder).free * _SHARE
         return needed - there <= free and (self._most is None or needed <= self._most)
 
     def measure(self) -> int:
         """Return how many bytes are there."""
-        there = sum(_sizes(self._folder))
         with self._lock:
-            self._bundles = {path: size for path, size in self._bundles.items() if path.exists()}
+            there = sum(_sizes(self._folder))
+            before, self._bundles = (
+                self._bundles,
+                {path: self._bundles[path] for path in self._bundles if path.exists()},
+            )
+            self._is_known |= len(self._bundles) < len(before)
             bundles = sum(self._bundles.values())
             if bundles >= max(self._sizes, default=1):
-                self._grows = max(self._grows, there / bundles - 1)
+                self._grows = max(self._grows, (there - sum(map(_size, self._coming))) / bundles - 1)
             self.peak = max(self.peak, there)
             too_much = self._most is not None and there > self._most and not self._told
             self._told |= too_much
@@ -113,6 +127,14 @@ def spelled(size: int) -> str:
         if size >= bytes_:
             return f"{size / bytes_:.3g} {unit}"
     return f"{size / 1000:.3g} KB"
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _sizes(folder: Path) -> Iterator[int]:

@@ -55,7 +55,7 @@ class Deliveries(Iterator[Delivery]):
         self._bundles = iter(bundles)
         self._folder = folder
         self._most = most
-        self._held = held
+        self._most_held = held
         self._disk = disk
         self._mark = secrets.token_hex(4)  # of this call: a download that was given up may still be writing to its file
         self._running = 0
@@ -85,6 +85,12 @@ class Deliveries(Iterator[Delivery]):
         self._begin()
         return delivery
 
+    @property
+    def held(self) -> int:
+        """How many are begun and not yet taken."""
+        with self._lock:
+            return len(self._begun)
+
     def is_next_ready(self) -> bool:
         """Tell whether the next bundle's file is there, so that nobody would wait for it."""
         with self._lock:
@@ -106,8 +112,12 @@ class Deliveries(Iterator[Delivery]):
             wanted: the next is waited for.
         """
         with self._lock:
-            while not (self._listed or self._failed) and self._running < self._most() and len(self._begun) < self._held:
-                if not (wanted and not self._begun) and self._disk and not self._disk.has_room(self._running):
+            while (
+                not (self._listed or self._failed)
+                and self._running < self._most()
+                and len(self._begun) < self._most_held
+            ):
+                if not (wanted and not self._begun) and self._disk and not self._disk.has_room():
                     return
                 try:
                     bundle = next(self._bundles, None)
@@ -120,6 +130,8 @@ class Deliveries(Iterator[Delivery]):
                 begun = Delivery(bundle, self._folder / name), Future[None]()
                 self._running += 1
                 self._begun.append(begun)
+                if self._disk:
+                    self._disk.begun(begun[0].path)
                 threading.Thread(target=self._fetch, args=begun, name=f"export {bundle.window}", daemon=True).start()
 
     def _fetch(self, delivery: Delivery, future: "Future[None]") -> None:
@@ -128,11 +140,11 @@ class Deliveries(Iterator[Delivery]):
             self._exports.fetch(delivery.bundle, delivery.path)
         except BaseException as exc:  # noqa: BLE001 - raised again at its turn
             failure = exc
+        if self._disk:
+            self._disk.ended(delivery.path)
         with self._lock:
             self._running -= 1
             self._failed += bool(failure)
-            if self._disk and not failure:
-                self._disk.arrived(delivery.path)
         if failure:
             future.set_exception(failure)
         else:

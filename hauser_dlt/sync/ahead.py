@@ -170,7 +170,7 @@ class Ahead(Iterator[Delivery]):
             return True
         bundles = sum(len(begun.bundles) for begun in (*self._begun, unit))
         few = len(self._begun) <= self._workers or bundles <= _BUNDLES_AHEAD
-        return few and (self._disk is None or self._disk.has_room(0, len(unit.bundles)))
+        return few and (self._disk is None or self._disk.has_room(len(unit.bundles) - self._deliveries.held))
 
     def _note(self, unit: Unit, entry: Delivery | BaseException) -> None:
         self._queue.append(entry)
