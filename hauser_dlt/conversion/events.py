@@ -1,6 +1,6 @@
 """Events as Arrow batches: the reader of one bundle."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
 from hauser_dlt.records import json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Batcher, Tally
 from hauser_dlt.records.columns import ARROW_TYPES, Columns, empty_batch
+from hauser_dlt.records.json_stream import Record
+from hauser_dlt.windows import Window
 
 Fit = Callable[[pa.RecordBatch, Tally], pa.RecordBatch]
 """Makes a batch fit the destination's table, and counts what had to be cut."""
@@ -37,10 +39,9 @@ class EventReader(Reader):
         *,
         replays: str = "",
     ) -> None:
-        window = delivery.bundle.window
-        strict = window if settings.keeps_to_windows else None
-        marks = _marks(load_id, window.start)
-        self._batcher = Batcher(columns, strict, marks, needed=EVENT_START, replays=replays)
+        marks = _marks(load_id, delivery.bundle.window.start)
+        window = kept_of(settings, delivery)
+        self._batcher = Batcher(columns, window, marks, needed=EVENT_START, replays=replays)
         self._fit = fit
         self._in_array = comes_in_array(settings)
         super().__init__(delivery, self._batcher.tally)
@@ -48,17 +49,27 @@ class EventReader(Reader):
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches; see `Reader`."""
         with closing(self.delivery.pieces()) as pieces:
-            records = json_stream.records(pieces, in_array=self._in_array)
-            for batch in self._batcher.batches(records, BATCH_ROWS):
-                yield self._fit(batch, self.tally)
+            yield from self._batches(json_stream.records(pieces, in_array=self._in_array))
+        yield from self._without_rows()
+
+    def _batches(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
+        for batch in self._batcher.batches(records, BATCH_ROWS):
+            yield self._fit(batch, self.tally)
+
+    def _without_rows(self) -> Iterator[pa.RecordBatch]:
+        """Yield no rows where there are none: the table has all its columns after the first run, events or not."""
         if not self.tally.rows:
-            # the table has all its columns after the first run, events or not
             yield self._fit(empty_batch(self._batcher.columns), self.tally)
 
 
 def comes_in_array(settings: SourceSettings) -> bool:
     """Tell whether FullStory promises an array, as which even an hour without events is not empty."""
     return settings.api == "data_export" or settings.export_format == "json"
+
+
+def kept_of(settings: SourceSettings, delivery: Delivery) -> Window | None:
+    """Return the window whose rows are kept of a bundle; None keeps all."""
+    return delivery.bundle.window if settings.keeps_to_windows else None
 
 
 def _marks(load_id: str | None, window_start: datetime) -> dict[str, pa.Scalar]:

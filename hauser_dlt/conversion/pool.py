@@ -1,10 +1,11 @@
-"""Worker processes that convert bundles: each is started when there is work for it, and goes with this process.
+"""Worker processes that convert bundles or blocks: each is started when there is work for it, and goes with this one.
 
 They are no children of `multiprocessing`: those import the program's main module, which runs a script again that has no
 `if __name__ == "__main__"`, and there can be none in the daemons of some schedulers.
 """
 
 import contextlib
+import importlib
 import os
 import pickle
 import queue
@@ -13,9 +14,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
-from hauser_dlt.conversion.work import Conversion, Converted
+from hauser_dlt.conversion import frames
 from hauser_dlt.errors import TransientError
 
 # the folders of modules come first, so that a worker imports what this process has imported
@@ -23,7 +24,19 @@ _PROGRAM = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from hauser_dlt.conversion.worker import main;"
     " main()"
 )
+_PIPE = 1 << 20  # bytes that a pipe may hold: a process sleeps and wakes up as much less often
 _SOON = 5.0  # seconds that a process may take to end, once it has stopped to answer
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Work(Protocol[T_co]):
+    """What a worker process can do; what there is to it can be pickled."""
+
+    def do(self) -> T_co:
+        """Return what becomes of it."""
 
 
 class _Worker:
@@ -35,18 +48,18 @@ class _Worker:
         command = [sys.executable, "-P", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _PROGRAM]
         process: Any = subprocess.Popen(command, stdin=pipe, stdout=pipe, **apart)  # noqa: S603 - Python itself
         self._process, self._work, self._answers = process, process.stdin, process.stdout
+        _widen(self._work, self._answers)
         pickle.dump(sys.path, self._work)
 
-    def do(self, work: Conversion) -> Converted:
+    def do(self, work: Work[T]) -> T:
         """Return what has become of the work.
 
         Raises:
             TransientError: the process has ended in the midst of it.
         """
         try:
-            self._work.write(pickle.dumps(work))
-            self._work.flush()
-            done: Converted = pickle.load(self._answers)  # noqa: S301 - of a process that was started here
+            frames.send(self._work, work)
+            done: T = frames.receive(self._answers)
         except (EOFError, OSError, pickle.UnpicklingError):
             raise TransientError(_why(self._exit_code())) from None
         return done
@@ -64,6 +77,14 @@ class _Worker:
         for stream in (self._work, self._answers):
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+def _widen(*pipes: Any) -> None:
+    """Have pipes hold more, where the system can do so and allows it."""
+    for pipe in pipes:
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            fcntl = importlib.import_module("fcntl")
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _why(code: int) -> str:
@@ -99,11 +120,11 @@ class Pool:
             worker.end()
         self._threads.shutdown()
 
-    def submit(self, work: Conversion) -> "Future[Converted]":
-        """Have some bundles converted as soon as a worker is free."""
+    def submit(self, work: Work[T]) -> "Future[T]":
+        """Have something done as soon as a worker is free."""
         return self._threads.submit(self._do, work)
 
-    def _do(self, work: Conversion) -> Converted:
+    def _do(self, work: Work[T]) -> T:
         worker = self._free()
         try:
             done = worker.do(work)

@@ -124,10 +124,9 @@ class WindowFiles:
         self.made[path] = span
         return path
 
-    def abandon(self) -> None:
-        """Close the file that is being written, if any: what comes after it will not be."""
-        if self._part:
-            self._finish(self._part)
+    def abandon(self) -> WrittenFile | None:
+        """Close the file that is being written, if any, and return it: what comes after it will not be."""
+        return self._finish(self._part) if self._part else None
 
 
 class _FileReader(Reader):

@@ -1,5 +1,6 @@
 """Bundles into files, as a piece of work that another process can do: what it needs, and what comes back, is plain."""
 
+import pickle
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -43,6 +44,10 @@ class Conversion:
     open_batches: OpenReader
     files: WindowFiles
 
+    def do(self) -> "Converted":
+        """Return what becomes of it: a worker process can do it."""
+        return convert(self)
+
     def is_for(self, columns: Columns, load_id: str | None) -> bool:
         """Tell whether it makes what is needed where these columns have come up before, in this load package."""
         return self.load_id == load_id and self.columns.state() == columns.state()
@@ -85,5 +90,14 @@ def convert(work: Conversion) -> Converted:
             done.parts.append(Part(list(reader), reader.tally, columns.state()))
     except Exception as exc:  # noqa: BLE001 - of whatever kind, it is raised again when it is the bundle's turn
         work.files.abandon()
-        done.error = exc
+        done.error = _portable(exc)
     return done
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that another process can be told; some can be pickled, and not be read."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what stands here
+    except Exception:  # noqa: BLE001 - of whatever kind
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -9,23 +9,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from hauser_dlt.fields import CUSTOM_VARS, EVENT_START, SESSION_REPLAY_URL, Kind
-from hauser_dlt.records.columns import Columns
+from hauser_dlt.fields import CUSTOM_VARS, SESSION_REPLAY_URL, Kind
+from hauser_dlt.records.columns import Columns, ColumnsState
 from hauser_dlt.records.conversion import INTEGER, INTEGERS, NATURAL, TEXT, NaturalColumns, column_of_values
 from hauser_dlt.records.custom_vars import altered, as_json
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import is_flat, member, members
 from hauser_dlt.records.proof import Proof
 from hauser_dlt.records.replay_urls import links
+from hauser_dlt.records.slices import BATCH_BYTES, inside, joined, taken
 from hauser_dlt.windows import Window
 
-_BATCH_BYTES = 1 << 24  # records of some MB each make smaller batches
 _SLICE = 1000  # records on the way from dicts to Arrow: what is read again may still be in the cache
 _MEMO = 100_000  # names of custom variables remembered: accounts have hundreds, hostile data any number
 
@@ -55,6 +54,14 @@ class Tally:
         self.mismatches += other.mismatches
         self.truncated += other.truncated
         self.bytes += other.bytes
+
+
+class Noted(NamedTuple):
+    """What a `Batcher` has noted of records, for another that reads those before them."""
+
+    tally: Tally
+    proof: Proof | None
+    columns: ColumnsState
 
 
 BATCH_ROWS = 10_000
@@ -100,20 +107,52 @@ class Batcher:
         Raises:
             CorruptBundleError: no row is what was asked for, or one is an answer of FullStory's.
         """
-        stream = iter(records)
-        while (rows := _joined(self._slices(stream, size))) is not None:
-            batch = self._inside(self._ordered(rows))
-            self.tally.rows += batch.num_rows
-            if batch.num_rows:
-                yield batch
+        yield from self.part(records, size)
+        self.end()
+
+    def noted(self) -> Noted:
+        """Return what has been noted so far."""
+        return Noted(self.tally, self._proof, self.columns.state())
+
+    def add(self, later: Noted) -> bool:
+        """Count in what another has noted of the records that follow.
+
+        False, and nothing is counted in, if they would have other columns after those that have come up here.
+        """
+        if not self.columns.extend(later.columns):
+            return False
+        self.tally.add(later.tally)
+        if self._proof and later.proof:
+            self._proof.add(later.proof)
+        return True
+
+    def end(self) -> None:
+        """Refuse rows of which none is what was asked for; see `Proof`."""
         if self._proof:
             self._proof.end()
 
+    def part(self, records: Iterable[Record], size: int) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of some of the window's records; those before and after are read by others."""
+        stream = iter(records)
+        while (rows := joined(self._slices(stream, size))) is not None:
+            ordered = self._ordered(rows)
+            batch = inside(ordered, self._window)
+            self.tally.rows += batch.num_rows
+            self.tally.outside += ordered.num_rows - batch.num_rows
+            if batch.num_rows:
+                yield batch
+
+    def no_values(self, rows: int) -> pa.RecordBatch:
+        """Return a batch as those of records are, with their marks, and with no value in any other column."""
+        custom = {name: self.columns.type_of(name) for name in self.columns.variables.values()}
+        nothing = {name: pa.nulls(rows, kind) for name, kind in ({CUSTOM_VARS: pa.string()} | custom).items()}
+        return self._ordered(pa.RecordBatch.from_pydict(nothing))
+
     def _slices(self, records: Iterator[Record], size: int) -> Iterator[pa.RecordBatch]:
         """Yield the next batch in slices; fewer rows where records are of some MB each."""
-        room = _BATCH_BYTES
+        room = BATCH_BYTES
         while size and room > 0:
-            raws, rows = _taken(records, min(size, _SLICE), room)
+            raws, rows = taken(records, min(size, _SLICE), room)
             if not rows:
                 return
             size -= len(rows)
@@ -136,6 +175,7 @@ class Batcher:
             self.tally.mismatches.update(key for row in rows for key in self.columns.unfit if row.get(key) is not None)
         if self._proof:
             self._prove(self._proof, arrays, rows)
+        mismatches.sort(key=lambda found: list(rows[found[0]]).index(found[1]))  # in no other row's order
         for index, name in (*altered(variables, raws), *mismatches):
             variables[index][name] = msgspec.Raw(written(index, name))
         return pa.RecordBatch.from_arrays([as_json(variables), *arrays.values()], [CUSTOM_VARS, *arrays])
@@ -254,34 +294,3 @@ class Batcher:
         marks = {name: pa.repeat(value, len(rows)) for name, value in self._marks.items()}
         first = dict(islice(arrays.items(), self._first))
         return pa.RecordBatch.from_pydict(first | custom | extra | marks | arrays)
-
-    def _inside(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if self._window is None:
-            return batch
-        moments = batch.column(EVENT_START)
-        start, end = (pa.scalar(moment, moments.type) for moment in (self._window.start, self._window.end))
-        inside = pc.and_(pc.greater_equal(moments, start), pc.less(moments, end)).fill_null(True)
-        if pc.all(inside).as_py():
-            return batch  # without a copy
-        kept = batch.filter(inside)
-        self.tally.outside += batch.num_rows - kept.num_rows
-        return kept
-
-
-def _taken(records: Iterator[Record], number: int, room: int) -> tuple[list[bytes], list[dict[str, Any]]]:
-    """Return the next records, their texts and they themselves, as many as there is room for."""
-    raws: list[bytes] = []
-    rows: list[dict[str, Any]] = []
-    for raw, row in islice(records, number):
-        raws.append(raw)
-        rows.append(row)
-        room -= len(raw)
-        if room <= 0:
-            break
-    return raws, rows
-
-
-def _joined(slices: Iterable[pa.RecordBatch]) -> pa.RecordBatch | None:
-    """Return the rows of all slices, or None; columns that came up in a later one are NULL in those before it."""
-    tables = [pa.Table.from_batches([part]) for part in slices]
-    return pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0] if tables else None

@@ -101,6 +101,21 @@ class Columns:
         self.kinds, self._known, self._new = dict(state.kinds), dict(state.known), dict(state.new)
         self.unfit = set(state.unfit)
 
+    def extend(self, later: ColumnsState) -> bool:
+        """Add what has come up in later records; False if it would not have done so after what has come up here.
+
+        That is so where two spellings of a name meet, of which the first becomes the column.
+        """
+        if any(self._new.get(lower, name) != name for lower, name in later.new):
+            return False
+        kinds = dict(later.kinds)
+        for lower, name in later.new:
+            if lower not in self._new:
+                self._new[lower] = name
+                self.kinds |= {name: kinds[name]} if name in kinds else {}
+        self.unfit |= later.unfit
+        return True
+
     def begin_package(self) -> None:
         """Be as at the start of the next load package: what has come up in the one before is known by then."""
         came_up = set(self._new.values())

@@ -6,7 +6,6 @@ is skipped. NUL, which JSON has as an escape, is left out: no warehouse takes it
 CorruptBundleError, so that a window is never taken for whole by mistake.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +16,9 @@ import msgspec
 import orjson
 
 from hauser_dlt.errors import CorruptBundleError
+from hauser_dlt.records.byte_stream import MARK, ByteStream, refuse_endless
 from hauser_dlt.records.gzip_stream import PIECE
-from hauser_dlt.records.json_text import NUL, WHITE, end_of, escapes_nul, members, record_end, repair, without_nul
+from hauser_dlt.records.json_text import NUL, escapes_nul, members, record_end, repair, without_nul
 
 Record = tuple[bytes, dict[str, Any]]
 _Parser = Callable[[bytes], Any]
@@ -36,75 +36,7 @@ _skim = msgspec.json.Decoder(Skimmed).decode
 _OBJECTS = ({dict}, {Skimmed})
 _REFUSED = (ValueError, RecursionError, msgspec.MsgspecError)
 
-LONGEST_RECORD = 1 << 26
-"""Bytes that a record may have at the least, before it is taken for one without end; no warehouse takes such a row."""
-
-_MARK = codecs.BOM_UTF8
-
-
 _BETWEEN_RECORDS = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
-
-
-class _Stream:
-    """The bytes of a bundle that are not yet used up, as a buffer that can be asked for more."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self.buffer = bytearray()
-        self.start = 0
-
-    def more(self, at_least: int = 1) -> bool:
-        """Append at least so many bytes, or all that are left; False if none are.
-
-        Raises:
-            CorruptBundleError: all that is held is of one record, and enough to fill the memory.
-        """
-        del self.buffer[: self.start]
-        self.start = 0
-        held = len(self.buffer)
-        _refuse_endless(held)
-        while len(self.buffer) < held + at_least and (chunk := next(self._chunks, None)) is not None:
-            self.buffer += chunk
-        return len(self.buffer) > held
-
-    def skip_mark(self) -> None:
-        """Skip a byte-order mark at the beginning.
-
-        Raises:
-            CorruptBundleError: it is that of another encoding.
-        """
-        while len(self.buffer) < len(_MARK) and self.more():
-            pass
-        if self.buffer.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise CorruptBundleError("the bundle is text in UTF-16 or UTF-32, by its byte-order mark, and not in UTF-8")
-        if self.buffer.startswith(_MARK):
-            self.start = len(_MARK)
-
-    def peek(self) -> bytes:
-        """Skip white space; return the next byte, or b"" at the end."""
-        while (begin := end_of(WHITE, self.buffer, self.start)) == len(self.buffer):
-            self.start = begin
-            if not self.more():
-                return b""
-        self.start = begin
-        return self.shown(1)
-
-    def shown(self, size: int = 40) -> bytes:
-        """Return the next bytes, for a look or a message."""
-        return bytes(self.buffer[self.start : self.start + size])
-
-    def take(self, end: int) -> bytes:
-        """Use up the bytes before `end`, and return them; there may be 50 MB of them, so nothing else keeps them."""
-        with memoryview(self.buffer) as view:
-            taken = bytes(view[self.start : end])
-        del self.buffer[:end]
-        self.start = 0
-        return taken
-
-    def rest(self) -> Iterator[bytes]:
-        """Yield all bytes that are left, as they come."""
-        yield self.take(len(self.buffer))
-        yield from self._chunks
 
 
 def records(chunks: Iterable[bytes], *, in_array: bool = False) -> Iterator[Record]:
@@ -135,7 +67,7 @@ def skimmed(chunks: Iterable[bytes], *, in_array: bool = False) -> Iterator[tupl
 
 
 def _records(chunks: Iterable[bytes], parse: _Parser, in_array: bool) -> Iterator[tuple[bytes, Any]]:
-    stream = _Stream(chunks)
+    stream = ByteStream(chunks)
     stream.skip_mark()
     match stream.peek():
         case b"":
@@ -145,14 +77,9 @@ def _records(chunks: Iterable[bytes], parse: _Parser, in_array: bool) -> Iterato
             stream.start += 1
             yield from _array(stream, parse)
         case b"{":
-            yield from _lines(stream, parse)
+            yield from Lines(stream.rest(), parse=parse)
         case _:
             _refuse(0, stream.shown(), "neither an array nor an object stands at its beginning")
-
-
-def _refuse_endless(held: int) -> None:
-    if held > LONGEST_RECORD:
-        raise CorruptBundleError(f"the bundle has a record of more than {LONGEST_RECORD >> 20} MiB")
 
 
 def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
@@ -161,26 +88,45 @@ def _refuse(number: int, raw: bytes, reason: object) -> NoReturn:
     raise CorruptBundleError(f"the bundle is not JSON at record {number + 1}{begins}: {reason}")
 
 
-def _lines(stream: _Stream, parse: _Parser) -> Iterator[Record]:
-    """Yield the records of a bundle with one object a line."""
-    number = 0
-    for lines, plain in _whole_lines(stream.rest()):
-        raws = list(filter(None, (line.strip(b" \t\r") for line in lines)))
-        lines.clear()
-        number += len(raws)
-        try:
-            rows = list(map(parse, raws)) if plain else []
-        except _REFUSED:
-            rows = []
-        if {*map(type, rows)} in _OBJECTS:
-            raws.reverse()
-            rows.reverse()
-            while raws:  # nothing is held on to that its reader is done with: there may be a record of 50 MB
-                yield raws.pop(), rows.pop()
-        else:
-            for index, raw in enumerate(raws, number - len(raws)):
-                if text := raw.removeprefix(_MARK):  # bundles may have been put one behind the other
-                    yield _record(text, index, parse)
+class Lines(Iterable[Record]):
+    """The records of a bundle with one object a line, or of a part of it; they can be taken once.
+
+    Args:
+        before: how many records the bundle has before these.
+
+    Attributes:
+        number: how many have been found so far, and stand before.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], before: int = 0, parse: _Parser = _parse) -> None:
+        self.number = before
+        self._chunks = chunks
+        self._parse = parse
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the records.
+
+        Raises:
+            CorruptBundleError: as for `records`.
+        """
+        parse = self._parse
+        for lines, plain in _whole_lines(self._chunks):
+            raws = list(filter(None, (line.strip(b" \t\r") for line in lines)))
+            lines.clear()
+            self.number += len(raws)
+            try:
+                rows = list(map(parse, raws)) if plain else []
+            except _REFUSED:
+                rows = []
+            if {*map(type, rows)} in _OBJECTS:
+                raws.reverse()
+                rows.reverse()
+                while raws:  # nothing is held on to that its reader is done with: there may be a record of 50 MB
+                    yield raws.pop(), rows.pop()
+            else:
+                for index, raw in enumerate(raws, self.number - len(raws)):
+                    if text := raw.removeprefix(MARK):  # bundles may have been put one behind the other
+                        yield _record(text, index, parse)
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:
@@ -192,7 +138,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:
         if end < 0:
             begun.append(chunk)
             held += len(chunk)
-            _refuse_endless(held)
+            refuse_endless(held)
         else:
             begun.append(chunk[:end])
             text = b"".join(begun)
@@ -204,7 +150,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:
             yield lines, plain
 
 
-def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:
+def _array(stream: ByteStream, parse: _Parser) -> Iterator[Record]:
     """Yield the records of an array, however it is laid out.
 
     Records are cut where one object seems to end and the next to begin. Where that is inside a record (a list
@@ -229,7 +175,7 @@ def _array(stream: _Stream, parse: _Parser) -> Iterator[Record]:
         _refuse(number, stream.shown(), "something follows the array's end")
 
 
-def _next_record(stream: _Stream, number: int, parse: _Parser) -> Record:
+def _next_record(stream: ByteStream, number: int, parse: _Parser) -> Record:
     cut = _BETWEEN_RECORDS.search(stream.buffer, stream.start)
     if cut:
         try:

@@ -18,18 +18,20 @@ class Proof:
 
     Attributes:
         rows: how many have been seen.
+        found: whether one of them has the field.
+        first: the names in the first one that has not.
     """
 
     def __init__(self, needed: str) -> None:
         self.needed = needed
         self.rows = 0
-        self._found = False
-        self._first: Mapping[str, Any] = {}
+        self.found = False
+        self.first: tuple[str, ...] = ()
 
     def passed(self, rows: int) -> None:
         """Count rows that have the field."""
         self.rows += rows
-        self._found = True
+        self.found = True
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Look at a row that may lack the field.
@@ -39,9 +41,9 @@ class Proof:
         """
         self.rows += 1
         if row.get(self.needed) not in (None, ""):
-            self._found = True
+            self.found = True
             return
-        self._first = self._first or row
+        self.first = self.first or tuple(row)  # no values, which are of users
         if _is_answer(row):
             said = {key: value for key, value in row.items() if key.lower() in _SAYS}
             shown = " ".join(str(said or list(row)).split())[:_SHOWN]  # of others no values, which may be of users
@@ -49,14 +51,20 @@ class Proof:
                 f"row {self.rows} of the bundle is no event or individual, but an answer of FullStory's: {shown}"
             )
 
+    def add(self, later: "Proof") -> None:
+        """Count in what another has seen of the rows that follow."""
+        self.rows += later.rows
+        self.found |= later.found
+        self.first = self.first or later.first
+
     def end(self) -> None:
         """Refuse rows of which none has the field.
 
         Raises:
             CorruptBundleError: they are not what was asked for.
         """
-        if self.rows and not self._found:
-            names = ", ".join(self._first) or "nothing"  # no values, which are of users
+        if self.rows and not self.found:
+            names = ", ".join(self.first) or "nothing"
             raise CorruptBundleError(
                 f"none of the bundle's {self.rows:,} rows has {self.needed}, which was asked for; the first has"
                 f" {names[:_SHOWN]}"

@@ -1,4 +1,4 @@
-"""Bundles ahead of what is being loaded are converted by worker processes, if that pays.
+"""Bundles are converted by worker processes, if that pays: some ahead of what is being loaded, the last ones in blocks.
 
 What a worker makes depends on two things that are certain only when it is the bundles' turn: the load id, and the
 columns that have come up before. Both are foreseen, and compared when it is their turn; where they differ, because an
@@ -15,14 +15,16 @@ from functools import partial
 from pathlib import Path
 
 from hauser_dlt.conversion.pool import Pool
+from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.exports.disk import Disk
 from hauser_dlt.exports.prefetch import Deliveries, Delivery
 from hauser_dlt.exports.readers import Reader
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.records.columns import Columns
+from hauser_dlt.sync.divided import Divided
 from hauser_dlt.sync.model import Group
 from hauser_dlt.sync.readers import Readers
-from hauser_dlt.sync.unit import ASK_EVERY, Unit, units_of
+from hauser_dlt.sync.unit import ASK_EVERY, Unit, divide_last, units_of
 
 PAYS = 32 << 20
 """Compressed bytes for which processes are started, as far as can be told: some four seconds of one processor."""
@@ -70,6 +72,7 @@ class Ahead(Iterator[Delivery]):
         self._group: Group | None = None
         self._ids: dict[Group, str | None] = {}
         self._newest = 0.0  # load that the destination has
+        self._divided: Divided | None = None
 
     def __next__(self) -> Delivery:
         """Return the next bundle's file.
@@ -96,7 +99,7 @@ class Ahead(Iterator[Delivery]):
         if not self._pool:
             return self._deliveries.is_next_ready()
         with self._changed:
-            return bool(self._queue) and self._begun[0].is_there
+            return bool(self._queue) and (self._begun[0].is_divided or self._begun[0].is_there)
 
     def close(self) -> None:
         """End the processes, and remove the files that nobody will take."""
@@ -104,6 +107,8 @@ class Ahead(Iterator[Delivery]):
             self._closed = True
             self._changed.notify_all()
         self._held.close()
+        if self._divided:
+            self._divided.close()
         for entry in self._queue:
             _remove(entry)
         for unit in self._of_path.values():
@@ -112,10 +117,13 @@ class Ahead(Iterator[Delivery]):
     def _pays(self, unit: Unit) -> bool:
         """Tell whether to start processes for a unit and what follows, if those are as large as what came before."""
         left = self._number - self._taken + 1
-        return self._workers > 1 and left > len(unit.bundles) and self._bytes / self._taken * left >= PAYS
+        shared = left > len(unit.bundles) or self._readers.can_divide
+        return self._workers > 1 and shared and self._bytes / self._taken * left >= PAYS
 
     def _begin(self, units: Sequence[Unit], first: Delivery) -> None:
         units[0].taken = 0
+        if self._readers.can_divide:
+            divide_last(units, self._workers)
         self._pool = self._held.enter_context(Pool(self._workers))
         # it may wait for an export for hours, and must not keep the process from ending
         threading.Thread(target=self._collect, args=(units, first), name="collector", daemon=True).start()
@@ -207,12 +215,15 @@ class Ahead(Iterator[Delivery]):
             self._ids[group] = load_ids.reserve(max(self._newest, last))
         return self._ids[group]
 
-    def reader(self, group: Group, delivery: Delivery, columns: Columns, load_id: str | None) -> Reader | None:
-        """Return the reader of what a worker has made of a bundle; None if none has been given it.
+    def reader(
+        self, group: Group, delivery: Delivery, columns: Columns, load_id: str | None, files: WindowFiles
+    ) -> Reader | None:
+        """Return the reader of what workers make of a bundle; None if none is given it.
 
         Args:
             group: what is being loaded.
             columns: as they are after what came before.
+            files: what writes the files of the group, where the destination holds files.
         """
         if not self._pool:
             return None
@@ -221,6 +232,8 @@ class Ahead(Iterator[Delivery]):
             self._newest = max(self._newest, load_ids.number(load_id))
             self._submit()
             unit = self._of_path.get(delivery.path)
+            if unit and unit.is_divided:
+                return self._dividing(unit, group, columns, files, self._pool).reader(delivery, load_id)
             if unit is None or (unit.alone and unit.group != group):
                 return None
             while not unit.is_there:
@@ -232,6 +245,14 @@ class Ahead(Iterator[Delivery]):
                 unit.start(self._pool, self._readers, columns, load_id)
         return unit.reader(delivery, columns, self._readers, self._pause)
 
+    def _dividing(self, unit: Unit, group: Group, columns: Columns, files: WindowFiles, pool: Pool) -> Divided:
+        if self._divided and self._divided.is_for(unit, columns):
+            return self._divided
+        if self._divided:
+            self._divided.close()
+        self._divided = Divided(unit, group, columns, files, pool, self._readers, self._pause)
+        return self._divided
+
     def _submit(self) -> None:
         """Have workers convert what is there, for the load ids and columns that can be foreseen."""
         if self._columns is None or self._pool is None or self._closed:
@@ -240,7 +261,7 @@ class Ahead(Iterator[Delivery]):
         later.restore(self._columns.state())
         later.begin_package()
         for unit in self._begun:
-            if unit.is_there and not (unit.failed or unit.taken):
+            if unit.is_there and not (unit.is_divided or unit.failed or unit.taken):
                 if unit.group == self._group:
                     unit.start(self._pool, self._readers, self._columns, self._ids[unit.group])
                 else:

@@ -156,7 +156,7 @@ class Loader:
         note_item = nothing if self._to.holds_files else noting_times(sent, self._seen.tables.export)
 
         def open_reader(delivery: Delivery, columns: Columns, load_id: str | None) -> Reader:
-            made = deliveries.reader(group, delivery, columns, load_id)
+            made = deliveries.reader(group, delivery, columns, load_id, files)
             reader = made or open_items(delivery, columns, load_id)
             return self._watched(reader, files, note_item, attempt.noting_ends(sent, self._note))
 

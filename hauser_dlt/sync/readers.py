@@ -1,6 +1,6 @@
 """How bundles are read for one destination: as Arrow batches or as files, here or by worker processes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -9,10 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from hauser_dlt.config.configuration import Configuration
-from hauser_dlt.conversion.events import EventReader, comes_in_array
+from hauser_dlt.conversion.block_reader import BlockReader, Divider
+from hauser_dlt.conversion.events import EventReader, Fit, comes_in_array
 from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.conversion.work import Conversion, InOrder
 from hauser_dlt.destinations import DestinationAdapter
+from hauser_dlt.exports import Bundle
 from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.exports.readers import OpenReader
 from hauser_dlt.records.batches import Tally
@@ -98,11 +100,42 @@ class Readers:
         """Return the work of a worker process: bundles of a group, into files that no other work has."""
         if self._to.holds_files:
             files, open_batches = self.files(group), self.batches()
+            files.stem = self._new_stem()
         else:
-            span = Window(deliveries[0].bundle.window.start, deliveries[-1].bundle.window.end)
-            files = WindowFiles(self._folder, "parquet", compress=False, span=span, by_day=True)
-            files.most_bytes = self._most_bytes
-            fit = InOrder(self.fitting(self._table), self._names)
-            open_batches = partial(EventReader, self._settings, fit, replays=self._replays)
-        files.stem = f"worker{next(self._numbers)}-"
+            files = self._table_files([delivery.bundle for delivery in deliveries])
+            open_batches = partial(EventReader, self._settings, self._in_order(), replays=self._replays)
         return Conversion(deliveries, columns, load_id, open_batches, files)
+
+    @property
+    def can_divide(self) -> bool:
+        """Whether workers can convert a bundle by blocks; neither what is only checked, nor an array."""
+        raw = self._to.holds_files and self._run.file_format == "json"
+        return not (raw or comes_in_array(self._settings))
+
+    def by_blocks(
+        self, divider: Divider, files: WindowFiles, bundles: Sequence[Bundle]
+    ) -> tuple[OpenReader, WindowFiles]:
+        """Return what opens bundles that workers convert by blocks, and what writes the files that they become.
+
+        Args:
+            files: what writes those of the load package, where the destination holds files.
+            bundles: those that are opened, in their order.
+        """
+        fit: Fit = self.fitting(self._table)
+        if not self._to.holds_files:
+            files, fit = self._table_files(bundles), self._in_order()
+        return files.opening(partial(BlockReader, divider, self._settings, fit, replays=self._replays)), files
+
+    def _table_files(self, bundles: Sequence[Bundle]) -> WindowFiles:
+        """Return what writes files for tables: one, or more where it would be larger than the destination likes."""
+        span = Window(bundles[0].window.start, bundles[-1].window.end)
+        files = WindowFiles(self._folder, "parquet", compress=False, span=span, by_day=True, stem=self._new_stem())
+        files.most_bytes = self._most_bytes
+        return files
+
+    def _in_order(self) -> InOrder:
+        return InOrder(self.fitting(self._table), self._names)
+
+    def _new_stem(self) -> str:
+        """Return what the names of files begin with that no other work has."""
+        return f"worker{next(self._numbers)}-"

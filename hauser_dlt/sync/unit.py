@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from hauser_dlt.conversion.pool import Pool
 from hauser_dlt.conversion.work import Conversion, Converted
@@ -17,6 +17,7 @@ from hauser_dlt.records.columns import Columns
 from hauser_dlt.sync.model import Group
 from hauser_dlt.sync.readers import Readers
 
+T = TypeVar("T")
 ASK_EVERY = 0.1  # seconds between two questions whether the run was asked to stop
 
 
@@ -30,6 +31,7 @@ class Unit:
         deliveries: those that are there so far.
         taken: how many have been taken, or have failed.
         failed: one of them could not be had, so the others are read without workers.
+        is_divided: they are converted by blocks, when it is their turn.
     """
 
     group: Group
@@ -38,6 +40,7 @@ class Unit:
     deliveries: list[Delivery] = field(default_factory=list)
     taken: int = 0
     failed: bool = False
+    is_divided: bool = False
     _work: Conversion | None = None
     _converted: "Future[Converted] | None" = None
 
@@ -80,10 +83,7 @@ class Unit:
         """
         if self._converted is None:
             raise RuntimeError("no worker has been given this")
-        while not wait((self._converted,), ASK_EVERY).done:
-            pause(0)
-        pause(0)
-        return self._converted.result()
+        return result_of(self._converted, pause)
 
 
 def _remove(work: Conversion, _converted: "Future[Converted]") -> None:
@@ -117,6 +117,30 @@ class _ConvertedReader(Reader):
             yield file
         if part is done.parts[-1] and not any(part.files for part in done.parts):
             yield from self._readers.without_files(self._columns)
+
+
+def result_of(future: "Future[T]", pause: Callable[[float], None]) -> T:
+    """Wait for what a worker makes of something.
+
+    Raises:
+        TransientError: the worker has been killed.
+        StoppedError: the run was asked to stop.
+    """
+    while not wait((future,), ASK_EVERY).done:
+        pause(0)
+    pause(0)
+    return future.result()
+
+
+def divide_last(units: Sequence[Unit], workers: int) -> None:
+    """Have the last units converted by blocks, if each is given to a worker and half of the workers have none.
+
+    Blocks take a little more of a processor, and pass through this process, which is enough for some four workers.
+    """
+    rest = len(units) % workers
+    if 2 * rest <= workers:
+        for unit in units[len(units) - rest :]:
+            unit.is_divided = True
 
 
 def units_of(groups: Sequence[Group], readers: Readers, workers: int) -> Iterator[Unit]:

@@ -7,16 +7,19 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from hauser_dlt.conversion import pool
+from hauser_dlt.conversion.block_reader import Divider
 from hauser_dlt.errors import TransientError
-from hauser_dlt.sync import ahead
+from hauser_dlt.sync import ahead, divided
 from support.bundles import END, NOW, WINDOWS, body
 from support.destinations import MIDNIGHT
-from support.runs import PATIENCE, flat
+from support.runs import PATIENCE, Told, flat
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,33 @@ def test_a_killed_worker_ends_the_run_for_now_and_the_next_run_goes_on(runs, mon
     runs.expect(MIDNIGHT, END)
 
 
+@pytest.mark.parametrize("target", ["parquet", "duckdb"], indirect=True)
+def test_a_worker_that_is_killed_at_a_block_ends_the_run_for_now_and_the_next_run_goes_on(runs, monkeypatch):
+    runs.sim.bodies[WINDOWS[0].isoformat()] = body(WINDOWS[0], *[{}] * 30)
+    do = pool._Worker.do
+    blocks = count()
+
+    def killed(worker, work):
+        if next(blocks) == 3:
+            worker._process.kill()
+        return do(worker, work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(divided, "Divider", partial(Divider, rows=2))
+        patch.setattr(pool._Worker, "do", killed)
+        with pytest.raises(TransientError, match="a worker process was killed, probably for want of memory"):
+            load_first(runs)
+    load_first(runs)
+    assert [row["EventCount"] for row in runs.target.sync()] == [30]
+    assert len(runs.target.rows()) == 30
+
+
+def load_first(runs):
+    """Load the first window with two workers."""
+    with runs.sync(workers=2) as sync:
+        sync.run(sync.plan(NOW, end=WINDOWS[1]), Told())
+
+
 EAGER = "from hauser_dlt.sync import ahead; ahead.PAYS = 1\n"
 COMMAND = EAGER + "from hauser_dlt.cli import main; main()"
 SCRIPT = EAGER + (
@@ -74,20 +104,22 @@ def program(runs, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("target", "number", "code"),
+    ("target", "end", "number", "code"),
     [
-        ("parquet", signal.SIGINT, 130),
-        ("parquet", signal.SIGTERM, 143),
-        ("parquet", signal.SIGKILL, -9),
-        ("duckdb", signal.SIGINT, 130),
+        ("parquet", "2024-05-04", signal.SIGINT, 130),
+        ("parquet", "2024-05-04", signal.SIGTERM, 143),
+        ("parquet", "2024-05-04", signal.SIGKILL, -9),
+        ("duckdb", "2024-05-04", signal.SIGINT, 130),
+        ("parquet", "2024-05-02", signal.SIGTERM, 143),
+        ("duckdb", "2024-05-01T06", signal.SIGINT, 130),
     ],
     indirect=["target"],
 )
-def test_a_signal_ends_the_run_and_its_workers(runs, number, code):
+def test_a_signal_ends_the_run_and_its_workers(runs, end, number, code):
     for start in WINDOWS:
         event = gzip.decompress(body(start, {"evt_text_str": "x"})) + b"\n"
         runs.sim.bodies[start.isoformat()] = gzip.compress(event * 200_000, 1)
-    process = program(runs, "-c", COMMAND, "run", "--start", "2024-05-01", "--end", "2024-05-04")
+    process = program(runs, "-c", COMMAND, "run", "--start", "2024-05-01", "--end", end)
     workers = eventually(lambda: len(found := busy_children(process.pid)) == 2 and found)
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE)

@@ -1,19 +1,23 @@
 """Worker processes: the same files, rows and errors as without; and none is left, whatever happens."""
 
+import gzip
 import pickle
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 import pytest
 from dlt.normalize.items_normalizers import ArrowItemsNormalizer
 
-from hauser_dlt.conversion import pool
+from hauser_dlt.conversion import events, pool
+from hauser_dlt.conversion.block_reader import Divider
+from hauser_dlt.conversion.blocks import Block
 from hauser_dlt.errors import HauserError
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.simulator import Fault
-from hauser_dlt.sync import ahead
+from hauser_dlt.sync import ahead, divided
 from support.bundles import DAY, NOW, WINDOWS, body, odd_bodies
 from support.destinations import FILE_KINDS, MIDNIGHT, bare, in_order
 from support.runs import Told
@@ -201,8 +205,63 @@ def test_one_worker_is_this_process(runs, started):
 
 
 @pytest.mark.parametrize("target", ["parquet"], indirect=True)
-def test_neither_nothing_new_nor_a_single_file_starts_a_process(runs, started):
-    runs.load(MIDNIGHT + 2 * DAY, workers=3, group_by_day=True)
-    runs.load(MIDNIGHT + 2 * DAY, workers=3, group_by_day=True)
+def test_nothing_new_starts_no_process(runs, started):
+    runs.load(MIDNIGHT + 2 * DAY, workers=1)
+    runs.load(MIDNIGHT + 2 * DAY, workers=3)
     runs.expect(MIDNIGHT, MIDNIGHT + DAY)
     assert started == []
+
+
+@pytest.mark.parametrize("target", ["parquet"], indirect=True)
+def test_a_single_file_that_cannot_be_divided_starts_no_process(runs, started):
+    runs.load(MIDNIGHT + 2 * DAY, workers=3, group_by_day=True, export_format="json")
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    assert started == []
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Batches, and so blocks, have few rows; and two processes do the work of all workers."""
+    monkeypatch.setattr(ahead, "Pool", lambda workers: pool.Pool(2))
+    monkeypatch.setattr(events, "BATCH_ROWS", 2)
+    monkeypatch.setattr(divided, "Divider", partial(Divider, rows=2))
+
+
+@pytest.mark.parametrize(
+    ("target", "windows"), [("parquet", 4), ("csv", 1), ("jsonl", 4), ("duckdb", 1), ("duckdb", 4)], indirect=["target"]
+)
+def test_what_is_loaded_does_not_depend_on_whether_bundles_are_divided(
+    runs, monkeypatch, conversions, small_blocks, windows
+):
+    odd = odd_bodies()
+    bodies = [odd[WINDOWS[number]] for number in (1, 2, 3, 5, 9, 12)]
+    for number in range(windows):  # each with all that is odd, in members of gzip
+        turned = [*bodies[number:], *bodies[:number]]
+        runs.sim.bodies[WINDOWS[number].isoformat()] = b"".join(body + gzip.compress(b"\n") for body in turned)
+    alone, by_nine = (load(runs, number, monkeypatch, end=WINDOWS[windows]) for number in (1, 9))
+
+    assert any(isinstance(work, Block) for work in conversions)
+    assert told(by_nine) == told(alone)
+    assert by_nine.content == alone.content
+    assert alone.error == ""
+
+
+@pytest.mark.parametrize("target", ["parquet", "duckdb"], indirect=True)
+def test_a_bad_bundle_that_is_divided_is_told_and_left_out_as_without_workers(runs, monkeypatch, small_blocks):
+    packed = [body(start, *[{}] * 9) for start in WINDOWS[:4]]
+    bodies = [packed[0], packed[1] + gzip.compress(b"\n{}\nx"), packed[2], packed[3][:-9]]
+    runs.sim.bodies |= {start.isoformat(): content for start, content in zip(WINDOWS, bodies, strict=False)}
+    alone, by_nine = (load(runs, number, monkeypatch, end=MIDNIGHT + DAY) for number in (1, 9))
+
+    assert "at record 11" in alone.error
+    assert without_ids(told(by_nine)) == without_ids(told(alone))
+    assert without_ids(by_nine.content) == without_ids(alone.content)
+
+
+@pytest.mark.parametrize("target", ["duckdb"], indirect=True)
+def test_a_bundle_without_events_of_its_window_that_is_divided_makes_the_table(runs, small_blocks, started):
+    runs.sim.bodies[MIDNIGHT.isoformat()] = body(MIDNIGHT - DAY, {}, {}, {})
+    with runs.sync(workers=2) as sync:
+        sync.run(sync.plan(NOW, end=WINDOWS[1]), Told())
+    assert started
+    assert (runs.target.rows(), len(runs.target.sync())) == ([], 1)

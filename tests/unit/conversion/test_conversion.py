@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt import machine
 from hauser_dlt.config import parsers
-from hauser_dlt.conversion import processors, worker
+from hauser_dlt.conversion import processors, work
 from hauser_dlt.conversion.pool import Pool
 from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.conversion.work import Conversion, Converted
@@ -131,7 +131,7 @@ class TwoArgumentsError(Exception):
     ],
 )
 def test_errors_come_as_they_are_if_they_can(error, told):
-    found = pickle.loads(worker._answer(Converted([], error))).error
+    found = pickle.loads(pickle.dumps(work._portable(error)))
     assert (type(found), str(found)) == (type(told), str(told))
 
 

@@ -479,7 +479,7 @@ def test_batches_have_the_size_that_was_asked_for():
 
 
 def test_batches_of_huge_records_are_smaller(monkeypatch):
-    monkeypatch.setattr(batches, "_BATCH_BYTES", 1000)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1000)
     batcher = Batcher(Columns(KINDS), None, {})
     sent = bundle([{"v_str": "x" * length} for length in (10, 2000, 600, 600, 10)])
     assert [batch.num_rows for batch in batcher.batches(records([sent]), 100)] == [2, 2, 1]

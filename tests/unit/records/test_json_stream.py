@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hauser_dlt.errors import CorruptBundleError
-from hauser_dlt.records import json_stream
+from hauser_dlt.records import byte_stream, json_stream
 from hauser_dlt.records.gzip_stream import gunzip
 from hauser_dlt.records.json_stream import records, skimmed
 from hauser_dlt.records.json_text import is_flat, member, members
@@ -510,7 +510,7 @@ def test_a_record_of_fifty_megabytes_is_one_like_any_other(layout):
 
 @pytest.mark.parametrize("start", [b'{"a":"', b'[{"a":"', b'{}\n{"a":"', b'[{},{"a":['])
 def test_a_record_without_end_is_given_up_before_it_fills_the_memory(start, monkeypatch):
-    monkeypatch.setattr(json_stream, "LONGEST_RECORD", 1 << 20)
+    monkeypatch.setattr(byte_stream, "LONGEST_RECORD", 1 << 20)
     taken = []
 
     def endless():
