@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer
+RIVALS := $(VENV)/.rivals
 # one more than there are processors: tests wait for servers now and then
 WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SECONDS ?= 0
@@ -15,7 +16,7 @@ AIRFLOW := .venv-airflow
 QUICK := not server and not files and not matrix and not soak and not slow
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
 
-.PHONY: help demo chromium unit check test slow matrix soak bench fuzz lint types docs dist format clean
+.PHONY: help demo chromium unit check test slow matrix soak bench record fuzz lint types docs dist format clean
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -27,6 +28,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(FUZZER): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group fuzz
+	touch $@
+
+$(RIVALS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	touch $@
 
 $(BIGQUERY)/.installed: tests/emulators/install_bigquery.py tests/emulators/bigquery.txt
@@ -68,8 +73,11 @@ matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
 	$(BIN)/python -m pytest -m soak --capture=no tests/crash/test_soak.py
 
-bench: $(INSTALLED) ## Measure what docs/performance.md says about speed and memory (15 min, on a quiet machine)
+bench: $(RIVALS) ## Measure what docs/performance.md says about speed and memory (40 min, on a quiet machine)
 	$(BIN)/python -m benchmarks
+
+record: $(INSTALLED) ## Measure this version, and write its row into docs/benchmarks.md (5 min, on a quiet machine)
+	$(BIN)/python -m benchmarks --record
 
 fuzz: $(FUZZER) ## Fuzz until something fails: SECONDS=600 for so long, TARGETS=events for one of fuzz/corpus
 	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)

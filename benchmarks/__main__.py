@@ -4,136 +4,31 @@ Each measurement is a process of its own. What is compared is measured in turns,
 runs' ratios, with the lowest and the highest: on a machine that others use, too, ratios say more than seconds.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import orjson
-import pyarrow.parquet
 
-from benchmarks import history, reference
-from benchmarks.events import HOUR, START, array, events, ndjson
+from benchmarks import history
+from benchmarks.events import HOUR, START, events, ndjson
 from benchmarks.fullstory import fullstory
+from benchmarks.measuring import DAY, EVENTS, RUNS, SETTLED, Line, child, line, load, over, settings
+from benchmarks.one_core import one_core
+from benchmarks.releases import record
+from benchmarks.throughput import throughput
+from benchmarks.workers import workers
 from benchmarks.year import year
 from hauser_dlt.windows import floor
 
-RUNS = int(os.environ.get("RUNS", "5"))
-EVENTS = int(os.environ.get("EVENTS", "200000"))
-DAY = timedelta(days=1)
-SETTLED = timedelta(days=1)
 HUGE = 50_000_000
-_COMPARED = 20_000  # events that are compared with the slow, exact reference
-
-Line = tuple[str, str, str, str]
-
-
-def line(what: str, measured: str, ratios: Iterable[float] = (), limit: str = "") -> Line:
-    """Return a line of the table; of ratios, their median, the lowest and the highest."""
-    found = sorted(ratios)
-    ratio = f"{median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" if found else ""
-    return what, measured, ratio, limit
-
-
-def settings(folder: Path, url: str, kind: str, **source: Any) -> dict[str, Any]:
-    """Return the settings of a run into a folder, by a format of files or into DuckDB."""
-    into_files = kind != "duckdb"
-    destination: dict[str, Any] = {"duckdb": {"credentials": str(folder / "events.duckdb")}}
-    run: dict[str, Any] = {"destination": "duckdb"}
-    if into_files:
-        destination = {"filesystem": {"bucket_url": str(folder / "out")}}
-        run = {"destination": "filesystem", "file_format": kind}
-    return {
-        "hauser": run | {"working_dir": str(folder / "work")},
-        "destination": destination,
-        "sources": {
-            "fullstory": {"api_token": "simulator-key", "base_url": url, "start_time": START.isoformat()} | source
-        },
-    }
-
-
-def load(document: dict[str, Any], now: datetime, *what: str) -> dict[str, Any]:
-    """Run once, and return what it took."""
-    return _child("benchmarks.load", json.dumps(document), now.isoformat(), *what)
-
-
-def _child(module: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def throughput(folder: Path) -> Iterator[Line]:
-    """One bundle to files, one object a line and as one array, against the floor."""
-    bundle, in_array = folder / "bundle", folder / "array"
-    bundle.write_bytes(ndjson(events(EVENTS)))
-    in_array.write_bytes(array(events(EVENTS)))
-    after = START + HOUR + SETTLED
-    with fullstory({START: bundle}) as url, fullstory({START: in_array}) as other_url:
-        load(settings(folder / "first", url, "parquet"), after)
-        table = next((folder / "first/out/fs_export").glob("*.parquet"))
-        yield from _exactness(table)
-        kinds = ("parquet", "csv", "json")
-        floors: list[dict[str, float]] = []
-        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (*kinds, "array")}
-        for number in range(RUNS):
-            floors.append(_child("benchmarks.floor", str(bundle), str(table)))
-            for kind in kinds:
-                runs[kind].append(load(settings(folder / f"{kind}{number}", url, kind), after))
-            runs["array"].append(load(settings(folder / f"array{number}", other_url, "parquet"), after))
-        whole = [floor["gunzip"] + floor["parse"] + floor["parquet"] for floor in floors]
-        raw = [floor["gunzip"] + floor["write"] for floor in floors]
-        took = {kind: [run["seconds"] for run in those] for kind, those in runs.items()}
-        yield line("floor: gunzip + parse + Parquet", _rate(whole))
-        yield line("Parquet / floor", _rate(took["parquet"]), _over(took["parquet"], whole), "2.0")
-        yield line("Parquet from an array / floor", _rate(took["array"]), _over(took["array"], whole), "2.0")
-        yield line("CSV / Parquet", _rate(took["csv"]), _over(took["csv"], took["parquet"]), "1.5")
-        yield line("raw JSON / (gunzip + writing)", _rate(took["json"]), _over(took["json"], raw), "1.3")
-        cpu = [run["cpu"] for run in runs["parquet"]], [floor["cpu"] for floor in floors]
-        yield line("Parquet / floor, processor time of all threads", f"{median(cpu[0]):.2f} s", _over(*cpu))
-
-
-def workers(folder: Path) -> Iterator[Line]:
-    """Bundles that two processes convert, against one; and how much two busy processors do here, against one."""
-    number = 8
-    bundles = {START + day * DAY: folder / f"bundle{day}" for day in range(number)}
-    for start, path in bundles.items():
-        path.write_bytes(ndjson(events(EVENTS // 4, start=start, span=DAY)))
-    after = START + number * DAY + SETTLED
-    busy: list[float] = []
-    with fullstory(bundles) as url:
-        for kind in ("parquet", "csv", "duckdb"):
-            runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
-            for turn in range(RUNS):
-                for count, those in runs.items():
-                    document = settings(folder / f"{kind}{count}{turn}", url, kind, export_duration="24h")
-                    document["hauser"] |= {"workers": count}
-                    those.append(load(document, after))
-                busy.append(_busy(1) * 2 / _busy(2))
-            took = [[run["seconds"] for run in those] for those in runs.values()]
-            rate = f"{median(took[1]):.2f} s, {number * (EVENTS // 4) / median(took[1]):,.0f} events/s"
-            yield line(f"one process / two, {number} bundles, {kind}", rate, _over(*took), "2 at best")
-            peak = max(run["children_mib"] for run in runs[2])
-            yield line("... peak memory of a worker process", f"{peak:.0f} MiB", (), "350 MB")
-    yield line("work of two busy processes here / of one", "", busy, "2 at best")
-
-
-def _busy(number: int) -> float:
-    """Return the seconds that so many processes take for the same work each."""
-    began = time.perf_counter()
-    running = [subprocess.Popen([sys.executable, "-c", "for _ in range(50_000_000): pass"]) for _ in range(number)]
-    for process in running:
-        process.wait()
-    return time.perf_counter() - began
 
 
 def memory(folder: Path) -> Iterator[Line]:
@@ -155,25 +50,6 @@ def memory(folder: Path) -> Iterator[Line]:
         more = peaks["huge"] - peaks["plain"]
         copies = [more / (HUGE >> 20)]
         yield line(f"a record of 50 MB among them, {kind}, beyond that", f"{more:.0f} MiB", copies, "a few copies")
-
-
-def _exactness(table: Path) -> Iterator[Line]:
-    expected = reference.rows(islice(events(EVENTS), _COMPARED))
-    found = (
-        reference.as_found(row)
-        for batch in pyarrow.parquet.ParquetFile(table).iter_batches(1000)
-        for row in batch.to_pylist()
-    )
-    different = sum(one != other for one, other in zip(expected, found, strict=False))
-    yield line(f"rows of {_COMPARED:,} that differ from the reference", str(different), (), "0")
-
-
-def _over(times: list[float], others: list[float]) -> list[float]:
-    return [one / other for one, other in zip(times, others, strict=True)]
-
-
-def _rate(times: list[float]) -> str:
-    return f"{median(times):.2f} s, {EVENTS / median(times):,.0f} events/s"
 
 
 def backfill(folder: Path) -> Iterator[Line]:
@@ -229,7 +105,7 @@ def small(folder: Path) -> Iterator[Line]:
 
 def _exports_alone(url: str, number: int, at_once: str) -> dict[str, float]:
     """Fetch the exports of so many windows; return the seconds, and how many ran at once in the end."""
-    return _child("benchmarks.exports", url, str(number), at_once)
+    return child("benchmarks.exports", url, str(number), at_once)
 
 
 def _wall(command: list[str]) -> float:
@@ -261,13 +137,13 @@ def growth(folder: Path) -> Iterator[Line]:
             yield line(
                 f"one more window, {kind}, after {many:,} / {few}",
                 f"{median(took[many]):.2f} s",
-                _over(took[many], took[few]),
+                over(took[many], took[few]),
                 "1",
             )
             yield line(f"status, {kind}, at {many:,} windows", f"{median(stati[many]):.2f} s", (), "2 s")
 
 
-PARTS = {part.__name__: part for part in (throughput, workers, memory, backfill, small, growth)}
+PARTS = {part.__name__: part for part in (throughput, one_core, workers, memory, backfill, small, growth)}
 
 
 LONG = {"year": year}
@@ -275,7 +151,11 @@ LONG = {"year": year}
 
 
 def main() -> None:
-    """Measure the parts that are named, or all that do not take long."""
+    """Measure the parts that are named, or all that do not take long; `--record` writes the figures of this version."""
+    if sys.argv[1:] == ["--record"]:
+        with tempfile.TemporaryDirectory(prefix="hauser-bench-") as folder:
+            record(Path(folder))
+        return
     named = sys.argv[1:] or list(PARTS)
     print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {sys.version.split()[0]}, {RUNS} runs\n")
     print("| what | measured | ratio (lowest to highest) | limit |\n| --- | --- | --- | --- |", flush=True)
