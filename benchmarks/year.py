@@ -77,7 +77,8 @@ class _Peaks:
 
     def look(self, process: int, folder: Path) -> None:
         """Look once."""
-        self.disk = max(self.disk, sum(map(_size, folder.rglob("*"))))
+        files = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+        self.disk = max(self.disk, sum(map(_size, files)))
         for one in (process, *_children(process)):
             self.memory[one] = max(self.memory.get(one, 0), _peak(one))
 
@@ -164,9 +165,12 @@ def _run(folder: Path, url: str, hours: int, peaks: _Peaks) -> dict[str, float]:
     command = [sys.executable, "-m", "hauser_dlt", "run", "--start", START.isoformat(), "--end", end.isoformat()]
     began, before = time.perf_counter(), sum(os.times()[2:4])
     process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        peaks.look(process.pid, work)
-        time.sleep(_OFTEN)
+    try:
+        while process.poll() is None:
+            peaks.look(process.pid, work)
+            time.sleep(_OFTEN)
+    finally:
+        process.kill()
     seconds = time.perf_counter() - began
     if process.returncode:
         raise SystemExit(f"the run has ended with exit code {process.returncode}")
