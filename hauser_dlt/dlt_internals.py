@@ -109,6 +109,15 @@ INTERNALS = (
         caller="dlt.destinations.impl.duckdb.configuration:DuckDbConnectionPool.borrow_conn",
     ),
     Internal(
+        "dlt.destinations.impl.ducklake.configuration:DuckLakeCredentials",
+        "_conn_str",
+        use="one database in memory for all connections of a lake",
+        reason="dlt opens one for each connection, and DuckDB checks the extensions anew in each",
+        kind="method",
+        parameters=("self",),
+        caller="dlt.destinations.impl.duckdb.configuration:DuckDbConnectionPool.borrow_conn",
+    ),
+    Internal(
         "dlt.destinations.impl.bigquery.bigquery:BigQueryClient",
         "_create_table_update",
         use="finding columns whatever their case",
@@ -219,9 +228,9 @@ def redirect(job: Any, table: Any, file: Path) -> None:
     job._file_path = str(file)
 
 
-def connect_to_nothing(credentials: Any) -> None:
-    """Have DuckDB's credentials open an empty database in memory; they go on naming their file."""
-    credentials._conn_str = lambda: ":memory:"
+def connect_to(credentials: Any, database: str) -> None:
+    """Have DuckDB's credentials open a database in memory; they go on naming their file."""
+    credentials._conn_str = lambda: database
 
 
 def connect_to_file(credentials: Any) -> None:

@@ -73,9 +73,18 @@ _CASES: tuple[tuple[str, _Case], ...] = (
         (ConfigError, "the bucket lies in another region than what loads from it: choose one in the same region"),
     ),
     (r"database \S+ does not exist", _DATABASE),
+    (
+        r"DATA_PATH parameter \S+ does not match",
+        (ConfigError, "set bucket_url under [destination.ducklake.credentials.storage] to where the lake's files lie"),
+    ),
+    (
+        r"Failed to download extension",
+        (TransientError, "let this machine reach extensions.duckdb.org, or install it with pip; see docs/ducklake.md"),
+    ),
     (r"invalid (?:sslmode|sslrootcert|gssencmode|channel_binding|port|integer|connection option|URI query)", _LOGIN),
     (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", (LoadError, _KEYS)),
     (r"permission denied|access denied|not authorized|insufficient privilege|must be owner", _NO_RIGHT),
+    (r"transaction conflict", _LATER),
     (r"quota|rate ?limit|too many (?:clients|connections)", _BUSY),
     (r"disk full|no space left|could not extend|diskfull", _NO_ROOM),
     (

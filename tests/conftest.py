@@ -21,7 +21,7 @@ _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_",
 
 
 _SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery"}
-_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-")
+_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-", "ducklake")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -193,6 +193,12 @@ def _target(request, tmp_path, monkeypatch):
         for name, value in at.environ().items() if store == "gcs" else ():
             monkeypatch.setenv(name, value)
         return BucketTarget(file_format, tmp_path, f"fs{next(_numbers)}", server=at)
+    if kind.startswith("ducklake"):
+        from support.lakes import LakeTarget
+
+        (folder := tmp_path / "destination").mkdir()
+        s3 = request.getfixturevalue("s3") if kind == "ducklake-s3" else None
+        return LakeTarget("ducklake", folder, f"fs{next(_numbers)}", request.getfixturevalue("server").dsn(), s3=s3)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()

@@ -7,11 +7,18 @@ from typing import Any
 from dlt.destinations.impl.duckdb.configuration import NON_ATTACHABLE_LOCATIONS
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from hauser_dlt.dlt_internals import connect_to_file, connect_to_nothing
+from hauser_dlt.dlt_internals import connect_to, connect_to_file
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.machine import refuse_misspelled, refuse_unwritable
 
+_QUIET = "disable_progress_bar"
 _FILE = "set credentials under [destination.duckdb] to a file that you can read and write"
+
+
+def hide_progress(credentials: Any) -> None:
+    """Have DuckDB print no progress: it does so on standard output, in the midst of results, terminal or not."""
+    pragmas = credentials.pragmas or []
+    credentials.pragmas = pragmas if _QUIET in pragmas else [*pragmas, _QUIET]
 
 
 class ExactDuckDbClient(DuckDbClient):
@@ -21,6 +28,7 @@ class ExactDuckDbClient(DuckDbClient):
         self._file = Path(config.credentials.database)
         if config.credentials.database not in NON_ATTACHABLE_LOCATIONS:
             self._prepare(config.credentials)
+        hide_progress(config.credentials)
         super().__init__(schema, config, capabilities)
 
     def _prepare(self, _credentials: Any) -> None:
@@ -47,7 +55,7 @@ class ReadingDuckDbClient(ExactDuckDbClient):
             credentials.read_only = True
             connect_to_file(credentials)
         else:
-            connect_to_nothing(credentials)
+            connect_to(credentials, ":memory:")
 
 
 def _refuse_unreadable(file: Path) -> None:

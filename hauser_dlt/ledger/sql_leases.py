@@ -14,7 +14,7 @@ from hauser_dlt.windows import Window
 
 # Backfills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_message(match=r"(?is).*(already exists|duplicate|concurrent)"),
+    retry=tenacity.retry_if_exception_message(match=r"(?is).*(already exists|duplicate|concurrent|conflict)"),
     stop=tenacity.stop_after_attempt(8),
     wait=tenacity.wait_random(0.05, 0.5),
     reraise=True,

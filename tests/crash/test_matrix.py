@@ -27,10 +27,10 @@ SETTLED = MIDNIGHT + DAY  # with the delay of a day, as much has settled before 
 
 
 everywhere = pytest.mark.parametrize("target", STEPS, indirect=True)
-_SLOW = "bigquery-staged"
+_SLOW = ("bigquery-staged", "ducklake")
 sampled = pytest.mark.parametrize(
     "target",
-    [pytest.param(kind, marks=pytest.mark.slow) if kind == _SLOW else kind for kind in STEPS],
+    [pytest.param(kind, marks=pytest.mark.slow) if kind in _SLOW else kind for kind in STEPS],
     indirect=True,
 )
 

@@ -50,6 +50,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", "INSERT fs_export"),
         *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),
     ),
+    "ducklake": ("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_loading("INSERT"), *_ENDING),
     "postgres": (
         *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_with_commit("COPY fs_export")),
         *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),

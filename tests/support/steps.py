@@ -40,7 +40,9 @@ _TABLE = re.compile(rf"(?<![a-z_])({'|'.join(_OURS)})(?![a-z_])")
 _UNTABLED = {"init": r"/init(\"|$)", "note": r"/\.hauser_dlt\.\d+$"}
 _STAGING = "hauser_dlt_staging"
 _READING = re.compile(
-    r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK|ABORT|RESET)\b", re.IGNORECASE
+    r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK|ABORT|RESET"
+    r"|ATTACH|DETACH|USE|CREATE OR REPLACE SECRET)\b",
+    re.IGNORECASE,
 )
 _CHANGING = re.compile(r"\s*(INSERT|DELETE|UPDATE|COPY|CREATE\s+SCHEMA|(?:CREATE|ALTER|DROP)\s+TABLE)\b", re.IGNORECASE)
 
