@@ -21,7 +21,7 @@ _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_",
 
 
 _SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery"}
-_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-", "ducklake")
+_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-", "ducklake", "delta-s3")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -199,6 +199,12 @@ def _target(request, tmp_path, monkeypatch):
         (folder := tmp_path / "destination").mkdir()
         s3 = request.getfixturevalue("s3") if kind == "ducklake-s3" else None
         return LakeTarget("ducklake", folder, f"fs{next(_numbers)}", request.getfixturevalue("server").dsn(), s3=s3)
+    if kind.startswith("delta"):
+        from support.deltas import DeltaTarget
+
+        (folder := tmp_path / "destination").mkdir()
+        s3 = request.getfixturevalue("s3") if kind == "delta-s3" else None
+        return DeltaTarget("delta", folder, f"fs{next(_numbers)}", s3=s3)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()

@@ -69,6 +69,12 @@ class RunSettings(Settings):
         parsers.one_of("parquet", "csv", "jsonl", "json"),
         'filesystem only: "parquet", "csv", "jsonl", or "json", which is exactly what FullStory sent.',
     )
+    table_format: str = setting(
+        "",
+        parsers.one_of("", "delta"),
+        'filesystem only: "delta" has Delta tables in bucket_url, in the place of files of their own, and takes no'
+        " file_format.",
+    )
     csv_escape_formulas: bool = setting(
         False,
         parsers.flag,

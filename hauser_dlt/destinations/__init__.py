@@ -22,7 +22,7 @@ _ADAPTERS = {
     "postgres": ("postgres", "PostgresAdapter"),
     "redshift": ("redshift", "RedshiftAdapter"),
 }
-_FILES = ("files", "FilesAdapter")
+_FILES = {"": ("files", "FilesAdapter"), "delta": ("delta", "DeltaAdapter")}  # table_format -> likewise
 _OTHER = ("adapter", "DestinationAdapter")
 _EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
 
@@ -37,7 +37,10 @@ def adapter_for(run: RunSettings, settings: SourceSettings, *, reading: bool = F
         ConfigError: dlt knows no such destination, or it lacks a setting.
     """
     holds_files = run.destination == "filesystem" or run.storage_only
-    module, name = _FILES if holds_files else _ADAPTERS.get(_kind(run.destination), _OTHER)
+    if holds_files:
+        module, name = _FILES[run.table_format]
+    else:
+        module, name = _ADAPTERS.get(_kind(run.destination), _OTHER)
     adapter: type[DestinationAdapter] = getattr(import_module(f"{__name__}.{module}"), name)
     return adapter.of(run, settings, reading=reading)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import dlt
 
@@ -95,7 +95,8 @@ class FilesAdapter(DestinationAdapter):
     """Files in a folder or bucket."""
 
     holds_files = True
-    reload_unit = "load"
+    reload_unit: ClassVar[Literal["window", "load"]] = "load"
+    kind: ClassVar[type[Folder]] = Folder
 
     @classmethod
     def of(cls, run: RunSettings, settings: SourceSettings, *, reading: bool) -> Self:
@@ -104,7 +105,7 @@ class FilesAdapter(DestinationAdapter):
         folder = local_path(url)
         if folder and not reading:
             refuse_unwritable(folder, UNWRITABLE)
-        destination = Folder(
+        destination = cls.kind(
             bucket_url=url,
             destination_name="filesystem",
             layout=LAYOUT,

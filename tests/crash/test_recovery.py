@@ -17,7 +17,9 @@ SETTLED = NOW - DAY
 recovering = pytest.mark.parametrize("target", ["duckdb", "json"], indirect=True)
 # what the others show, these show again
 _RARELY = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("json", "gcs-parquet")]
-wherever_it_lies = pytest.mark.parametrize("target", [*SQL_KINDS, "parquet", "s3-csv", *_RARELY], indirect=True)
+wherever_it_lies = pytest.mark.parametrize(
+    "target", [*SQL_KINDS, "parquet", "delta", "s3-csv", *_RARELY], indirect=True
+)
 
 
 def lose_the_machine(runs):

@@ -70,10 +70,11 @@ class Soak:
 
     def release(self) -> None:
         """Delete the newest rows of the sync table, as users do."""
-        if (self.runs.target.folder / "events.duckdb").exists() or self.runs.target.into_files:
+        target = self.runs.target
+        if target.database.exists() or target.into_files or (target.out / "fs_sync" / "_delta_log").exists():
             count = self.dice.randint(1, 3)
             self.story.append(f"newest {count} sync rows deleted")
-            self.runs.target.forget_newest(count)
+            target.forget_newest(count)
 
     def two_at_once(self) -> None:
         """Have two runs begin at the same time; what they say of each other is theirs."""
@@ -123,7 +124,7 @@ def soak(runs, kind, seed, windows):
         print("\n".join(soaked.story))  # noqa: T201 - likewise
 
 
-@pytest.mark.parametrize(("target", "seed"), [("duckdb", 1), ("parquet", 2)], indirect=["target"])
+@pytest.mark.parametrize(("target", "seed"), [("duckdb", 1), ("parquet", 2), ("delta", 3)], indirect=["target"])
 def test_a_handful_of_windows_survives_whatever_happens(runs, request, seed):
     soak(runs, request.node.callspec.params["target"], seed, windows=12)
 

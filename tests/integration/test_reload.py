@@ -15,7 +15,7 @@ NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a hal
 SETTLED = NOW - DAY
 LATE = {"EventStart": (MIDNIGHT + 7 * HOUR).isoformat(), "EventType": "late", "UserId": 7}
 
-in_each_way = pytest.mark.parametrize("target", ["duckdb", "parquet"], indirect=True)
+in_each_way = pytest.mark.parametrize("target", ["duckdb", "parquet", "delta"], indirect=True)
 in_redshift = pytest.mark.parametrize("target", ["redshift"], indirect=True)
 in_duckdb = pytest.mark.parametrize("target", ["duckdb"], indirect=True)
 

@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiohttp
+import deltalake
+import deltalake.table
 import dlt
 import duckdb
 import psycopg2
@@ -147,6 +149,7 @@ def watch(around: Around, place: Path, elsewhere: str) -> None:
     _watch_sql(around)
     _watch_requests(around, elsewhere)
     _watch_files(around, place)
+    _watch_delta(around)
     dlt.Pipeline.normalize = _told(dlt.Pipeline.normalize, around, lambda *_: "normalize")
 
 
@@ -201,6 +204,20 @@ def _watch_sql(around: Around) -> None:
             return super().cursor(*arguments, **{"cursor_factory": Cursor, **named})
 
     psycopg2.connect = functools.partial(psycopg2.connect, connection_factory=Connection)
+
+
+def _watch_delta(around: Around) -> None:
+    """Have the commits be told that deltalake makes, which Python does not see."""
+
+    def named(verb: str) -> Callable[..., str]:
+        return lambda table, *_, **__: f"{verb} {_table_in(getattr(table, 'table_uri', str(table)))}"
+
+    deltalake.write_deltalake = _told(deltalake.write_deltalake, around, named("commit"))
+    deltalake.DeltaTable.delete = _told(deltalake.DeltaTable.delete, around, named("delete from"))
+    deltalake.DeltaTable.create = staticmethod(_told(deltalake.DeltaTable.create, around, named("create")))
+    compact = deltalake.table.TableOptimizer.compact
+    of_optimizer = _told(compact, around, lambda self, *_, **__: named("compact")(self.table))
+    deltalake.table.TableOptimizer.compact = of_optimizer
 
 
 def _watch_requests(around: Around, elsewhere: str) -> None:

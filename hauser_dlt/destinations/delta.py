@@ -1,0 +1,99 @@
+"""Delta tables in a folder or bucket: dlt makes the load packages, and what they hold is committed in one piece.
+
+dlt commits each table of a package by itself, and appends. Here the commit of the events replaces what their windows
+had, and is what owns them; see `ledger.delta`.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from typing import Any, Self
+
+import dlt
+import pyarrow as pa
+from dlt.common.destination.client import LoadJob
+from dlt.common.libs.pyarrow import get_column_type_from_py_arrow
+from dlt.destinations.job_impl import FinalizedLoadJob
+
+from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.run_settings import RunSettings
+from hauser_dlt.config.source_settings import SourceSettings
+from hauser_dlt.destinations.files import FilesAdapter
+from hauser_dlt.destinations.folder import Folder, FolderClient
+from hauser_dlt.destinations.guarded import guard
+from hauser_dlt.destinations.traits import Traits
+from hauser_dlt.errors import ConfigError
+from hauser_dlt.ledger import Ledger, Sent
+from hauser_dlt.ledger.delta import DeltaLedger
+from hauser_dlt.ledger.delta_tables import DAY_COLUMN, DeltaFile
+from hauser_dlt.records.tables import Table, Tables
+
+
+class DeltaClient(FolderClient):
+    """Leaves the tables to the commits; dlt's own are files, as they are beside any files."""
+
+    def get_load_job_class(self, table: Any, file_path: str) -> type[LoadJob]:
+        """Return the class of jobs that do nothing: the files are committed when all of them are there."""
+        return FinalizedLoadJob
+
+
+class DeltaFolder(Folder):
+    """A folder or bucket of Delta tables."""
+
+    traits = Traits("filesystem", rows_as="parquet", batches_as="parquet", merges=False)
+
+    @property
+    def client_class(self) -> type[DeltaClient]:
+        """The client."""
+        return DeltaClient
+
+
+class DeltaAdapter(FilesAdapter):
+    """Delta tables in a folder or bucket."""
+
+    holds_files = False
+    reload_unit = "window"
+    kind = DeltaFolder
+
+    @classmethod
+    def of(cls, run: RunSettings, settings: SourceSettings, *, reading: bool) -> Self:
+        """Return the folder or bucket that the settings name; see `DestinationAdapter`."""
+        for name in ("individuals", "segments"):
+            if getattr(settings, name):
+                raise ConfigError(f'{name} = true: not with table_format = "delta", which has events only')
+        return super().of(run, settings, reading=reading)
+
+    def __init__(self, destination: Any, dataset_name: str, place: str) -> None:
+        super().__init__(destination, dataset_name, place)
+        guard(destination, self._arrivals)
+
+    def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
+        """Return the export and the sync table as they are now."""
+        client: Any = pipeline.destination_client()
+        found = {name: DeltaFile(client, name).schema() for name in (settings.export_table, settings.sync_table)}
+        export, sync = map(_table, found.values())
+        return Tables(export, sync, frozenset(name for name, schema in found.items() if not schema))
+
+    def ledger(self, pipeline: dlt.Pipeline, settings: SourceSettings, tables: Tables, now: datetime) -> Ledger:
+        """Return the ledger of Delta tables."""
+        return DeltaLedger(pipeline, settings, tables, now)
+
+    def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
+        """Have a load become complete by the commit of its events."""
+        if sent and isinstance(ledger, DeltaLedger):
+            self._arrivals[load_id] = partial(ledger.commit, sent, load_id)
+
+    def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> None:
+        """Return nothing: there is no catalog."""
+
+    def prepare(self, source: Any, _config: Configuration, _tables: Tables) -> None:
+        """Leave the tables as they are."""
+
+
+def _table(schema: pa.Schema) -> Table:
+    columns = {
+        field.name: {"nullable": field.nullable, **get_column_type_from_py_arrow(field.type)}
+        for field in schema
+        if field.name != DAY_COLUMN
+    }
+    return Table.of(columns)

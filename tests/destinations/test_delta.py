@@ -1,0 +1,150 @@
+"""Delta tables: each load is one commit that names it, whatever happens around."""
+
+import json
+from datetime import timedelta
+from importlib.util import find_spec
+
+import duckdb
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+from polars.testing import assert_frame_equal
+
+from hauser_dlt.errors import ConfigError, TransientError
+from hauser_dlt.ledger import delta_tables
+from hauser_dlt.ledger.delta import DeltaLeases, DeltaLedger
+from support.destinations import HOUR, MIDNIGHT
+
+DAY = timedelta(days=1)
+NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
+
+in_delta = pytest.mark.parametrize("target", ["delta"], indirect=True)
+in_each_delta = pytest.mark.parametrize("target", ["delta", "delta-s3"], indirect=True)
+
+
+@in_each_delta
+def test_a_table_holds_each_event_once_whatever_is_loaded_again(runs):
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    runs.reload(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 18 * HOUR)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    runs.target.forget_newest(1)
+    runs.load(NOW + 6 * HOUR)
+    runs.expect(MIDNIGHT, MIDNIGHT + 30 * HOUR)
+    status, told = runs.command("status", "--json").communicate(60)
+    assert json.loads(status)["sync_point"] == "2024-05-02T06:00:00+00:00", told
+    found, told = runs.command("check", end_time=f"{MIDNIGHT}").communicate(60)
+    assert found.count("fits") == 2, told
+
+
+@in_each_delta
+def test_runs_side_by_side_commit_without_losing_each_others(runs):
+    """All of them make the tables, or find that another one has; each commits again where another was quicker."""
+    days = [MIDNIGHT + n * DAY for n in range(3)]
+    started = [
+        runs.command("run", "--start", f"{day:%Y-%m-%d}", "--end", f"{day + DAY:%Y-%m-%d}", working_dir=f"work{n}")
+        for n, day in enumerate(days)
+    ]
+    for command in started:
+        _, told = command.communicate(120)
+        assert command.returncode == 0, told
+    runs.expect(MIDNIGHT, MIDNIGHT + 3 * DAY)
+
+
+@in_delta
+def test_new_fields_become_columns(runs):
+    runs.load(NOW)
+    at = f"{MIDNIGHT + 25 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    runs.sim.extra_events.append({"EventStart": at, "EventType": "custom", "EventBrandNew": "new"})
+    runs.load(NOW + 6 * HOUR)
+    assert [row["EventBrandNew"] for row in runs.target.rows() if "EventBrandNew" in row] == ["new"]
+
+
+@in_delta
+def test_duckdb_reads_what_polars_reads(runs):
+    runs.load(NOW)
+    package = find_spec("duckdb_extension_delta")
+    assert package, "there is no extension delta of DuckDB's to test with"
+    file = f"{package.submodule_search_locations[0]}/extensions/v{duckdb.__version__}/delta.duckdb_extension"
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{file}'; SET TimeZone = 'UTC'")
+        found = connection.execute(f"SELECT * FROM delta_scan('{runs.target.url}/fs_export')").to_arrow_table()
+    by_polars = pl.from_arrow(found).select(runs.target.frame("fs_export").columns)
+    assert_frame_equal(by_polars, runs.target.frame("fs_export"), check_row_order=False, check_dtypes=False)
+
+
+@in_delta
+def test_the_commit_of_a_load_names_it_and_replaces_what_its_windows_had(runs):
+    (first,) = runs.load(NOW).packages
+    (second,) = runs.reload(NOW, MIDNIGHT, MIDNIGHT + DAY).packages
+    history = DeltaTable(f"{runs.target.url}/fs_export").history()
+    loads = [commit["hauser_dlt_load_id"] for commit in history if "hauser_dlt_load_id" in commit]
+    assert loads == [second.load_id, first.load_id]
+    assert {row["_dlt_load_id"] for row in runs.target.rows()} == {second.load_id}
+
+
+@in_delta
+def test_the_files_of_a_day_become_one_when_the_day_is_complete(runs):
+    for n in range(1, 5):
+        runs.load(MIDNIGHT + DAY + 6 * n * HOUR)
+        files = DeltaTable(f"{runs.target.url}/fs_export").file_uris()
+        assert len(files) == (n if n < 4 else 1)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_delta
+def test_a_load_that_another_run_took_for_dead_commits_nothing(runs, monkeypatch):
+    """Its lease is gone before its events are committed: whoever removed it loads its windows."""
+    commit = DeltaLedger.commit
+
+    def late(ledger, sent, load_id, at):
+        for path in runs.target.out.glob("fs_sync_pending/*.json"):
+            path.unlink()
+        commit(ledger, sent, load_id, at)
+
+    monkeypatch.setattr(DeltaLedger, "commit", late)
+    with pytest.raises(TransientError, match="has expired"):
+        runs.load(NOW)
+    assert runs.target.rows() == []
+    monkeypatch.undo()
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_delta
+def test_a_load_whose_windows_a_newer_one_has_loaded_meanwhile_commits_nothing(runs, monkeypatch):
+    commit = DeltaLedger.commit
+
+    def late(ledger, sent, load_id, at):
+        monkeypatch.setattr(DeltaLedger, "commit", commit)
+        with monkeypatch.context() as unseeing:
+            unseeing.setattr(DeltaLeases, "pending", lambda leases: [])  # as if both had begun at the same moment
+            runs.reload(NOW, MIDNIGHT, MIDNIGHT + DAY, working_dir="other")
+        commit(ledger, sent, load_id, at)
+
+    monkeypatch.setattr(DeltaLedger, "commit", late)
+    with pytest.raises(TransientError, match="another run has loaded"):
+        runs.load(NOW)
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_delta
+def test_a_commit_whose_answer_was_lost_is_not_made_again(runs, monkeypatch):
+    write = delta_tables.write_deltalake
+
+    def answerless(table, *arguments, **named):
+        write(table, *arguments, **named)
+        raise CommitFailedError("no answer")
+
+    monkeypatch.setattr(delta_tables, "write_deltalake", answerless)
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    assert len(DeltaTable(f"{runs.target.url}/fs_export").history()) == 2
+
+
+@in_delta
+def test_snapshots_are_refused(runs):
+    with pytest.raises(ConfigError, match="individuals = true: not with table_format"):
+        runs.load(NOW, individuals=True)
