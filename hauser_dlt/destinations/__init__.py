@@ -1,6 +1,7 @@
 """Destinations: what dlt is told about each, and how it is inspected; `adapter_for` chooses."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from dlt.common.destination import Destination
@@ -39,6 +40,10 @@ def adapter_for(run: RunSettings, settings: SourceSettings, *, reading: bool = F
     holds_files = run.destination == "filesystem" or run.storage_only
     if holds_files:
         module, name = _FILES[run.table_format]
+        if run.table_format and find_spec("deltalake") is None:
+            raise ConfigError(
+                f"table_format = {run.table_format!r}: deltalake is not installed; pip install 'hauser-dlt[delta]'"
+            )
     else:
         module, name = _ADAPTERS.get(_kind(run.destination), _OTHER)
     adapter: type[DestinationAdapter] = getattr(import_module(f"{__name__}.{module}"), name)

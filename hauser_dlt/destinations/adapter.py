@@ -51,6 +51,7 @@ class DestinationAdapter:
         destination: dlt's.
         place: what users recognize it by, without credentials.
         staging: the bucket by way of which it is loaded, if any.
+        arrivals: load -> what makes sure that all of it has arrived.
     """
 
     holds_files: ClassVar[bool] = False
@@ -64,7 +65,7 @@ class DestinationAdapter:
         self.dataset_name = dataset_name
         self.place = place
         self.staging = staging
-        self._arrivals: Arrivals = {}
+        self.arrivals: Arrivals = {}
 
     @classmethod
     def of(cls, run: RunSettings, settings: SourceSettings, *, reading: bool) -> Self:
@@ -82,7 +83,7 @@ class DestinationAdapter:
         dataset = cls.dataset(destination, run, settings)
         staging = Staging(bucket_url()) if run.staging or cls.needs_staging else None
         adapter = cls(destination, dataset, f"{run.destination}, dataset {dataset}", staging)
-        guard(destination, adapter._arrivals)
+        guard(destination, adapter.arrivals)
         return adapter
 
     @classmethod
@@ -137,7 +138,7 @@ class DestinationAdapter:
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Let a load not become complete unless all that was sent has arrived."""
         if sent and isinstance(ledger, SqlLedger):
-            self._arrivals[load_id] = partial(ledger.verify_arrival, sent, load_id)
+            self.arrivals[load_id] = partial(ledger.verify_arrival, sent, load_id)
 
     def kept_open(self, pipeline: dlt.Pipeline) -> AbstractContextManager[None]:
         """Keep what takes long to open open for some steps that follow each other at once."""

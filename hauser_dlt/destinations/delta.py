@@ -65,7 +65,7 @@ class DeltaAdapter(FilesAdapter):
 
     def __init__(self, destination: Any, dataset_name: str, place: str) -> None:
         super().__init__(destination, dataset_name, place)
-        guard(destination, self._arrivals)
+        guard(destination, self.arrivals)
 
     def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
         """Return the export and the sync table as they are now."""
@@ -81,7 +81,7 @@ class DeltaAdapter(FilesAdapter):
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Have a load become complete by the commit of its events."""
         if sent and isinstance(ledger, DeltaLedger):
-            self._arrivals[load_id] = partial(ledger.commit, sent, load_id)
+            self.arrivals[load_id] = partial(ledger.commit, sent, load_id)
 
     def access(self, pipeline: dlt.Pipeline, tables: Collection[str], *, staging: bool = False) -> None:
         """Return nothing: there is no catalog."""

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -22,13 +22,12 @@ from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID
 from hauser_dlt.ledger import load_ids
+from hauser_dlt.ledger.delta_leases import DeltaLeases
 from hauser_dlt.ledger.delta_tables import DAY_COLUMN, DeltaFile, as_sql, batches_of, events_in
-from hauser_dlt.ledger.file_index import File, FileIndex
-from hauser_dlt.ledger.file_leases import FileLeases
+from hauser_dlt.ledger.file_index import FileIndex
 from hauser_dlt.ledger.model import (
     CLOCKS_DIFFER,
     Findings,
-    Lease,
     Sent,
     SyncRow,
     is_ahead,
@@ -40,39 +39,6 @@ from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import DAY, Window, floor, uncovered
 
 _STATES = "_dlt_pipeline_state"
-
-
-class DeltaLeases(FileLeases):
-    """See `Leases`."""
-
-    def __init__(self, index: FileIndex, settings: SourceSettings, export: DeltaFile) -> None:
-        super().__init__(index, settings.sync_table)
-        self._export = export
-
-    def acquire(self, load_id: str, interval: Window) -> None:
-        """See `Leases`. What was written is there."""
-        self.renew(load_id, interval)
-
-    def pending(self) -> list[Lease]:
-        """See `Leases`. A load that has arrived is complete, though its process may have died before it noted that."""
-        return [lease for lease in super().pending() if not self._export.has_arrived(lease.load_id)]
-
-    def note_complete(self, load_id: str) -> None:
-        """Write dlt's note that a load is complete, where its process died before."""
-        if not self._index.is_complete(load_id):
-            self._note_load(load_id)
-            self._index.invalidate_complete()
-
-    def files_now(self) -> list[File]:
-        """Return the files of all leases as they are at this moment."""
-        return list(self._index.leases_now())
-
-    def release(self, load_id: str) -> None:
-        """Remove the lease of a load."""
-        for file in self._index.leases().of(load_id):
-            with suppress(FileNotFoundError):  # another run was quicker
-                self._client.fs_client.rm_file(file.path)
-        self._index.release([load_id])
 
 
 class DeltaLedger:
@@ -94,7 +60,8 @@ class DeltaLedger:
         self._index = FileIndex(client, settings.export_table, settings.sync_table)
         self._read: list[SyncRow] | None = None
         self._malformed = 0
-        self.leases = DeltaLeases(self._index, settings, self.export)
+        self._owners: frozenset[str | None] = frozenset()  # of the windows of a load, when it began
+        self.leases = DeltaLeases(self._index, settings, self.export, self._note_owners)
         self.cleanup = DeltaCleanup(self)
 
     def connected(self) -> AbstractContextManager[None]:
@@ -218,14 +185,25 @@ class DeltaLedger:
             self.export.compact(day)
             self.sync.compact()
 
-    def _refuse_late(self, load_id: str, windows: Window) -> None:
-        """Make sure that a load still has its lease, and that no newer one is there, once its table has been read."""
+    def _note_owners(self, interval: Window) -> None:
         self.invalidate()
-        if load_id not in self._index.leases_now().names:
+        self._owners = self._owners_of(interval)
+
+    def _owners_of(self, interval: Window) -> frozenset[str | None]:
+        return frozenset(row.load_id for row in self.rows(interval) if row.owns and row.window.overlaps(interval))
+
+    def _refuse_late(self, load_id: str, windows: Window) -> None:
+        """Make sure, once the export table has been read, that nobody took the load for dead, and none was quicker.
+
+        Whatever happens after that makes the commit fail, and it is tried anew. A load that was suspended may have
+        written its lease once more, but not its sync rows.
+        """
+        self.invalidate()
+        lost_rows = not any(row.load_id == load_id for row in self.rows(windows))
+        if lost_rows or load_id not in self._index.leases_now().names:
             raise TransientError(f"the lease of load {load_id} has expired, and another run removed it; run again")
-        for row in self.rows(windows):
-            if row.owns and row.age > load_ids.number(load_id) and row.window.overlaps(windows):
-                raise TransientError(f"another run has loaded {row.window} meanwhile; run again")
+        if self._owners_of(windows) - self._owners:
+            raise TransientError(f"another run has loaded windows of {windows} meanwhile; run again")
 
     def _files(self, load_id: str, table: str) -> list[Path]:
         """Return the files of a table in a load package that dlt is about to complete."""

@@ -37,10 +37,10 @@ class FileLeases:
         if not index.listing.syncs.names or not index.lacks_loads():
             return
         for load_id in [load_id for load_id in index.inspect().syncs.names if index.is_complete(load_id)]:
-            self._note_load(load_id)
+            self.note_load(load_id)
         index.invalidate_complete()
 
-    def _note_load(self, load_id: str) -> None:
+    def note_load(self, load_id: str) -> None:
         """Write dlt's note that a load is complete."""
         note = {"load_id": load_id, "schema_name": SCHEMA_NAME, "status": 0, "inserted_at": datetime.now(UTC)}
         self._write(self._made(LOADS), f"{SCHEMA_NAME}{FILENAME_SEPARATOR}{load_id}.jsonl", note)

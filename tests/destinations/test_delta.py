@@ -13,7 +13,9 @@ from polars.testing import assert_frame_equal
 
 from hauser_dlt.errors import ConfigError, TransientError
 from hauser_dlt.ledger import delta_tables
-from hauser_dlt.ledger.delta import DeltaLeases, DeltaLedger
+from hauser_dlt.ledger.delta import DeltaLedger
+from hauser_dlt.ledger.delta_leases import DeltaLeases
+from hauser_dlt.ledger.delta_tables import DeltaFile
 from support.destinations import HOUR, MIDNIGHT
 
 DAY = timedelta(days=1)
@@ -113,6 +115,23 @@ def test_a_load_that_another_run_took_for_dead_commits_nothing(runs, monkeypatch
 
 
 @in_delta
+def test_a_load_that_writes_its_lease_once_more_after_it_was_taken_for_dead_commits_nothing(runs, monkeypatch):
+    write = DeltaFile.commit
+
+    def late(table, load_id, *arguments, **named):
+        if table.name == "fs_export":
+            DeltaTable(f"{runs.target.url}/fs_sync").delete(f"_dlt_load_id = '{load_id}'")
+        write(table, load_id, *arguments, **named)
+
+    monkeypatch.setattr(DeltaFile, "commit", late)
+    with pytest.raises(TransientError, match="has expired"):
+        runs.load(NOW)
+    monkeypatch.undo()
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_delta
 def test_a_load_whose_windows_a_newer_one_has_loaded_meanwhile_commits_nothing(runs, monkeypatch):
     commit = DeltaLedger.commit
 
@@ -124,7 +143,7 @@ def test_a_load_whose_windows_a_newer_one_has_loaded_meanwhile_commits_nothing(r
         commit(ledger, sent, load_id, at)
 
     monkeypatch.setattr(DeltaLedger, "commit", late)
-    with pytest.raises(TransientError, match="another run has loaded"):
+    with pytest.raises(TransientError, match="another run has loaded windows of 2024-05-01 00:00"):
         runs.load(NOW)
     runs.load(NOW)
     runs.expect(MIDNIGHT, MIDNIGHT + DAY)

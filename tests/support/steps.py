@@ -10,6 +10,8 @@ A change that none of the rules names is an error: a new one is to be named, and
 
 import contextlib
 import functools
+import importlib
+import importlib.util
 import json
 import os
 import re
@@ -21,8 +23,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiohttp
-import deltalake
-import deltalake.table
 import dlt
 import duckdb
 import psycopg2
@@ -149,7 +149,8 @@ def watch(around: Around, place: Path, elsewhere: str) -> None:
     _watch_sql(around)
     _watch_requests(around, elsewhere)
     _watch_files(around, place)
-    _watch_delta(around)
+    if importlib.util.find_spec("deltalake"):
+        _watch_delta(around)
     dlt.Pipeline.normalize = _told(dlt.Pipeline.normalize, around, lambda *_: "normalize")
 
 
@@ -212,6 +213,7 @@ def _watch_delta(around: Around) -> None:
     def named(verb: str) -> Callable[..., str]:
         return lambda table, *_, **__: f"{verb} {_table_in(getattr(table, 'table_uri', str(table)))}"
 
+    deltalake = importlib.import_module("deltalake")
     deltalake.write_deltalake = _told(deltalake.write_deltalake, around, named("commit"))
     deltalake.DeltaTable.delete = _told(deltalake.DeltaTable.delete, around, named("delete from"))
     deltalake.DeltaTable.create = staticmethod(_told(deltalake.DeltaTable.create, around, named("create")))
