@@ -25,6 +25,8 @@ from hauser_dlt.records import blocks, json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Tally
 from hauser_dlt.records.columns import Columns
 
+_MOST = 5  # blocks at the same time: each takes some 25 MB of this process, on its way out and back
+
 Result = ConvertedBlock | None
 MakeBlock = Callable[[Delivery, list[PickleBuffer]], Block]
 """(a bundle's file, some of its lines) -> what a worker is to do."""
@@ -119,8 +121,8 @@ class Divider:
         return result, block.size
 
     def _begin_blocks(self, make: MakeBlock) -> None:
-        """Give each worker a block, and have one more at hand."""
-        while sum(len(division.begun) for division in self._divisions) <= self._pool.size:
+        """Give each worker a block, and have one more at hand, as far as memory goes."""
+        while sum(len(division.begun) for division in self._divisions) < min(self._pool.size + 1, _MOST):
             if not any(division.begin_next(self._pool, make) for division in self._divisions):
                 following = self._following(self._divisions[-1].delivery)
                 if not following:

@@ -165,6 +165,7 @@ EVENTS = st.builds(
     TIMES,
     st.dictionaries(NAMES, VALUES, max_size=4),
 )
+HAPPENED = '{"EventStart": "2024-05-01T00:30:00Z", %s}'
 ODD = st.sampled_from(
     ["", " \t", "\r", "\ufeff", '\ufeff{"Zebra": 1}', "[]", "{", "x", '{"message": "no"}', "{}", '{"a": "\udcff"}']
 )
@@ -192,7 +193,7 @@ def test_batches_are_those_of_the_bundle_read_in_one_go(tmp_path_factory, lines,
 
 @few
 @given(LINES, LINES, st.sampled_from(["", "\n", "\n\n", "\r\n"]), st.lists(st.integers(1, 2000), max_size=3))
-@example(['{"NewOne": 1}'] * 5 + ['{"NEWONE": 1}'] * 5, [], "\n", [])
+@example([HAPPENED % '"NewOne": 1'] * 5 + [HAPPENED % '"NEWONE": 1'] * 5, [], "\n", [])
 @example(['{"EventStart": null}'] * 9, [], "\n", [])
 def test_rows_and_errors_are_those_of_the_bundle_read_in_one_go(tmp_path_factory, lines, others, end, cuts):
     bundles = [packed(body(some, end), cuts) for some in (lines, others)]
@@ -211,12 +212,13 @@ def test_records_are_counted_as_in_the_bundle_read_in_one_go(tmp_path):
 
 
 @few
-@given(TIDY, st.data())
-def test_damage_is_told_as_without_blocks(tmp_path_factory, lines, data):
-    whole = gzip.compress(body(lines), 1)
-    cut = data.draw(st.integers(0, len(whole)))
-    wrong = data.draw(st.sampled_from([b"", b"\0", b"\xff"]))
-    bundle = whole[:cut] + wrong + whole[cut + len(wrong) :]
+@given(TIDY, st.lists(st.integers(1, 2000), max_size=3), st.floats(0, 1), st.sampled_from([None, b"\0", b"\xff"]))
+@example([HAPPENED % '"NewOne": 1'] * 20, [700], 0.99, None)
+@example([HAPPENED % '"NewOne": 1'] * 20, [700], 0.99, b"\xff")
+def test_damage_is_told_as_without_blocks(tmp_path_factory, lines, cuts, share, wrong):
+    whole = packed(body(lines), cuts)
+    cut = int(share * len(whole))
+    bundle = whole[:cut] if wrong is None else whole[:cut] + wrong + whole[cut + 1 :]
     one, by_blocks = map(in_one, compared(tmp_path_factory.mktemp("bundles"), bundle))
     assert by_blocks == one
 
