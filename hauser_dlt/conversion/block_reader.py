@@ -25,7 +25,7 @@ from hauser_dlt.records import blocks, json_stream
 from hauser_dlt.records.batches import BATCH_ROWS, Tally
 from hauser_dlt.records.columns import Columns
 
-_MOST = 5  # blocks at the same time: each takes some 25 MB of this process, on its way out and back
+_MOST = 4  # blocks at the same time: each takes some 30 MB of this process, on its way out and back
 
 Result = ConvertedBlock | None
 MakeBlock = Callable[[Delivery, list[PickleBuffer]], Block]
