@@ -4,7 +4,7 @@
 `Summary` tells what was done. `HauserError` is what they raise.
 
 `fullstory` is the source for dlt pipelines of your own, and `account` makes one for each of several accounts.
-`redshift` and `bigquery` are dlt's destinations of these names, safe on existing tables.
+`redshift`, `bigquery` and `snowflake` are dlt's destinations of these names, safe on existing tables.
 """
 
 from importlib import import_module
@@ -21,6 +21,7 @@ __all__ = [
     "redshift",
     "reload",
     "run",
+    "snowflake",
     "status",
 ]
 
@@ -35,6 +36,7 @@ _HOMES = {
     "redshift": ("hauser_dlt.destinations.redshift", "ExactRedshift"),
     "reload": ("hauser_dlt.api", "reload"),
     "run": ("hauser_dlt.api", "run"),
+    "snowflake": ("hauser_dlt.destinations.snowflake", "ExactSnowflake"),
     "status": ("hauser_dlt.api", "status"),
 }
 

@@ -11,7 +11,7 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
-from hauser_dlt.redaction import QUOTES, chain, error_line, google_reasons, redacted, sqlstate
+from hauser_dlt.redaction import QUOTES, chain, error_line, google_reasons, redacted, snowflake_code, sqlstate
 
 _Case = tuple[type[HauserError], str]
 _RIGHTS = "give the loader's user the right to create schema and tables, and to read, insert and delete"
@@ -35,9 +35,11 @@ _WRONG_TYPE: _Case = (
     "`hauser-dlt check` tells which column cannot take FullStory's values; rename it, or the table",
 )
 _LATER: _Case = (TransientError, "")
+_TOO_LONG: _Case = (LoadError, "a column of yours is too short for FullStory's text: make it longer")
 # The language of what a server says depends on its settings, its codes do not. The longest that fits counts:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html,
-# https://cloud.google.com/bigquery/docs/error-messages
+# https://cloud.google.com/bigquery/docs/error-messages, and
+# https://docs.snowflake.com/en/user-guide/key-pair-auth-troubleshooting for those of logins
 _CODES: dict[str, _Case] = {
     "08": _LATER,
     "22": _WRONG_TYPE,
@@ -61,6 +63,27 @@ _CODES: dict[str, _Case] = {
     "jobRateLimitExceeded": _BUSY,
     "quotaExceeded": _BUSY,
     "rateLimitExceeded": _BUSY,
+    "sf604": _LATER,
+    "sf606": (
+        ConfigError,
+        "Snowflake computes nothing without one: set warehouse under [destination.snowflake.credentials], or the user's"
+        " DEFAULT_WAREHOUSE",
+    ),
+    "sf625": _LATER,
+    "sf2023": _WRONG_TYPE,
+    "sf2081": (LoadError, _KEYS),
+    "sf3001": _NO_RIGHT,
+    "sf3165": (LoadError, _KEYS),
+    "sf90073": _BUSY,
+    "sf90105": _DATABASE,
+    "sf100035": _WRONG_TYPE,
+    "sf100038": _WRONG_TYPE,
+    "sf100072": (LoadError, "allow NULL in that column of yours: a default does not help"),
+    "sf100074": _TOO_LONG,
+    "sf100078": _TOO_LONG,
+    "sf390100": _LOGIN,
+    "sf390144": _LOGIN,
+    "sf390189": (ConfigError, "look at role under [destination.snowflake.credentials], and grant it to the user"),
 }
 _CASES: tuple[tuple[str, _Case], ...] = (
     (r"authentication failed|InvalidAccessKeyId|SignatureDoesNotMatch|invalid_grant|InvalidToken", _LOGIN),
@@ -148,7 +171,7 @@ def as_ours(exc: BaseException) -> HauserError:
 
 def _by_code(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | None:
     for error in errors:
-        for code in (sqlstate(error), *google_reasons(error)):
+        for code in (sqlstate(error), snowflake_code(error), *google_reasons(error)):
             if case := _CODES.get(code) or _CODES.get(code[:2]):
                 return error, case
     return None

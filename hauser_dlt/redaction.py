@@ -93,6 +93,11 @@ def sqlstate(exc: BaseException) -> str:
     return str(getattr(exc, "pgcode", None) or "")
 
 
+def snowflake_code(exc: BaseException) -> str:
+    """Return the code that Snowflake tells of what it refused."""
+    return f"sf{getattr(exc, 'errno', '')}" if type(exc).__module__.startswith("snowflake.") else ""
+
+
 def _of_postgres(exc: BaseException) -> str:
     diag: Any = getattr(exc, "diag", None)
     if diag is None:
@@ -169,9 +174,9 @@ def _spaced(exc: BaseException) -> str:
 
 
 _NOUNS = (
-    "account|bucket|column|constraint|database|dataset|destination|extension|field|file|for|function|host|key|module"
-    "|object|option|parameter|partition|policy|project|relation|resource|role|rule|schema|server|table|trigger|type|user"
-    "|view"
+    "account|bucket|column|constraint|database|dataset|destination|extension|field|file|for|function|host|identifier|key"
+    "|module|object|option|parameter|partition|policy|project|relation|resource|role|rule|schema|server|stage|table"
+    "|trigger|type|user|view|warehouse"
 )
 QUOTES = "\"'`«»„“”\u2018\u2019"
 _QUOTED = re.compile(rf"(?P<name>\b(?:{_NOUNS})s? [{QUOTES}][\w.:$/*-]+[{QUOTES}])|(?<!\w)[{QUOTES}]", re.IGNORECASE)

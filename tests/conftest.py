@@ -20,8 +20,8 @@ _READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
 _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 
-_SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery"}
-_SERVED = ("postgres", "redshift", "bigquery", "s3-", "gcs-", "ducklake", "delta-s3")
+_SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery", "snowflake_server"}
+_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "ducklake", "delta-s3")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -125,6 +125,15 @@ def redshift_server(server, s3):
         yield running
 
 
+@pytest.fixture(scope="session")
+def snowflake_server(server, request):
+    """One Snowflake for all tests, which each have a schema of their own."""
+    from emulators.snowflake import snowflake
+
+    with snowflake(server) as running:
+        yield running
+
+
 @pytest.fixture(name="bigquery", scope="session")
 def _bigquery(gcs):
     """One BigQuery for all tests, each of which takes a dataset of its own; it reads the buckets of `gcs`."""
@@ -185,6 +194,8 @@ def _target(request, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         staged = kind == "bigquery-staged"
         return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
+    if kind.startswith("snowflake"):
+        return _snowflake_target(kind, request, tmp_path, monkeypatch)
     if kind.startswith(("s3-", "gcs-")):
         from support.buckets import BucketTarget
 
@@ -209,6 +220,24 @@ def _target(request, tmp_path, monkeypatch):
     folder = tmp_path / "destination"
     folder.mkdir()
     return Target(kind, folder, f"fs{next(_numbers)}", dsn)
+
+
+def _snowflake_target(kind, request, tmp_path, monkeypatch):
+    from support.warehouses import SnowflakeTarget
+
+    at, name = request.getfixturevalue("snowflake_server"), f"fs{next(_numbers)}"
+    if kind == "snowflake":
+        return SnowflakeTarget(kind, tmp_path, name, server=at)
+    store = request.getfixturevalue(kind.rpartition("-")[2])
+    if kind == "snowflake-s3":
+        at.places.s3_endpoint = store.endpoint
+        return SnowflakeTarget("snowflake", tmp_path, name, server=at, s3=store)
+    at.places.gcs_root = store.root
+    for variable, value in store.environ().items():
+        monkeypatch.setenv(variable, value)
+    target = SnowflakeTarget("snowflake", tmp_path, name, server=at, gcs=store, stage=f"{name}_stage")
+    at.stages.external[target.stage.upper()] = target.bucket_url.replace("gs://", "gcs://")
+    return target
 
 
 @pytest.fixture

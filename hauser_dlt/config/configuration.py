@@ -28,7 +28,7 @@ from hauser_dlt.config.deprecated import deprecations, read_of_destination
 from hauser_dlt.config.lookup import find, pipeline_name, providers
 from hauser_dlt.config.names import RUN, SOURCE, nested
 from hauser_dlt.config.providers import ABOVE, BELOW, LAST, of_run
-from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings, SnowflakeSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.dlt_internals import document_of
 from hauser_dlt.errors import ConfigError
@@ -66,6 +66,7 @@ class Configuration:
         run: where to load it, and how.
         redshift: what only Redshift knows.
         bigquery: what only BigQuery knows.
+        snowflake: what only Snowflake knows.
         warnings: which settings stand where they stood in earlier versions.
 
     Raises:
@@ -76,6 +77,7 @@ class Configuration:
     run: RunSettings
     redshift: RedshiftSettings
     bigquery: BigQuerySettings
+    snowflake: SnowflakeSettings
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -176,6 +178,7 @@ def read_configuration(*, keyless: bool = False) -> Configuration:
         run,
         read_of_destination(RedshiftSettings, run.destination),
         read_of_destination(BigQuerySettings, run.destination),
+        read_of_destination(SnowflakeSettings, run.destination),
         tuple(deprecations(run.destination)),
     )
 

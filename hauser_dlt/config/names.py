@@ -5,13 +5,19 @@ from dataclasses import fields
 from typing import Any
 
 from hauser_dlt.config.declaration import SettingPath, Settings
-from hauser_dlt.config.run_settings import FORMER, BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.run_settings import FORMER, BigQuerySettings, RedshiftSettings, RunSettings, SnowflakeSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError
 
 SOURCE = SourceSettings.section
 RUN = RunSettings.section
-KINDS: tuple[type[Settings], ...] = (SourceSettings, RunSettings, RedshiftSettings, BigQuerySettings)
+KINDS: tuple[type[Settings], ...] = (
+    SourceSettings,
+    RunSettings,
+    RedshiftSettings,
+    BigQuerySettings,
+    SnowflakeSettings,
+)
 """All dataclasses of settings."""
 
 OF_SOURCE = {declared.name for declared in fields(SourceSettings)}

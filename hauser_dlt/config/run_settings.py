@@ -20,8 +20,8 @@ class RunSettings(Settings):
     destination: str = setting(
         "duckdb",
         parsers.text,
-        "The dlt destination: duckdb, filesystem, postgres, redshift, bigquery or another one. Its own settings"
-        " are under [destination.<name>].",
+        "The dlt destination: duckdb, filesystem, postgres, redshift, bigquery, snowflake or another one. Its own"
+        " settings are under [destination.<name>].",
     )
     dataset_name: str = setting(
         "fullstory",
@@ -138,6 +138,20 @@ class BigQuerySettings(Settings):
         parsers.duration,
         'How long to keep a day of events before BigQuery deletes it, such as "8760h" for a year. "0" keeps it'
         " forever.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnowflakeSettings(Settings):
+    """`[destination.snowflake]`: what hauser-dlt adds to dlt's own settings of Snowflake."""
+
+    section: ClassVar[SettingPath] = ("destination", "snowflake")
+
+    cluster_by_day: bool = setting(
+        False,
+        parsers.flag,
+        "Cluster a new table of events by the day of EventStart. Snowflake charges for keeping a table clustered, and"
+        " events arrive in the order of their days anyway.",
     )
 
 

@@ -22,10 +22,11 @@ _ADAPTERS = {
     "ducklake": ("ducklake", "DuckLakeAdapter"),
     "postgres": ("postgres", "PostgresAdapter"),
     "redshift": ("redshift", "RedshiftAdapter"),
+    "snowflake": ("snowflake", "SnowflakeAdapter"),
 }
 _FILES = {"": ("files", "FilesAdapter"), "delta": ("delta", "DeltaAdapter")}  # table_format -> likewise
 _OTHER = ("adapter", "DestinationAdapter")
-_EXTRAS = ("bigquery", "postgres", "redshift")  # see pyproject.toml
+_EXTRAS = ("bigquery", "postgres", "redshift", "snowflake")  # see pyproject.toml
 
 
 def adapter_for(run: RunSettings, settings: SourceSettings, *, reading: bool = False) -> DestinationAdapter:
@@ -62,7 +63,7 @@ def _kind(destination: str) -> str:
     except UnknownDestinationModule:
         raise ConfigError(
             f"destination = {destination!r}: dlt has no such destination;"
-            " duckdb, filesystem, postgres, redshift and bigquery are some"
+            " duckdb, filesystem, postgres, redshift, bigquery and snowflake are some"
         ) from None
     except ImportError as exc:
         package = "hauser-dlt" if destination in _EXTRAS else "dlt"

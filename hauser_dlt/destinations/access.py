@@ -23,10 +23,11 @@ class Relation:
         takes_rows: rows can be added in the way in which we load.
         rights: what the loader's user may do with it.
         owned: whether it may add columns.
-        needing: the columns that are NOT NULL and have no default.
+        needing: the columns that are NOT NULL and have no default that a load would give them.
         generated: the columns to which no value can be given.
         unique: unique index or constraint -> its columns.
         watchers: the triggers, rules, policies, and constraints that see each row.
+        defaults: a load gives columns their defaults.
     """
 
     kind: str = "table"
@@ -37,6 +38,7 @@ class Relation:
     generated: tuple[str, ...] = ()
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     watchers: tuple[str, ...] = ()
+    defaults: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def _of_table(relation: Relation, need: Need, *, certain: bool) -> Iterator[str]
             " owner add them, or change the owner"
         )
     if need.ours and (needing := [name for name in relation.needing if name not in need.ours]):
-        yield f"{_columns(needing)} NOT NULL without a default: give one, or allow NULL"
+        because = " without a default: give one, or" if relation.defaults else ", and a load gives it NULL:"
+        yield f"{_columns(needing)} NOT NULL{because} allow NULL"
     if generated := [name for name in relation.generated if name in need.ours]:
         yield f"{_columns(generated)} generated, and cannot take FullStory's values: rename, or load into another table"
 

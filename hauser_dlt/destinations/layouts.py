@@ -9,6 +9,8 @@ from dlt.extract import DltResource
 from hauser_dlt.fields import EVENT_START
 
 _CLUSTERED = ["EventType", "UserId", "SessionId"]  # what events are mostly filtered and grouped by
+CLUSTERED_BY_DAY = "x-hauser-cluster-by-day"
+"""The hint on a table that Snowflake clusters by the day of a column, whose name it is."""
 _HINTS = {"sort", "cluster", "partition", PARTITION_HINT, CLUSTER_HINT, CLUSTER_COLUMNS_HINT}
 
 
@@ -21,6 +23,12 @@ def is_laid_out(events: DltResource) -> bool:
 def sorted_by_time(events: DltResource) -> None:
     """Have Redshift sort the table."""
     events.apply_hints(columns={EVENT_START: {"data_type": "timestamp", "sort": True}})
+
+
+def clustered_by_day(events: DltResource) -> None:
+    """Have Snowflake cluster the table."""
+    hints: Any = {CLUSTERED_BY_DAY: EVENT_START}
+    events.apply_hints(additional_table_hints=hints)
 
 
 def partitioned_by_day(events: DltResource) -> None:

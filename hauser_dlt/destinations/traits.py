@@ -56,6 +56,10 @@ _BIGQUERY_SQL = Dialect(
 # late binding lets others change the table below a view
 _REDSHIFT_SQL = Dialect("redshift", folds=True, layout="bind=false, sort='event_start'")
 
+_SNOWFLAKE_SQL = Dialect(
+    "snowflake", in_utc="convert_timezone('UTC', {})::timestamp_ntz", zoned="timestamp_ltz", plain="timestamp_ntz"
+)
+
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _POSTGRES_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
 
@@ -86,6 +90,12 @@ BIGQUERY = Traits(
     column_prefixes=("_change_", "_colidentifier", "_file_", "_partition", "_row_timestamp", "_table_", "__root__"),
     dialect=_BIGQUERY_SQL,
 )
+SNOWFLAKE = Traits(
+    "snowflake",
+    rows_as="parquet",
+    batches_as="parquet",
+    dialect=_SNOWFLAKE_SQL,
+)
 _OF_DLTS: dict[type[Any], Traits] = {
     dlt.destinations.bigquery: BIGQUERY,
     dlt.destinations.duckdb: Traits("duckdb", dialect=_DUCKDB_SQL),
@@ -93,6 +103,7 @@ _OF_DLTS: dict[type[Any], Traits] = {
     dlt.destinations.motherduck: Traits("motherduck", dialect=_DUCKDB_SQL),
     dlt.destinations.postgres: POSTGRES,
     dlt.destinations.redshift: REDSHIFT,
+    dlt.destinations.snowflake: SNOWFLAKE,
 }
 
 

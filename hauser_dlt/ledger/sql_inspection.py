@@ -88,13 +88,16 @@ class Inspection:
         n = t.names
         ahead, moments = self.ahead()
         malformed, before = self._malformed()
+        # Snowflake takes IN with a query in WHERE alone
+        leased = f"SELECT DISTINCT {n.load_id} AS lease FROM {n.pending} WHERE {n.load_id} IS NOT NULL"
+        leases = f" LEFT JOIN ({leased}) p ON p.lease = s.{n.sync_load}" if t.has_pending else ""
         twice = f"SELECT 1 AS one FROM {n.sync} GROUP BY {n.start}, {n.end}, {n.sync_load} HAVING COUNT(*) > 1"
         ((bad, future, until, brought, duplicates, loads, events),) = t.execute(
             f"SELECT SUM(CASE WHEN {malformed} THEN 1 ELSE 0 END), SUM(CASE WHEN {ahead} THEN 1 ELSE 0 END),"
             f" MAX(CASE WHEN {ahead} AND s.{n.end} < %s THEN s.{n.end} END),"
-            f" SUM(CASE WHEN s.{n.sync_load} IS NOT NULL{self.without_lease} THEN s.{n.events} ELSE 0 END),"
-            f" (SELECT COUNT(*) FROM ({twice}) d), {self._any(n.loads, LOADS)},"
-            f" {self._any(n.export, t.settings.export_table)} FROM {n.sync} s",
+            f" SUM(CASE WHEN s.{n.sync_load} IS NOT NULL{' AND p.lease IS NULL' if t.has_pending else ''}"
+            f" THEN s.{n.events} ELSE 0 END), (SELECT COUNT(*) FROM ({twice}) d), {self._any(n.loads, LOADS)},"
+            f" {self._any(n.export, t.settings.export_table)} FROM {n.sync} s{leases}",
             *before,
             *moments,
             *moments,

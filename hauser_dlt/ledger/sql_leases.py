@@ -85,8 +85,9 @@ class SqlLeases:
         n = self._tables.names
         found = self._tables.query(
             f"SELECT p.{n.load_id}, MIN(p.{n.window_start}), MAX(p.{n.window_end}), MAX(p.{n.runner}),"
-            f" MAX(p.{n.seen_at}), MAX(CASE WHEN p.{n.load_id} IN ({self._inspection.complete}) THEN 1 ELSE 0 END),"
-            f" COUNT(*) FROM {n.pending} p GROUP BY p.{n.load_id}"
+            f" MAX(p.{n.seen_at}), MAX(CASE WHEN c.{n.load_id} IS NOT NULL THEN 1 ELSE 0 END), COUNT(*)"
+            f" FROM {n.pending} p LEFT JOIN ({self._inspection.complete}) c ON c.{n.load_id} = p.{n.load_id}"
+            f" GROUP BY p.{n.load_id}"
         )
         leases = [
             Lease(load_id, Window(in_utc(start), in_utc(end)), process, in_utc(seen_at), bool(complete), heartbeats)

@@ -253,8 +253,8 @@ class Loader:
                 load_id = self._packed(source, reserved)
                 if to.holds_files:
                     name_jobs(files, self._pipeline, load_id, spanning)
-                if to.staging:
-                    self._pipeline.staging = to.staging.destination(load_id)
+                if to.staging and (bucket := to.staging.destination(load_id)):
+                    self._pipeline.staging = bucket
                 to.make_sure(ledger, load_id, sent)
                 self._at_hand.enter_context(to.at_hand(ledger))
                 with process_id.at_work(load_id), resolved_once(self._pipeline.staging):

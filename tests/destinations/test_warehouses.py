@@ -22,9 +22,9 @@ NOW = MIDNIGHT + 2 * DAY + 12 * HOUR  # with the delay of a day, a day and a hal
 SETTLED = NOW - DAY
 EARLY = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
 
-in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery"], indirect=True)
+in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery", "snowflake"], indirect=True)
 also_in_bigquery = pytest.mark.parametrize(
-    "target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow)], indirect=True
+    "target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow), "snowflake"], indirect=True
 )
 by_bucket = pytest.mark.parametrize(
     "target", ["redshift", pytest.param("bigquery-staged", marks=pytest.mark.slow)], indirect=True
@@ -320,7 +320,7 @@ def test_a_column_of_an_incompatible_type_is_named_before_fullstory_is_asked(run
 @also_in_bigquery
 def test_a_not_null_column_of_the_users_is_named(runs):
     runs.target.make_hausers_tables(mandatory=True)
-    with pytest.raises(LoadError, match="mandatory"):
+    with pytest.raises(LoadError, match="(?i)mandatory"):
         runs.load(EARLY)
     assert runs.sim.created() == []  # before FullStory is asked
 

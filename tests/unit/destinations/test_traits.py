@@ -46,8 +46,8 @@ def test_a_destination_keeps_its_traits_with_another_client():
 
 
 def test_of_others_only_the_name_is_known():
-    assert traits_of(dlt.destinations.snowflake()).kind == "snowflake"
-    assert traits_of(dlt.destinations.snowflake()).dialect is None
+    assert traits_of(dlt.destinations.databricks()).kind == "databricks"
+    assert traits_of(dlt.destinations.databricks()).dialect is None
     assert traits_of(None) is ANY
 
 
