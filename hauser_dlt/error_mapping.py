@@ -66,8 +66,7 @@ _CODES: dict[str, _Case] = {
     "sf604": _LATER,
     "sf606": (
         ConfigError,
-        "Snowflake computes nothing without one: set warehouse under [destination.snowflake.credentials], or the user's"
-        " DEFAULT_WAREHOUSE",
+        "set warehouse under [destination.snowflake.credentials], or the user's DEFAULT_WAREHOUSE",
     ),
     "sf625": _LATER,
     "sf2023": _WRONG_TYPE,

@@ -8,7 +8,7 @@ leaves what it has staged (https://docs.snowflake.com/en/sql-reference/sql/copy-
 import copy
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from dlt.common.data_writers.escape import escape_snowflake_literal
 from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.common.destination.typing import PreparedTableSchema
-from dlt.common.schema.typing import TColumnType
+from dlt.common.schema.typing import TColumnType, TTableSchemaColumns
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import snowflake
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.snowflake.snowflake import SnowflakeClient, SnowflakeLoadJob
 from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
@@ -33,7 +34,7 @@ from hauser_dlt.destinations.folder import bucket_url
 from hauser_dlt.destinations.guarded import redacting
 from hauser_dlt.destinations.layouts import CLUSTERED_BY_DAY, clustered_by_day
 from hauser_dlt.destinations.snowflake_copy import copy_statement, in_external_stage, staged_at
-from hauser_dlt.destinations.snowflake_names import Folding
+from hauser_dlt.destinations.snowflake_names import Folding, refuse_twins
 from hauser_dlt.destinations.snowflake_stage import InternalStage
 from hauser_dlt.dlt_internals import client_of, file_of
 from hauser_dlt.errors import ConfigError
@@ -80,7 +81,8 @@ class ExactCopyJob(RunnableLoadJob, HasFollowupJobs):
             staged = f"{folder}/{path.name}"
         with client.begin_transaction():
             client.execute_sql(copy_statement(table, staged))
-        client.execute_sql(f"REMOVE {escape_snowflake_literal(staged)}")
+        with suppress(DatabaseException):  # the next run removes it
+            client.execute_sql(f"REMOVE {escape_snowflake_literal(staged)}")
 
     def _in_bucket(self, url: str) -> dict[str, Any]:
         stage, bucket = self._settings.stage_name, self._settings.staging_config
@@ -159,6 +161,16 @@ class ExactSnowflakeClient(SnowflakeClient):
             )
             for table, kind in kinds or ()
         }
+
+    def get_storage_tables(self, table_names: Iterable[str]) -> Iterable[tuple[str, TTableSchemaColumns]]:
+        """Yield tables and their columns.
+
+        Raises:
+            LoadError: two columns of a table differ only in case.
+        """
+        for name, columns in super().get_storage_tables(table_names):
+            refuse_twins(name, columns)
+            yield name, columns
 
     def spellings(self, tables: Iterable[str]) -> list[tuple[str, str, str]]:
         """Return schema, table and column of what is called as some tables are but for the case."""

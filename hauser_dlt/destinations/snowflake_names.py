@@ -5,6 +5,18 @@ from collections.abc import Iterable
 from hauser_dlt.errors import LoadError
 
 
+def refuse_twins(table: str, columns: Iterable[str]) -> None:
+    """Make sure that no two columns of a table differ only in case: COPY would not tell them apart.
+
+    Raises:
+        LoadError: two do.
+    """
+    known: dict[str, str] = {}
+    for column in columns:
+        if (other := known.setdefault(column.upper(), column)) != column:
+            raise LoadError(f"table {table}: columns {other} and {column} differ only in case: rename one of them")
+
+
 class Folding:
     """Turns a name into what Snowflake stores: upper case, or what existing tables have in another one.
 

@@ -56,9 +56,6 @@ _BIGQUERY_SQL = Dialect(
 # late binding lets others change the table below a view
 _REDSHIFT_SQL = Dialect("redshift", folds=True, layout="bind=false, sort='event_start'")
 
-_SNOWFLAKE_SQL = Dialect(
-    "snowflake", in_utc="convert_timezone('UTC', {})::timestamp_ntz", zoned="timestamp_ltz", plain="timestamp_ntz"
-)
 
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _POSTGRES_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
@@ -94,7 +91,6 @@ SNOWFLAKE = Traits(
     "snowflake",
     rows_as="parquet",
     batches_as="parquet",
-    dialect=_SNOWFLAKE_SQL,
 )
 _OF_DLTS: dict[type[Any], Traits] = {
     dlt.destinations.bigquery: BIGQUERY,

@@ -320,7 +320,7 @@ def test_a_column_of_an_incompatible_type_is_named_before_fullstory_is_asked(run
 @also_in_bigquery
 def test_a_not_null_column_of_the_users_is_named(runs):
     runs.target.make_hausers_tables(mandatory=True)
-    with pytest.raises(LoadError, match="(?i)mandatory"):
+    with pytest.raises(LoadError, match=r"(?i)mandatory"):
         runs.load(EARLY)
     assert runs.sim.created() == []  # before FullStory is asked
 

@@ -85,6 +85,10 @@ class Snowflake:
         """Return where a database is in Postgres."""
         return f"{self.postgres.dsn().rpartition('/')[0]}/{database.lower()}"
 
+    def execute(self, sql: str) -> None:
+        """Have Postgres do something past all sessions."""
+        _administer(self.dsn_of(self.database), sql)
+
     def note(self, sql: str, when: str) -> None:
         """Note a statement; let happen what is to happen.
 
@@ -119,6 +123,11 @@ class _Service(Faulty):
     def __init__(self, server: Snowflake) -> None:
         super().__init__(server.port, 0, lambda fault: Answer(fault.status))
         self.server = server
+
+    def clear(self) -> None:
+        """Forget the requests, and have nothing go wrong."""
+        super().clear()
+        self.server.faults.clear()
 
     def answer(self, request: Request, fault: HttpFault | None) -> Answer | None:
         """Return what the client gets; None cuts the connection."""

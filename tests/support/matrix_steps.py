@@ -69,6 +69,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", "put staged init", *_loading("put staged")),
         *(*_with_commit(*_loading("COPY")), *_ENDING, "delete staged files"),
     ),
+    "snowflake": (
+        *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_loading("put staged")),
+        *(*_with_commit(*_loading("COPY")), "delete staged files", *_ENDING),
+    ),
     "bigquery": (
         *("normalize", "POST dataset", *_MAKING, "INSERT fs_sync_pending"),
         *(*_in_two_requests(*_loading("load job")), *_ENDING),

@@ -1,6 +1,6 @@
 """Whatever changes something, seen where no caller can pass it by, and called by a name that is the same in each run.
 
-* SQL, in the connections of DuckDB and psycopg2 themselves;
+* SQL, in the connections of DuckDB, psycopg2 and Snowflake themselves;
 * requests to buckets (aiohttp) and to BigQuery (requests), whatever library makes them;
 * local files, in fsspec's file system; what is changed past it, Python's audit events tell;
 * the load package on the disk of this machine, in one step: nothing there is the truth.
@@ -27,6 +27,7 @@ import dlt
 import duckdb
 import psycopg2
 import requests
+import snowflake.connector
 from fsspec.implementations.local import LocalFileSystem
 
 _OURS = (
@@ -42,7 +43,7 @@ _TABLE = re.compile(rf"(?<![a-z_])({'|'.join(_OURS)})(?![a-z_])")
 _UNTABLED = {"init": r"/init(\"|$)", "note": r"/\.hauser_dlt\.\d+$"}
 _STAGING = "hauser_dlt_staging"
 _READING = re.compile(
-    r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK|ABORT|RESET"
+    r"\s*(SELECT|WITH|SHOW|SET|PRAGMA|LOAD|EXPLAIN|DESCRIBE|BEGIN|ROLLBACK|ABORT|RESET|LIST|ALTER\s+SESSION"
     r"|ATTACH|DETACH|USE|CREATE OR REPLACE SECRET)\b",
     re.IGNORECASE,
 )
@@ -64,6 +65,8 @@ def name_of_sql(sql: str) -> str | None:
     """Return what a statement is called; None if it only reads."""
     if _READING.match(sql):
         return None
+    if _STAGING in sql and (staging := re.match(r"PUT|REMOVE", sql)):  # Snowflake's own stage
+        return "delete staged files" if staging[0] == "REMOVE" else f"put staged {_table_in(sql)}"
     if sql.startswith("DECLARE"):  # dlt's script that empties those of some tables that exist: of none, mostly
         return f"TRUNCATE {_table_in(sql)}" if "TRUNCATE" in sql else None
     parts = [part for part in sql.split(";\n") if part.strip(" \n;")]
@@ -78,7 +81,7 @@ def _name_of_statement(sql: str) -> str:
     does = " ".join(verb[1].upper().split())
     if does == "CREATE SCHEMA":
         return does
-    return f"{does} {_table_in(sql)}"
+    return f"{does} {_table_in(sql.lower())}"
 
 
 def name_of_request(method: str, url: str, body: bytes) -> str | None:
@@ -205,6 +208,13 @@ def _watch_sql(around: Around) -> None:
             return super().cursor(*arguments, **{"cursor_factory": Cursor, **named})
 
     psycopg2.connect = functools.partial(psycopg2.connect, connection_factory=Connection)
+
+    def of_snowflake(self: Any, sql: Any, *_: Any, **__: Any) -> str | None:
+        return None if sql in (None, "COMMIT") else statement(self, sql)
+
+    cursor, connection = snowflake.connector.cursor.SnowflakeCursor, snowflake.connector.SnowflakeConnection
+    cursor.execute = _told(cursor.execute, around, of_snowflake)
+    connection.commit = _told(connection.commit, around, last)
 
 
 def _watch_delta(around: Around) -> None:

@@ -258,7 +258,8 @@ def read_from(place, values, folder):
 
 
 def setting_of(config, name):
-    kinds = {settings.section: settings for settings in (config.source, config.run, config.redshift, config.bigquery)}
+    parts = (config.source, config.run, config.redshift, config.bigquery, config.snowflake)
+    kinds = {settings.section: settings for settings in parts}
     return getattr(kinds[DECLARED[name][0]], name)
 
 
