@@ -145,7 +145,7 @@ INTERNALS = (
         kind="method",
         parameters=("self", "sql", "table_name", "generate_alter"),
         caller="dlt.destinations.impl.snowflake.snowflake:SnowflakeClient._get_table_update_sql",
-        ours="hauser_dlt.destinations.snowflake:ExactSnowflakeClient",
+        ours="hauser_dlt.destinations.snowflake_client:ExactSnowflakeClient",
     ),
     Internal(
         "dlt.destinations.job_client_impl:SqlJobClientBase",
@@ -155,7 +155,7 @@ INTERNALS = (
         kind="method",
         parameters=("self",),
         caller="dlt.destinations.job_client_impl:SqlJobClientBase._get_info_schema_columns_query",
-        ours="hauser_dlt.destinations.snowflake:ExactSnowflakeClient",
+        ours="hauser_dlt.destinations.snowflake_client:ExactSnowflakeClient",
     ),
     Internal(
         "dlt.destinations.impl.snowflake.snowflake:SnowflakeClient",
@@ -165,7 +165,7 @@ INTERNALS = (
         kind="method",
         parameters=("self", "bq_t", "precision", "scale"),
         caller="dlt.destinations.job_client_impl:SqlJobClientBase.get_storage_tables",
-        ours="hauser_dlt.destinations.snowflake:ExactSnowflakeClient",
+        ours="hauser_dlt.destinations.snowflake_client:ExactSnowflakeClient",
     ),
     Internal(
         "dlt.destinations.impl.filesystem.filesystem:FilesystemClient",

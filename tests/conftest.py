@@ -223,7 +223,7 @@ def _target(request, tmp_path, monkeypatch):
 
 
 def _snowflake_target(kind, request, tmp_path, monkeypatch):
-    from support.warehouses import SnowflakeTarget
+    from support.snowflake import SnowflakeTarget
 
     at, name = request.getfixturevalue("snowflake_server"), f"fs{next(_numbers)}"
     if kind == "snowflake":

@@ -149,6 +149,10 @@ def _run(scenario: CrashScenario, at: Moment, log: Path | None, environ: Mapping
     configure(scenario.settings)
     place = scenario.settings["destination"].get("filesystem", {}).get("bucket_url", "/nowhere")
     steps.watch(killer.around, Path(place), scenario.settings["sources"]["fullstory"]["base_url"])
+    if scenario.settings["hauser"]["destination"] == "snowflake":
+        from support import snowflake_steps  # noqa: PLC0415 - its driver takes a while
+
+        snowflake_steps.watch(killer.around)
     if scenario.elsewhere:
         process_id._machine = lambda: "elsewhere"
     if at.time is not None:

@@ -27,7 +27,6 @@ import dlt
 import duckdb
 import psycopg2
 import requests
-import snowflake.connector
 from fsspec.implementations.local import LocalFileSystem
 
 _OURS = (
@@ -178,7 +177,8 @@ def _told(call: Callable[..., Any], around: Around, name: Callable[..., str | No
     return telling
 
 
-def _watch_sql(around: Around) -> None:
+def _telling_statements() -> tuple[Callable[..., str | None], Callable[..., str | None]]:
+    """Return what names a statement, and what names the COMMIT of the last one of its thread."""
     of_thread = threading.local()
 
     def statement(self: Any, sql: Any, *_: Any, **__: Any) -> str | None:
@@ -193,6 +193,11 @@ def _watch_sql(around: Around) -> None:
         name, of_thread.last = getattr(of_thread, "last", None), None
         return name and f"COMMIT of {name}"
 
+    return statement, last
+
+
+def _watch_sql(around: Around) -> None:
+    statement, last = _telling_statements()
     for name in ("execute", "sql"):
         setattr(duckdb.DuckDBPyConnection, name, _told(getattr(duckdb.DuckDBPyConnection, name), around, statement))
     duckdb.DuckDBPyConnection.commit = _told(duckdb.DuckDBPyConnection.commit, around, last)
@@ -208,13 +213,6 @@ def _watch_sql(around: Around) -> None:
             return super().cursor(*arguments, **{"cursor_factory": Cursor, **named})
 
     psycopg2.connect = functools.partial(psycopg2.connect, connection_factory=Connection)
-
-    def of_snowflake(self: Any, sql: Any, *_: Any, **__: Any) -> str | None:
-        return None if sql in (None, "COMMIT") else statement(self, sql)
-
-    cursor, connection = snowflake.connector.cursor.SnowflakeCursor, snowflake.connector.SnowflakeConnection
-    cursor.execute = _told(cursor.execute, around, of_snowflake)
-    connection.commit = _told(connection.commit, around, last)
 
 
 def _watch_delta(around: Around) -> None:
