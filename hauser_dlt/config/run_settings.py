@@ -75,6 +75,12 @@ class RunSettings(Settings):
         'filesystem only: "delta" has Delta tables in bucket_url, in the place of files of their own, and takes no'
         " file_format.",
     )
+    expire_snapshots: timedelta = setting(
+        "0",
+        parsers.duration,
+        'Delta tables only: when all of a day is loaded, remove files that no version of a table of the last "168h",'
+        ' say, has (at least "24h", and longer than a load takes). "0" leaves that to you.',
+    )
     csv_escape_formulas: bool = setting(
         False,
         parsers.flag,

@@ -5,7 +5,7 @@ had, and is what owns them; see `ledger.delta`.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from hauser_dlt.ledger import Ledger, Sent
 from hauser_dlt.ledger.delta import DeltaLedger
 from hauser_dlt.ledger.delta_tables import DAY_COLUMN, DeltaFile
 from hauser_dlt.records.tables import Table, Tables
+from hauser_dlt.windows import DAY
 
 
 class DeltaClient(FolderClient):
@@ -49,7 +50,11 @@ class DeltaFolder(Folder):
 
 
 class DeltaAdapter(FilesAdapter):
-    """Delta tables in a folder or bucket."""
+    """Delta tables in a folder or bucket.
+
+    Attributes:
+        expires_after: how long files are kept that no version of a table has any more; 0 is for ever.
+    """
 
     holds_files = False
     reload_unit = "window"
@@ -61,10 +66,15 @@ class DeltaAdapter(FilesAdapter):
         for name in ("individuals", "segments"):
             if getattr(settings, name):
                 raise ConfigError(f'{name} = true: not with table_format = "delta", which has events only')
-        return super().of(run, settings, reading=reading)
+        if timedelta(0) < run.expire_snapshots < DAY:
+            raise ConfigError('expire_snapshots: at least "24h", since what loads are writing is in no snapshot yet')
+        adapter = super().of(run, settings, reading=reading)
+        adapter.expires_after = run.expire_snapshots
+        return adapter
 
     def __init__(self, destination: Any, dataset_name: str, place: str) -> None:
         super().__init__(destination, dataset_name, place)
+        self.expires_after = timedelta(0)
         guard(destination, self.arrivals)
 
     def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
@@ -76,7 +86,7 @@ class DeltaAdapter(FilesAdapter):
 
     def ledger(self, pipeline: dlt.Pipeline, settings: SourceSettings, tables: Tables, now: datetime) -> Ledger:
         """Return the ledger of Delta tables."""
-        return DeltaLedger(pipeline, settings, tables, now)
+        return DeltaLedger(pipeline, settings, tables, now, self.expires_after)
 
     def make_sure(self, ledger: Ledger, load_id: str, sent: Sent | None) -> None:
         """Have a load become complete by the commit of its events."""

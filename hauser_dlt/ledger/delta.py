@@ -10,7 +10,7 @@
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,22 @@ class DeltaLedger:
     Args:
         tables: as they were inspected.
         now: what lies after it counts for nothing.
+        expires_after: how long files are kept that no version of a table has any more; 0 is for ever.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, settings: SourceSettings, tables: Tables, now: datetime) -> None:
+    def __init__(
+        self,
+        pipeline: dlt.Pipeline,
+        settings: SourceSettings,
+        tables: Tables,
+        now: datetime,
+        expires_after: timedelta = timedelta(0),
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._tables = tables
         self._now = now
+        self._expires_after = expires_after
         client: Any = pipeline.destination_client()
         self.export = DeltaFile(client, settings.export_table)
         self.sync = DeltaFile(client, settings.sync_table)
@@ -184,6 +193,8 @@ class DeltaLedger:
         if not any(uncovered(whole, (row.window for row in self.rows(whole) if row.owns))):
             self.export.compact(day)
             self.sync.compact()
+            for table in (self.export, self.sync) if self._expires_after else ():
+                table.expire(self._expires_after)
 
     def _note_owners(self, interval: Window) -> None:
         self.invalidate()

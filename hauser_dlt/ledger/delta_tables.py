@@ -6,7 +6,7 @@ an interval fails if events of that interval have come or gone meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,12 @@ class DeltaFile:
             table.optimize.compact(partition_filters=which)
         except CommitFailedError:  # rows have been replaced meanwhile
             return
+
+    def expire(self, after: timedelta) -> None:
+        """Remove the files that no version of the table of the last time has, those of dead runs among them."""
+        if table := self.open():
+            hours = after // timedelta(hours=1)
+            table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
 
 
 def events_in(interval: Window, export: Table, *, keeps_to_windows: bool) -> str:

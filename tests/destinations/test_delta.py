@@ -1,6 +1,8 @@
 """Delta tables: each load is one commit that names it, whatever happens around."""
 
 import json
+import os
+import time
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -167,3 +169,19 @@ def test_a_commit_whose_answer_was_lost_is_not_made_again(runs, monkeypatch):
 def test_snapshots_are_refused(runs):
     with pytest.raises(ConfigError, match="individuals = true: not with table_format"):
         runs.load(NOW, individuals=True)
+
+
+@in_delta
+def test_files_that_no_version_needs_go_once_they_are_old_enough(runs):
+    """Files of dead runs: what reloads have replaced is of a version that is not old yet."""
+    runs.load(NOW)
+    day = runs.target.out / "fs_export" / "_hauser_day=2024-05-01"
+    for name, age in (("old", 49), ("young", 1)):
+        (day / f"part-{name}.parquet").write_bytes(b"PAR1")
+        os.utime(day / f"part-{name}.parquet", times=(time.time() - age * 3600,) * 2)
+    runs.load(MIDNIGHT + 3 * DAY, expire_snapshots="48h")
+    assert not (day / "part-old.parquet").exists()
+    assert (day / "part-young.parquet").exists()
+    runs.expect(MIDNIGHT, MIDNIGHT + 2 * DAY)
+    with pytest.raises(ConfigError, match='expire_snapshots: at least "24h"'):
+        runs.load(NOW, expire_snapshots="2h")
