@@ -16,11 +16,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from dlt.destinations.impl.motherduck.configuration import MotherDuckCredentials
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.dbt import column_docs
+from hauser_dlt.dbt.lake_connection import from_environment, lake_connection
 from hauser_dlt.destinations.dialect import Dialect
 from hauser_dlt.destinations.traits import traits_of
 from hauser_dlt.error_mapping import translated
@@ -60,8 +62,8 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
     dialect = traits_of(sync.target.destination).dialect
     if dialect is None:
         raise ConfigError(
-            f"destination = {config.run.destination!r}: a dbt project is written for duckdb, motherduck, postgres,"
-            " redshift and bigquery"
+            f"destination = {config.run.destination!r}: a dbt project is written for duckdb, ducklake, motherduck,"
+            " postgres, redshift and bigquery"
         )
     with translated():
         sync.inspect()
@@ -69,8 +71,7 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
             reached: Any = client
             schema = str(reached.sql_client.dataset_name)
             connection = dict(_connection(dialect, reached, folder))
-            has_projects = dialect.adapter == "bigquery"
-            database = f"    database: {json.dumps(reached.sql_client.project_id)}\n" if has_projects else ""
+            database = "".join(f"    database: {json.dumps(name)}\n" for name in _databases(reached))
     values = _values(config.source, sync.tables, dialect)
     values |= {
         "place": sync.target.place,
@@ -177,28 +178,32 @@ def _bounds(event_start: str, table: Table, dialect: Dialect) -> str:
     {{%- endif %}}"""
 
 
+def _databases(client: Any) -> Iterator[str]:
+    """Yield what the tables' schema is a part of, where dbt has to be told."""
+    if isinstance(client.config.credentials, DuckLakeCredentials):
+        yield client.config.credentials.ducklake_name
+    elif hasattr(client.sql_client, "project_id"):
+        yield client.sql_client.project_id
+
+
 def _connection(dialect: Dialect, client: Any, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield what dbt is to be told of how the destination is reached: a default where it is no secret."""
     yield "type", dialect.adapter
     credentials = client.config.credentials
-    if isinstance(credentials, MotherDuckCredentials):
-        yield "path", _from_environment("DBT_DUCKDB_PATH", f"md:{credentials.database}")
+    if isinstance(credentials, DuckLakeCredentials):
+        yield from lake_connection(credentials, folder)
+    elif isinstance(credentials, MotherDuckCredentials):
+        yield "path", from_environment("DBT_DUCKDB_PATH", f"md:{credentials.database}")
     elif dialect.adapter == "duckdb":
-        yield "path", _from_environment("DBT_DUCKDB_PATH", os.path.relpath(credentials.database, folder))
+        yield "path", from_environment("DBT_DUCKDB_PATH", os.path.relpath(credentials.database, folder))
     elif dialect.adapter == "bigquery":
-        yield "method", _from_environment("DBT_BIGQUERY_METHOD", "oauth")
-        yield "keyfile", _from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
-        yield "project", _from_environment("DBT_BIGQUERY_PROJECT", client.sql_client.project_id)
-        yield "location", _from_environment("DBT_BIGQUERY_LOCATION", client.config.get_location())
+        yield "method", from_environment("DBT_BIGQUERY_METHOD", "oauth")
+        yield "keyfile", from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
+        yield "project", from_environment("DBT_BIGQUERY_PROJECT", client.sql_client.project_id)
+        yield "location", from_environment("DBT_BIGQUERY_LOCATION", client.config.get_location())
     else:
-        yield "host", _from_environment("DBT_HOST", credentials.host)
-        yield "port", _from_environment("DBT_PORT", str(credentials.port), " | as_number")
-        yield "dbname", _from_environment("DBT_DATABASE", credentials.database)
-        yield "user", _from_environment("DBT_USER", credentials.username)
+        yield "host", from_environment("DBT_HOST", credentials.host)
+        yield "port", from_environment("DBT_PORT", str(credentials.port), " | as_number")
+        yield "dbname", from_environment("DBT_DATABASE", credentials.database)
+        yield "user", from_environment("DBT_USER", credentials.username)
         yield "password", "\"{{ env_var('DBT_ENV_SECRET_PASSWORD') }}\""
-
-
-def _from_environment(name: str, default: str, then: str = "") -> str:
-    """Return YAML that has dbt look into the environment."""
-    text = f"{{{{ env_var({json.dumps(name)}, {json.dumps(default)}){then} }}}}"
-    return "'" + text.replace("'", "''") + "'"

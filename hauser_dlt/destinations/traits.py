@@ -95,6 +95,7 @@ SNOWFLAKE = Traits(
 _OF_DLTS: dict[type[Any], Traits] = {
     dlt.destinations.bigquery: BIGQUERY,
     dlt.destinations.duckdb: Traits("duckdb", dialect=_DUCKDB_SQL),
+    dlt.destinations.ducklake: Traits("ducklake", dialect=_DUCKDB_SQL),
     dlt.destinations.filesystem: Traits("filesystem", merges=False),
     dlt.destinations.motherduck: Traits("motherduck", dialect=_DUCKDB_SQL),
     dlt.destinations.postgres: POSTGRES,

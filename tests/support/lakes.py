@@ -21,6 +21,17 @@ def _extension(name: str) -> Path:
     return Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
 
 
+def installed_extensions(home: Path) -> Path:
+    """Put the extensions of a lake where DuckDB looks for them in a home; return it."""
+    with duckdb.connect() as connection:
+        ((platform,),) = connection.execute("PRAGMA platform").fetchall()
+    place = home / ".duckdb" / "extensions" / f"v{duckdb.__version__}" / platform
+    place.mkdir(parents=True)
+    for name in ("ducklake", "postgres_scanner"):
+        (place / f"{name}.duckdb_extension").symlink_to(_extension(name))
+    return home
+
+
 @dataclass(frozen=True, slots=True)
 class LakeTarget(Target):
     """A schema of a lake.
