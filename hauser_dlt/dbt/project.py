@@ -9,7 +9,7 @@ import os
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -23,11 +23,13 @@ from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.dbt import column_docs
 from hauser_dlt.dbt.lake_connection import from_environment, lake_connection
+from hauser_dlt.dbt.snowflake_connection import snowflake_connection
 from hauser_dlt.destinations.dialect import Dialect
 from hauser_dlt.destinations.traits import traits_of
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW, SYNC_KINDS
+from hauser_dlt.ledger.model import LOADS
 from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.source.schema import export_kinds
 from hauser_dlt.sync import Sync
@@ -63,19 +65,23 @@ def project(sync: Sync, config: Configuration, folder: Path) -> dict[str, str]:
     if dialect is None:
         raise ConfigError(
             f"destination = {config.run.destination!r}: a dbt project is written for duckdb, ducklake, motherduck,"
-            " postgres, redshift and bigquery"
+            " postgres, redshift, bigquery and snowflake"
         )
     with translated():
         sync.inspect()
         with sync.pipeline.destination_client() as client:
             reached: Any = client
+            # of existing tables, Snowflake's names may be stored in any case
+            dialect = replace(dialect, fold=getattr(sync.target.destination, "folding", dialect.fold))
             schema = str(reached.sql_client.dataset_name)
             connection = dict(_connection(dialect, reached, folder))
             database = "".join(f"    database: {json.dumps(name)}\n" for name in _databases(reached))
+    if dialect.adapter == "snowflake":
+        database += "    quoting: {database: true, schema: true, identifier: true}\n"
     values = _values(config.source, sync.tables, dialect)
     values |= {
         "place": sync.target.place,
-        "schema": json.dumps(schema),
+        "schema": json.dumps(dialect.spelled(schema)),
         "models_schema": f"{schema}_dbt",
         "database": database,
         "connection": "\n".join(f"      {name}: {value}" for name, value in connection.items()),
@@ -107,6 +113,9 @@ def _values(settings: SourceSettings, tables: Tables, dialect: Dialect) -> dict[
     return {
         "events": json.dumps(dialect.spelled(settings.export_table)),
         "windows": json.dumps(dialect.spelled(settings.sync_table)),
+        "loads": json.dumps(dialect.spelled(LOADS)),
+        "loads_load": dialect.quoted("load_id"),
+        "loads_status": dialect.quoted("status"),
         "event_columns": _described([(column.name, column.description) for column in events], 10),
         "window_columns": _described([(column.name, column.description) for column in windows], 10),
         "staged_columns": _described([(c.alias.strip(dialect.quote), c.description) for c in staged], 6),
@@ -163,8 +172,8 @@ def _described(columns: Iterable[tuple[str, str]], indent: int) -> str:
 def _bounds(event_start: str, table: Table, dialect: Dialect) -> str:
     """Return what keeps a run of the staging model to the days of new windows, inside which their events lie."""
     zoned = (table.column(EVENT_START) or {}).get("timezone") is not False
-    kind, zone = (dialect.zoned, "+00") if zoned else (dialect.plain, "")
-    first, last = (f"{kind} '{{{{ stretch[{n}] }}}}{zone}'" for n in (0, 1))
+    written = dialect.zoned if zoned else dialect.plain
+    first, last = (written.format(f"{{{{ stretch[{n}] }}}}") for n in (0, 1))
     inside = [f"({event_start} >= {first} and {event_start} < {last}\n            or {event_start} is null)"]
     if table.by_ingestion:
         inside.append(f"_PARTITIONTIME >= timestamp_trunc({first}, day) and _PARTITIONTIME < {last}")
@@ -184,6 +193,8 @@ def _databases(client: Any) -> Iterator[str]:
         yield client.config.credentials.ducklake_name
     elif hasattr(client.sql_client, "project_id"):
         yield client.sql_client.project_id
+    elif client.config.destination_type == "snowflake":
+        yield client.config.credentials.database.upper()
 
 
 def _connection(dialect: Dialect, client: Any, folder: Path) -> Iterator[tuple[str, str]]:
@@ -201,6 +212,8 @@ def _connection(dialect: Dialect, client: Any, folder: Path) -> Iterator[tuple[s
         yield "keyfile", from_environment("GOOGLE_APPLICATION_CREDENTIALS", "")
         yield "project", from_environment("DBT_BIGQUERY_PROJECT", client.sql_client.project_id)
         yield "location", from_environment("DBT_BIGQUERY_LOCATION", client.config.get_location())
+    elif dialect.adapter == "snowflake":
+        yield from snowflake_connection(credentials)
     else:
         yield "host", from_environment("DBT_HOST", credentials.host)
         yield "port", from_environment("DBT_PORT", str(credentials.port), " | as_number")

@@ -49,13 +49,21 @@ _BIGQUERY_SQL = Dialect(
     "bigquery",
     quote="`",
     in_utc="{}",
-    zoned="timestamp",
+    zoned="timestamp '{}+00'",
     layout="partition_by={'field': 'event_start', 'data_type': 'timestamp', 'granularity': 'day'}, "
     "cluster_by=['event_type', 'user_id', 'session_id']",
 )
 # late binding lets others change the table below a view
-_REDSHIFT_SQL = Dialect("redshift", folds=True, layout="bind=false, sort='event_start'")
+_REDSHIFT_SQL = Dialect("redshift", fold=str.lower, layout="bind=false, sort='event_start'")
 
+
+_SNOWFLAKE_SQL = Dialect(
+    "snowflake",
+    in_utc="convert_timezone('UTC', {})::timestamp_ntz",
+    zoned="to_timestamp_tz('{} +00:00')",
+    plain="to_timestamp_ntz('{}')",
+    fold=str.upper,
+)
 
 # https://www.postgresql.org/docs/current/ddl-system-columns.html
 _POSTGRES_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
@@ -91,6 +99,7 @@ SNOWFLAKE = Traits(
     "snowflake",
     rows_as="parquet",
     batches_as="parquet",
+    dialect=_SNOWFLAKE_SQL,
 )
 _OF_DLTS: dict[type[Any], Traits] = {
     dlt.destinations.bigquery: BIGQUERY,

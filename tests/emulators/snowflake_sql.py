@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from emulators import snowflake_functions
 from emulators.snowflake_errors import compilation_error
 
 LONGEST = 16_777_216  # characters of a VARCHAR that is declared without a length
@@ -182,6 +183,7 @@ def _to_postgres(tree: Any) -> None:
         comment.parent.pop()
     for properties in list(tree.find_all(exp.Properties)):
         properties.pop()
+    snowflake_functions.to_postgres(tree)  # last: its types are Postgres's
 
 
 def _limit(kind: Any, column: Any) -> None:

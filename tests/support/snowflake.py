@@ -11,7 +11,9 @@ from emulators.gcs import GCS
 from emulators.s3 import S3
 from emulators.snowflake import Snowflake
 from support.destinations import MIDNIGHT, Row, _row
-from support.warehouses import SECOND, Warehouse
+from support.warehouses import _SPELLED, SECOND, Warehouse
+
+_OURS = re.compile(rf'"({"|".join(_SPELLED.values())}|fs_\w+|_dlt_\w+|status|load_id)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class SnowflakeTarget(Warehouse):
     def query(self, sql: str) -> list[Row]:
         """See `Target`. Names come back as FullStory spells them; those in quotes are meant in any case."""
         with self.connection() as connection, connection.cursor() as cursor:
-            cursor.execute(re.sub(r'"(\w+)"', r"\1", sql))
+            cursor.execute(_OURS.sub(r"\1", sql))
             names = [self.spelled(column.name.lower()) for column in cursor.description or ()]
             return [_row(names, map(_plain, values)) for values in (cursor.fetchall() if names else ())]
 

@@ -40,3 +40,9 @@
     {%- set path = "'$$.\"" ~ (name | replace("'", "\\'")) ~ "\"'" -%}
     coalesce(json_value({{ column }}, {{ path }}), nullif(json_query({{ column }}, {{ path }}), 'null'))
 {%- endmacro -%}
+
+
+{#- GET takes any name, as it is; of a JSON null, the text is NULL. -#}
+{%- macro snowflake__custom_var(name, column) -%}
+    get(parse_json({{ column }}), '{{ name | replace("\\", "\\\\") | replace("'", "''") }}')::varchar
+{%- endmacro -%}

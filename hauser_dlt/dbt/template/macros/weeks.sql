@@ -14,6 +14,12 @@
 {%- endmacro -%}
 
 
+{#- Where weeks begin, for `date_trunc`, is a parameter of the session. -#}
+{%- macro snowflake__week_of(moment) -%}
+    dateadd(day, 1 - dayofweekiso({{ moment }}), cast({{ moment }} as date))
+{%- endmacro -%}
+
+
 {%- macro weeks_between(first, last) -%}
     {{ return(adapter.dispatch('weeks_between', 'fullstory')(first, last)) }}
 {%- endmacro -%}
@@ -26,4 +32,9 @@
 
 {%- macro bigquery__weeks_between(first, last) -%}
     cast(date_diff({{ last }}, {{ first }}, day) / 7 as int64)
+{%- endmacro -%}
+
+
+{%- macro snowflake__weeks_between(first, last) -%}
+    cast(datediff(day, {{ first }}, {{ last }}) / 7 as integer)
 {%- endmacro -%}

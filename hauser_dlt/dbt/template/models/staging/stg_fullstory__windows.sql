@@ -1,9 +1,9 @@
 -- The windows that are loaded, each with the load that owns it: the newest of those that are complete.
 with complete as (
 
-    select distinct load_id
+    select distinct $loads_load as load_id
     from {{ source('fullstory', 'loads') }}
-    where status = 0
+    where $loads_status = 0
 
 ),
 
