@@ -71,15 +71,15 @@ class RunSettings(Settings):
     )
     table_format: str = setting(
         "",
-        parsers.one_of("", "delta"),
-        'filesystem only: "delta" has Delta tables in bucket_url, in the place of files of their own, and takes no'
-        " file_format.",
+        parsers.one_of("", "delta", "iceberg"),
+        'filesystem only: "delta" or "iceberg" has tables of that format in bucket_url, in the place of files of their'
+        " own, and takes no file_format.",
     )
     expire_snapshots: timedelta = setting(
         "0",
         parsers.duration,
-        'Delta tables only: when all of a day is loaded, remove files that no version of a table of the last "168h",'
-        ' say, has (at least "24h", and longer than a load takes). "0" leaves that to you.',
+        "Delta and Iceberg only: when all of a day is loaded, let go of versions of the tables that are older than"
+        ' "168h", say (at least "24h", and longer than a load takes). "0" leaves that to you.',
     )
     csv_escape_formulas: bool = setting(
         False,

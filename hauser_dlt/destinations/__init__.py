@@ -24,7 +24,12 @@ _ADAPTERS = {
     "redshift": ("redshift", "RedshiftAdapter"),
     "snowflake": ("snowflake", "SnowflakeAdapter"),
 }
-_FILES = {"": ("files", "FilesAdapter"), "delta": ("delta", "DeltaAdapter")}  # table_format -> likewise
+_FILES = {  # table_format -> likewise
+    "": ("files", "FilesAdapter"),
+    "delta": ("delta", "DeltaAdapter"),
+    "iceberg": ("iceberg", "IcebergAdapter"),
+}
+_LIBRARIES = {"": "dlt", "delta": "deltalake", "iceberg": "pyiceberg"}  # table_format -> what must be installed
 _OTHER = ("adapter", "DestinationAdapter")
 _EXTRAS = ("bigquery", "postgres", "redshift", "snowflake")  # see pyproject.toml
 
@@ -41,9 +46,10 @@ def adapter_for(run: RunSettings, settings: SourceSettings, *, reading: bool = F
     holds_files = run.destination == "filesystem" or run.storage_only
     if holds_files:
         module, name = _FILES[run.table_format]
-        if run.table_format and find_spec("deltalake") is None:
+        if find_spec(_LIBRARIES[run.table_format]) is None:
             raise ConfigError(
-                f"table_format = {run.table_format!r}: deltalake is not installed; pip install 'hauser-dlt[delta]'"
+                f"table_format = {run.table_format!r}: {_LIBRARIES[run.table_format]} is not installed;"
+                f" pip install 'hauser-dlt[{run.table_format}]'"
             )
     else:
         module, name = _ADAPTERS.get(_kind(run.destination), _OTHER)

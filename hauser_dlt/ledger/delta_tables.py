@@ -5,24 +5,20 @@ arrived. Delta checks a commit against those that others have made since its tab
 an interval fails if events of that interval have come or gone meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
 import tenacity
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
-from deltalake.exceptions import DeltaError as DeltaFailure
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from dlt.common.libs.deltalake import deltalake_storage_options
 
 from hauser_dlt.errors import TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.records.tables import Table
-from hauser_dlt.windows import Window
+from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, batches_of
 
 DAY_COLUMN = "_hauser_day"
 """The day of an event's start, by which the export table is partitioned."""
@@ -36,8 +32,8 @@ _again = tenacity.Retrying(
 )
 
 
-class DeltaFile:
-    """A Delta table in a folder or bucket.
+class DeltaLakeTable:
+    """See `LakehouseTable`.
 
     Args:
         client: dlt's of files.
@@ -56,12 +52,12 @@ class DeltaFile:
             return None
 
     def has_arrived(self, load_id: str) -> bool:
-        """Tell whether a load has been committed to the table."""
+        """See `LakehouseTable`."""
         table = self.open()
         return table is not None and table.transaction_version(load_id) is not None
 
     def rows(self, columns: Iterable[str]) -> list[dict[str, Any]]:
-        """Return some columns of all rows."""
+        """See `LakehouseTable`."""
         table = self.open()
         if table is None:
             return []
@@ -70,61 +66,46 @@ class DeltaFile:
         return rows
 
     def schema(self) -> pa.Schema:
-        """Return the columns; none if there is no table."""
+        """See `LakehouseTable`."""
         table = self.open()
-        return pa.schema(table.schema().to_arrow()) if table else pa.schema([])
+        found = pa.schema(table.schema().to_arrow()) if table else pa.schema([])
+        return pa.schema([field for field in found if field.name != DAY_COLUMN])
 
     def count(self) -> int:
-        """Return how many rows there are."""
+        """See `LakehouseTable`."""
         table = self.open()
         return table.count() if table else 0
 
     def commit(
         self,
         load_id: str,
-        batches: Callable[[], pa.RecordBatchReader],
-        *,
-        replacing: str | None = None,
-        day_column: str | None = None,
+        files: Sequence[Path],
+        replaced: Events | None = None,
         may: Callable[[], None] = lambda: None,
     ) -> None:
-        """Add what a load has brought, in one commit that names it; a commit whose answer was lost is found.
-
-        Args:
-            batches: opens the rows.
-            replacing: the condition on the rows that go with that very commit.
-            may: raises if the load must not be committed, as it is seen after the table has been read.
-
-        Raises:
-            TransientError: others have changed the same rows, time and again.
-        """
+        """See `LakehouseTable`."""
         try:
-            _again(self._commit, load_id, batches, replacing, day_column, may)
+            _again(self._commit, load_id, files, replaced, may)
         except CommitFailedError as exc:
             raise TransientError(
                 f"table {self.name}: other runs change it at the same time ({exc}); run again"
             ) from exc
 
-    def _commit(
-        self,
-        load_id: str,
-        batches: Callable[[], pa.RecordBatchReader],
-        replacing: str | None,
-        day_column: str | None,
-        may: Callable[[], None],
-    ) -> None:
-        reader = batches()
-        table = self.open() or self._create(reader.schema, day_column)
+    def _commit(self, load_id: str, files: Sequence[Path], replaced: Events | None, may: Callable[[], None]) -> None:
+        reader = batches_of(files, (replaced.start, DAY_COLUMN) if replaced else None)
+        table = self.open() or self._create(reader.schema)
         if table.transaction_version(load_id) is not None:
             return
         may()
-        how: dict[str, Any] = {"mode": "overwrite", "predicate": replacing} if replacing else {"mode": "append"}
+        how: dict[str, Any] = {"mode": "append"}
+        if replaced:
+            how = {"mode": "overwrite", "predicate": _on_days(replaced)}
         named = CommitProperties(
-            custom_metadata={"hauser_dlt_load_id": load_id}, app_transactions=[Transaction(load_id, _VERSION)]
+            custom_metadata={LOAD_OF_COMMIT: load_id}, app_transactions=[Transaction(load_id, _VERSION)]
         )
         write_deltalake(table, reader, schema_mode="merge", commit_properties=named, **how)
 
-    def _create(self, schema: pa.Schema, day_column: str | None) -> DeltaTable:
+    def _create(self, schema: pa.Schema) -> DeltaTable:
         """Make the table. Of columns that conditions are about, each file's least and greatest value are noted."""
         named = [name for name in (EVENT_START, ROW_WINDOW, LOAD_ID, "BundleEndTime") if name in schema.names]
         settings = {"delta.dataSkippingStatsColumns": ",".join(named)}
@@ -132,17 +113,17 @@ class DeltaFile:
             return DeltaTable.create(
                 self._place,
                 schema,
-                partition_by=day_column,
+                partition_by=DAY_COLUMN if DAY_COLUMN in schema.names else None,
                 configuration=settings,
                 storage_options=self._options,
             )
-        except DeltaFailure:
+        except DeltaError:
             if table := self.open():  # another run was quicker
                 return table
             raise
 
     def delete(self, which: str) -> None:
-        """Delete rows."""
+        """See `LakehouseTable`."""
         _again(self._delete, which)
 
     def _delete(self, which: str) -> None:
@@ -150,7 +131,7 @@ class DeltaFile:
             table.delete(which)
 
     def compact(self, day: datetime | None = None) -> None:
-        """Make one file of a day's many, or of all that there are; or leave that to others."""
+        """See `LakehouseTable`."""
         table = self.open()
         if table is None or (day is None and len(table.file_uris()) < _MANY_FILES):
             return
@@ -161,58 +142,16 @@ class DeltaFile:
             return
 
     def expire(self, after: timedelta) -> None:
-        """Remove the files that no version of the table of the last time has, those of dead runs among them."""
+        """See `LakehouseTable`. Files go that none of the other versions has, those of dead runs among them."""
         if table := self.open():
             hours = after // timedelta(hours=1)
             table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
 
 
-def events_in(interval: Window, export: Table, *, keeps_to_windows: bool) -> str:
-    """Return the condition on the events of an interval's windows: those that windows there brought, or that lie there.
-
-    By a sync row that was altered, windows that begin before it may hold events of the interval.
-    """
-    window, start = export.spelled(ROW_WINDOW), export.spelled(EVENT_START)
-    within = f'"{window}" >= {as_sql(interval.start)} AND "{window}" < {as_sql(interval.end)}'
-    if not keeps_to_windows:
-        return within
-    lies = f'"{start}" >= {as_sql(interval.start)} AND "{start}" < {as_sql(interval.end)}'
-    days = f"{DAY_COLUMN} >= '{interval.start:%Y-%m-%d}' AND {DAY_COLUMN} <= '{interval.end:%Y-%m-%d}'"
-    return f"({days} OR {DAY_COLUMN} IS NULL) AND (({within}) OR ({lies}))"
-
-
-def as_sql(moment: datetime) -> str:
-    """Return a moment as it stands in conditions."""
-    return f"'{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
-
-
-def batches_of(files: Iterable[Path], day_of: str | None = None) -> pa.RecordBatchReader:
-    """Return the rows of Parquet files, with all columns that any of them has.
-
-    Args:
-        day_of: the column by whose days the table is partitioned.
-    """
-    opened = [pyarrow.parquet.ParquetFile(file) for file in files]
-    schema = pa.unify_schemas([file.schema_arrow.remove_metadata() for file in opened])
-    schema = pa.schema([field.with_nullable(nullable=True).remove_metadata() for field in schema])
-    if day_of:
-        schema = schema.append(pa.field(DAY_COLUMN, pa.date32()))
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for file in opened:
-            for batch in file.iter_batches():
-                yield _with_all(batch, schema, day_of)
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _with_all(batch: pa.RecordBatch, schema: pa.Schema, day_of: str | None) -> pa.RecordBatch:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    if day_of:
-        columns[DAY_COLUMN] = pc.cast(columns[day_of], pa.date32())
-    rows = batch.num_rows
-    filled = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(filled, schema=schema)
+def _on_days(events: Events) -> str:
+    """Return the condition on events in an interval, with the days in whose partitions they are."""
+    if not events.keeps_to_windows:
+        return events.condition()
+    first, last = f"{events.interval.start:%Y-%m-%d}", f"{events.interval.end:%Y-%m-%d}"
+    days = f"{DAY_COLUMN} >= '{first}' AND {DAY_COLUMN} <= '{last}' OR {DAY_COLUMN} IS NULL"
+    return f"({days}) AND ({events.condition()})"

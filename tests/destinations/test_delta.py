@@ -15,9 +15,9 @@ from polars.testing import assert_frame_equal
 
 from hauser_dlt.errors import ConfigError, TransientError
 from hauser_dlt.ledger import delta_tables
-from hauser_dlt.ledger.delta import DeltaLedger
-from hauser_dlt.ledger.delta_leases import DeltaLeases
-from hauser_dlt.ledger.delta_tables import DeltaFile
+from hauser_dlt.ledger.delta_tables import DeltaLakeTable
+from hauser_dlt.ledger.lakehouse import LakehouseLedger
+from hauser_dlt.ledger.lakehouse_leases import LakehouseLeases
 from support.destinations import HOUR, MIDNIGHT
 
 DAY = timedelta(days=1)
@@ -100,14 +100,14 @@ def test_the_files_of_a_day_become_one_when_the_day_is_complete(runs):
 @in_delta
 def test_a_load_that_another_run_took_for_dead_commits_nothing(runs, monkeypatch):
     """Its lease is gone before its events are committed: whoever removed it loads its windows."""
-    commit = DeltaLedger.commit
+    commit = LakehouseLedger.commit
 
     def late(ledger, sent, load_id, at):
         for path in runs.target.out.glob("fs_sync_pending/*.json"):
             path.unlink()
         commit(ledger, sent, load_id, at)
 
-    monkeypatch.setattr(DeltaLedger, "commit", late)
+    monkeypatch.setattr(LakehouseLedger, "commit", late)
     with pytest.raises(TransientError, match="has expired"):
         runs.load(NOW)
     assert runs.target.rows() == []
@@ -118,14 +118,14 @@ def test_a_load_that_another_run_took_for_dead_commits_nothing(runs, monkeypatch
 
 @in_delta
 def test_a_load_that_writes_its_lease_once_more_after_it_was_taken_for_dead_commits_nothing(runs, monkeypatch):
-    write = DeltaFile.commit
+    write = DeltaLakeTable.commit
 
     def late(table, load_id, *arguments, **named):
         if table.name == "fs_export":
             DeltaTable(f"{runs.target.url}/fs_sync").delete(f"_dlt_load_id = '{load_id}'")
         write(table, load_id, *arguments, **named)
 
-    monkeypatch.setattr(DeltaFile, "commit", late)
+    monkeypatch.setattr(DeltaLakeTable, "commit", late)
     with pytest.raises(TransientError, match="has expired"):
         runs.load(NOW)
     monkeypatch.undo()
@@ -135,16 +135,16 @@ def test_a_load_that_writes_its_lease_once_more_after_it_was_taken_for_dead_comm
 
 @in_delta
 def test_a_load_whose_windows_a_newer_one_has_loaded_meanwhile_commits_nothing(runs, monkeypatch):
-    commit = DeltaLedger.commit
+    commit = LakehouseLedger.commit
 
     def late(ledger, sent, load_id, at):
-        monkeypatch.setattr(DeltaLedger, "commit", commit)
+        monkeypatch.setattr(LakehouseLedger, "commit", commit)
         with monkeypatch.context() as unseeing:
-            unseeing.setattr(DeltaLeases, "pending", lambda leases: [])  # as if both had begun at the same moment
+            unseeing.setattr(LakehouseLeases, "pending", lambda leases: [])  # as if both had begun at the same moment
             runs.reload(NOW, MIDNIGHT, MIDNIGHT + DAY, working_dir="other")
         commit(ledger, sent, load_id, at)
 
-    monkeypatch.setattr(DeltaLedger, "commit", late)
+    monkeypatch.setattr(LakehouseLedger, "commit", late)
     with pytest.raises(TransientError, match="another run has loaded windows of 2024-05-01 00:00"):
         runs.load(NOW)
     runs.load(NOW)

@@ -1,4 +1,4 @@
-"""The ledger of Delta tables: sync rows, then the commit of the events, which owns the windows.
+"""The ledger of tables of a lakehouse: sync rows, then the commit of the events, which owns the windows.
 
 1. The lease, a small file, as at destinations of files.
 2. A commit to the sync table: its rows, which count for nothing yet.
@@ -7,7 +7,7 @@
 4. Sync rows that it has superseded go, and last of all the lease.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,11 +20,10 @@ from dlt.destinations.impl.filesystem.filesystem import FILENAME_SEPARATOR
 
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import TransientError
-from hauser_dlt.fields import EVENT_START, LOAD_ID
+from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
 from hauser_dlt.ledger import load_ids
-from hauser_dlt.ledger.delta_leases import DeltaLeases
-from hauser_dlt.ledger.delta_tables import DAY_COLUMN, DeltaFile, as_sql, batches_of, events_in
 from hauser_dlt.ledger.file_index import FileIndex
+from hauser_dlt.ledger.lakehouse_leases import LakehouseLeases
 from hauser_dlt.ledger.model import (
     CLOCKS_DIFFER,
     Findings,
@@ -35,23 +34,26 @@ from hauser_dlt.ledger.model import (
     superseded,
 )
 from hauser_dlt.ledger.sql_tables import in_utc, utc
+from hauser_dlt.ledger.table_commits import Events, LakehouseTable, as_sql
 from hauser_dlt.records.tables import Tables
 from hauser_dlt.windows import DAY, Window, floor, uncovered
 
 _STATES = "_dlt_pipeline_state"
 
 
-class DeltaLedger:
+class LakehouseLedger:
     """See `Ledger`.
 
     Args:
         tables: as they were inspected.
         now: what lies after it counts for nothing.
+        table: returns the table of a name, of dlt's client of files.
         expires_after: how long files are kept that no version of a table has any more; 0 is for ever.
     """
 
     def __init__(
         self,
+        table: Callable[[Any, str], LakehouseTable],
         pipeline: dlt.Pipeline,
         settings: SourceSettings,
         tables: Tables,
@@ -64,14 +66,14 @@ class DeltaLedger:
         self._now = now
         self._expires_after = expires_after
         client: Any = pipeline.destination_client()
-        self.export = DeltaFile(client, settings.export_table)
-        self.sync = DeltaFile(client, settings.sync_table)
+        self.export = table(client, settings.export_table)
+        self.sync = table(client, settings.sync_table)
         self._index = FileIndex(client, settings.export_table, settings.sync_table)
         self._read: list[SyncRow] | None = None
         self._malformed = 0
         self._owners: frozenset[str | None] = frozenset()  # of the windows of a load, when it began
-        self.leases = DeltaLeases(self._index, settings, self.export, self._note_owners)
-        self.cleanup = DeltaCleanup(self)
+        self.leases = LakehouseLeases(self._index, settings, self.export, self._note_owners)
+        self.cleanup = LakehouseCleanup(self)
 
     def connected(self) -> AbstractContextManager[None]:
         """See `Ledger`."""
@@ -174,15 +176,14 @@ class DeltaLedger:
             TransientError: another run has taken this load for dead, or has loaded its windows meanwhile.
         """
         settings, export = self._settings, self._tables.export
-        self.sync.commit(load_id, partial(batches_of, self._files(load_id, settings.sync_table)))
-        files = self._files(load_id, settings.export_table)
         windows = Window(min(w.start for w in sent.windows), max(w.end for w in sent.windows))
+        replaced = Events(windows, export.spelled(ROW_WINDOW), export.spelled(EVENT_START), settings.keeps_to_windows)
+        self.sync.commit(load_id, self._files(load_id, settings.sync_table))
         self.export.commit(
             load_id,
-            partial(batches_of, files, day_of=export.spelled(EVENT_START)),
-            replacing=events_in(windows, export, keeps_to_windows=settings.keeps_to_windows),
-            day_column=DAY_COLUMN,
-            may=partial(self._refuse_late, load_id, windows),
+            self._files(load_id, settings.export_table),
+            replaced,
+            partial(self._refuse_late, load_id, windows),
         )
         self.invalidate()
 
@@ -223,10 +224,10 @@ class DeltaLedger:
         return sorted(Path(job.file_path) for job in files if job.job_file_info.table_name == table)
 
 
-class DeltaCleanup:
+class LakehouseCleanup:
     """See `Cleanup`."""
 
-    def __init__(self, ledger: DeltaLedger) -> None:
+    def __init__(self, ledger: LakehouseLedger) -> None:
         self._ledger = ledger
 
     def remove(self, load_ids: Collection[str]) -> None:

@@ -1,17 +1,17 @@
-"""The leases of loads into Delta tables: small files beside these."""
+"""The leases of loads into tables of a lakehouse: small files beside these."""
 
 from collections.abc import Callable
 from contextlib import suppress
 
 from hauser_dlt.config.source_settings import SourceSettings
-from hauser_dlt.ledger.delta_tables import DeltaFile
 from hauser_dlt.ledger.file_index import File, FileIndex
 from hauser_dlt.ledger.file_leases import FileLeases
 from hauser_dlt.ledger.model import Lease
+from hauser_dlt.ledger.table_commits import LakehouseTable
 from hauser_dlt.windows import Window
 
 
-class DeltaLeases(FileLeases):
+class LakehouseLeases(FileLeases):
     """See `Leases`.
 
     Args:
@@ -19,7 +19,7 @@ class DeltaLeases(FileLeases):
     """
 
     def __init__(
-        self, index: FileIndex, settings: SourceSettings, export: DeltaFile, note_owners: Callable[[Window], None]
+        self, index: FileIndex, settings: SourceSettings, export: LakehouseTable, note_owners: Callable[[Window], None]
     ) -> None:
         super().__init__(index, settings.sync_table)
         self._files = index
