@@ -21,7 +21,7 @@ _READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_",
 
 
 _SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery", "snowflake_server"}
-_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "ducklake", "delta-s3")
+_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "ducklake", "delta-s3", "iceberg-s3")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -216,6 +216,14 @@ def _target(request, tmp_path, monkeypatch):
         (folder := tmp_path / "destination").mkdir()
         s3 = request.getfixturevalue("s3") if kind == "delta-s3" else None
         return DeltaTarget("delta", folder, f"fs{next(_numbers)}", s3=s3)
+    if kind.startswith("iceberg"):
+        from support.icebergs import IcebergTarget
+
+        monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # its own is another package, which it would miss
+        (folder := tmp_path / "destination").mkdir()
+        on_s3 = kind == "iceberg-s3"
+        s3, dsn = (request.getfixturevalue("s3"), request.getfixturevalue("server").dsn()) if on_s3 else (None, "")
+        return IcebergTarget("iceberg", folder, f"fs{next(_numbers)}", dsn, s3=s3)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()

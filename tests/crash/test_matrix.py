@@ -27,7 +27,7 @@ SETTLED = MIDNIGHT + DAY  # with the delay of a day, as much has settled before 
 
 
 everywhere = pytest.mark.parametrize("target", STEPS, indirect=True)
-_SLOW = ("bigquery-staged", "ducklake")
+_SLOW = ("bigquery-staged", "ducklake", "iceberg")
 sampled = pytest.mark.parametrize(
     "target",
     [pytest.param(kind, marks=pytest.mark.slow) if kind in _SLOW else kind for kind in STEPS],
@@ -182,7 +182,9 @@ def test_where_run_after_run_dies_every_event_is_there_once(runs, request):
     matrix.mend()
     assert not matrix.crash_at(reload=(MIDNIGHT, MIDNIGHT + STEP))
     runs.expect(MIDNIGHT, matrix.now - DAY)
-    assert sorted(matrix.names) == sorted(STEPS[kind])
+    # of a load that died between its commit and dlt's note, the next run writes the note
+    noted = {"put _dlt_loads"} if kind in ("delta", "iceberg") else set()
+    assert sorted(matrix.names - noted) == sorted(STEPS[kind])
 
 
 _SAMPLE = 5  # one in so many steps, other ones at each destination

@@ -185,3 +185,22 @@ def test_files_that_no_version_needs_go_once_they_are_old_enough(runs):
     runs.expect(MIDNIGHT, MIDNIGHT + 2 * DAY)
     with pytest.raises(ConfigError, match='expire_snapshots: at least "24h"'):
         runs.load(NOW, expire_snapshots="2h")
+
+
+@in_delta
+def test_a_load_commits_on_the_table_as_it_is_then(runs, monkeypatch):
+    """Between its look at the table and its commit another run has replaced the same windows."""
+    refuse = LakehouseLedger._refuse_late
+
+    def late(ledger, load_id, windows):
+        refuse(ledger, load_id, windows)
+        monkeypatch.setattr(LakehouseLedger, "_refuse_late", refuse)
+        with monkeypatch.context() as unseeing:
+            unseeing.setattr(LakehouseLeases, "pending", lambda leases: [])
+            runs.reload(NOW, MIDNIGHT, MIDNIGHT + DAY, working_dir="other")
+
+    monkeypatch.setattr(LakehouseLedger, "_refuse_late", late)
+    with pytest.raises(TransientError, match="another run has loaded windows of 2024-05-01 00:00"):
+        runs.load(NOW)
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)

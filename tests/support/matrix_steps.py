@@ -46,21 +46,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         *_in_two_requests("put _dlt_loads"),
         *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
     ),
-    "delta": (
-        *("normalize", "make folder fs_sync_pending", "put fs_sync_pending", "put init"),
-        *(
-            f"make folder {name}"
-            for name in ("_dlt_pipeline_state", "_dlt_version", "fs_export", "fs_sync", "_dlt_loads")
-        ),
-        *("put note", "move _dlt_version", "create fs_sync", "commit fs_sync", "create fs_export", "commit fs_export"),
-        *("move _dlt_pipeline_state", "move _dlt_loads", "delete from fs_sync", "delete fs_sync_pending"),
-        "compact fs_export",
-    ),
     "duckdb": (
         *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", "INSERT fs_export"),
         *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),
     ),
-    "ducklake": ("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_loading("INSERT"), *_ENDING),
     "postgres": (
         *("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_with_commit("COPY fs_export")),
         *(*_with_commit("INSERT fs_sync", "INSERT _dlt_pipeline_state"), *_ENDING),
@@ -87,5 +76,25 @@ STEPS: dict[str, tuple[str, ...]] = {
             *_loading("put staged"),
         ),
         *(*_loading("load job"), *_ENDING, "delete staged files"),
+    ),
+    "delta": (
+        *("normalize", "make folder fs_sync_pending", "put fs_sync_pending", "put init"),
+        *(
+            f"make folder {name}"
+            for name in ("_dlt_pipeline_state", "_dlt_version", "fs_export", "fs_sync", "_dlt_loads")
+        ),
+        *("put note", "move _dlt_version", "create fs_sync", "commit fs_sync", "create fs_export", "commit fs_export"),
+        *("move _dlt_pipeline_state", "move _dlt_loads", "delete from fs_sync", "delete fs_sync_pending"),
+        "compact fs_export",
+    ),
+    "ducklake": ("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_loading("INSERT"), *_ENDING),
+    "iceberg": (
+        *("normalize", "make folder fs_sync_pending", "put fs_sync_pending", "put init"),
+        *(
+            f"make folder {name}"
+            for name in ("_dlt_pipeline_state", "_dlt_version", "fs_export", "fs_sync", "_dlt_loads")
+        ),
+        *("put note", "move _dlt_version", "create fs_sync", "commit fs_sync", "create fs_export", "commit fs_export"),
+        *("move _dlt_pipeline_state", "move _dlt_loads", "delete fs_sync_pending"),
     ),
 }

@@ -153,6 +153,8 @@ def watch(around: Around, place: Path, elsewhere: str) -> None:
     _watch_files(around, place)
     if importlib.util.find_spec("deltalake"):
         _watch_delta(around)
+    if importlib.util.find_spec("pyiceberg"):
+        _watch_iceberg(around)
     dlt.Pipeline.normalize = _told(dlt.Pipeline.normalize, around, lambda *_: "normalize")
 
 
@@ -228,6 +230,17 @@ def _watch_delta(around: Around) -> None:
     compact = deltalake.table.TableOptimizer.compact
     of_optimizer = _told(compact, around, lambda self, *_, **__: named("compact")(self.table))
     deltalake.table.TableOptimizer.compact = of_optimizer
+
+
+def _watch_iceberg(around: Around) -> None:
+    """Have the commits be told that pyiceberg makes. What it writes before, it has Arrow write."""
+    pyiceberg = importlib.import_module("pyiceberg.table")
+    for kind, verb in ((pyiceberg.Transaction, "commit"), (pyiceberg.CreateTableTransaction, "create")):
+
+        def named(changes: Any, verb: str = verb) -> str:
+            return f"{verb} {changes._table.name()[-1]}"
+
+        kind.commit_transaction = _told(kind.commit_transaction, around, named)
 
 
 def _watch_requests(around: Around, elsewhere: str) -> None:

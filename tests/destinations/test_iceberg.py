@@ -1,0 +1,134 @@
+"""Iceberg tables: each load is one commit that names it, whatever happens around."""
+
+import json
+from datetime import timedelta
+from importlib.util import find_spec
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from hauser_dlt.errors import ConfigError, TransientError
+from hauser_dlt.ledger.lakehouse import LakehouseLedger
+from hauser_dlt.ledger.lakehouse_leases import LakehouseLeases
+from support.destinations import HOUR, MIDNIGHT
+
+DAY = timedelta(days=1)
+NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
+
+in_iceberg = pytest.mark.parametrize("target", ["iceberg"], indirect=True)
+in_each_iceberg = pytest.mark.parametrize("target", ["iceberg", "iceberg-s3"], indirect=True)
+
+
+@in_each_iceberg
+def test_a_table_holds_each_event_once_whatever_is_loaded_again(runs):
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    runs.reload(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 18 * HOUR)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    runs.target.forget_newest(1)
+    runs.load(NOW + 6 * HOUR)
+    runs.expect(MIDNIGHT, MIDNIGHT + 30 * HOUR)
+    status, told = runs.command("status", "--json").communicate(60)
+    assert json.loads(status)["sync_point"] == "2024-05-02T06:00:00+00:00", told
+    found, told = runs.command("check", end_time=f"{MIDNIGHT}").communicate(60)
+    assert found.count("fits") == 2, told
+
+
+@in_each_iceberg
+def test_runs_side_by_side_commit_without_losing_each_others(runs):
+    """All of them make the tables, or find that another one has; each commits again where another was quicker."""
+    days = [MIDNIGHT + n * DAY for n in range(3)]
+    started = [
+        runs.command("run", "--start", f"{day:%Y-%m-%d}", "--end", f"{day + DAY:%Y-%m-%d}", working_dir=f"work{n}")
+        for n, day in enumerate(days)
+    ]
+    for command in started:
+        _, told = command.communicate(120)
+        assert command.returncode == 0, told
+    runs.expect(MIDNIGHT, MIDNIGHT + 3 * DAY)
+
+
+@in_iceberg
+def test_new_fields_become_columns(runs):
+    runs.load(NOW)
+    at = f"{MIDNIGHT + 25 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    runs.sim.extra_events.append({"EventStart": at, "EventType": "custom", "EventBrandNew": "new"})
+    runs.load(NOW + 6 * HOUR)
+    assert [row["EventBrandNew"] for row in runs.target.rows() if "EventBrandNew" in row] == ["new"]
+
+
+@in_iceberg
+def test_duckdb_reads_what_polars_reads(runs):
+    runs.load(NOW)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name in ("avro", "iceberg"):
+            package = find_spec(f"duckdb_extension_{name}")
+            assert package, f"there is no extension {name} of DuckDB's to test with"
+            folder = f"{package.submodule_search_locations[0]}/extensions/v{duckdb.__version__}"
+            connection.execute(f"LOAD '{folder}/{name}.duckdb_extension'")
+        place = runs.target.metadata("fs_export")
+        found = connection.execute(f"SELECT * FROM iceberg_scan('{place}')").to_arrow_table()
+    frame = runs.target.frame("fs_export")
+    assert_frame_equal(pl.from_arrow(found).select(frame.columns), frame, check_row_order=False, check_dtypes=False)
+
+
+@in_iceberg
+def test_the_files_of_a_day_become_one_when_the_day_is_complete(runs):
+    for n in range(1, 5):
+        runs.load(MIDNIGHT + DAY + 6 * n * HOUR)
+        files = list(runs.target.table("fs_export").scan().plan_files())
+        assert len(files) == (n if n < 4 else 1)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_iceberg
+def test_a_load_that_another_run_took_for_dead_commits_nothing(runs, monkeypatch):
+    commit = LakehouseLedger.commit
+
+    def late(ledger, sent, load_id, at):
+        for path in runs.target.out.glob("fs_sync_pending/*.json"):
+            path.unlink()
+        commit(ledger, sent, load_id, at)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(LakehouseLedger, "commit", late)
+        with pytest.raises(TransientError, match="has expired"):
+            runs.load(NOW)
+    assert runs.target.rows() == []
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_iceberg
+def test_a_load_commits_on_the_table_as_it_is_then(runs, monkeypatch):
+    """Between its look at the table and its commit another run has replaced the same windows."""
+    refuse = LakehouseLedger._refuse_late
+
+    def late(ledger, load_id, windows):
+        refuse(ledger, load_id, windows)
+        monkeypatch.setattr(LakehouseLedger, "_refuse_late", refuse)
+        with monkeypatch.context() as unseeing:
+            unseeing.setattr(LakehouseLeases, "pending", lambda leases: [])
+            runs.reload(NOW, MIDNIGHT, MIDNIGHT + DAY, working_dir="other")
+
+    monkeypatch.setattr(LakehouseLedger, "_refuse_late", late)
+    with pytest.raises(TransientError, match="another run has loaded windows of 2024-05-01 00:00"):
+        runs.load(NOW)
+    runs.load(NOW)
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_iceberg
+def test_a_catalog_is_needed(runs):
+    with pytest.raises(ConfigError, match="a catalog is missing; set it under"):
+        runs.load(NOW, **{"iceberg_catalog.iceberg_catalog_config": "{}"})
+
+
+@in_iceberg
+def test_versions_expire_when_that_is_set(runs):
+    runs.load(NOW)
+    runs.load(MIDNIGHT + 3 * DAY, expire_snapshots="24h")
+    runs.expect(MIDNIGHT, MIDNIGHT + 2 * DAY)
