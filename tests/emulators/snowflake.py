@@ -148,7 +148,7 @@ class _Service(Faulty):
         if session is None:
             return _failed(390104, "08001", "User must login again to access the service.")
         if path.path == "/queries/v1/query-request":
-            return self._query(session, asked, body)
+            return self._query(session, body)
         if found := re.fullmatch(r"/queries/([^/]+)/result", path.path):
             return _answer(session.results[found[1]])
         if path.path == "/session" and asked.get("delete"):
@@ -201,14 +201,13 @@ class _Service(Faulty):
             return str(claims["sub"]).endswith(f".{self.server.user}")
         return bool(data.get("PASSWORD") == self.server.password)
 
-    def _query(self, session: Session, asked: dict[str, list[str]], body: dict[str, Any]) -> Answer:
+    def _query(self, session: Session, body: dict[str, Any]) -> Answer:
         if not session.database:
             message = "Cannot perform operation. This session does not have a current database. Call 'USE DATABASE'"
             return _failed(90105, "22000", f"{message}, or use a qualified name.")
-        request = asked.get("requestId", [""])[0]
         described = bool(body.get("describeOnly"))
         try:
-            return _answer(session.answer(request, body["sqlText"], described))
+            return _answer(session.answer(body["sqlText"], described))
         except Refused as refused:
             return _failed(refused.errno, refused.sqlstate, refused.message)
 
