@@ -10,7 +10,7 @@ NOW = MIDNIGHT + timedelta(days=1) + 12 * HOUR
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["redshift", "postgres", "bigquery"], indirect=True)
+@pytest.mark.parametrize("target", ["redshift", "postgres", "bigquery", "snowflake"], indirect=True)
 def test_tables_that_a_warehouse_has_lost_are_made_again(runs):
     runs.load(NOW)
     for number, gone in enumerate((("_dlt_loads",), ("_dlt_loads", "fs_sync_pending", "_dlt_version")), 1):

@@ -2,11 +2,13 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import dlt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 import hauser_dlt
 from emulators.redshift import Fault
@@ -23,7 +25,8 @@ SETTLED = NOW - DAY
 MIB = 1 << 20
 
 in_snowflake = pytest.mark.parametrize("target", ["snowflake"], indirect=True)
-elsewhere = pytest.mark.parametrize("target", ["snowflake-s3", "snowflake-gcs"], indirect=True)
+rarely = partial(pytest.param, marks=pytest.mark.slow)
+elsewhere = pytest.mark.parametrize("target", ["snowflake-s3", rarely("snowflake-gcs")], indirect=True)
 
 
 def stored(target, kind="column"):
@@ -45,6 +48,7 @@ def test_names_need_no_quotes(runs):
     assert {name for name in names if name != name.upper()} == set()
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_window_is_loaded_again(runs):
     runs.load(NOW)
@@ -99,7 +103,7 @@ def test_two_spellings_of_a_column_are_refused(runs):
     [
         Fault("^COPY.*FS_EXPORT", "after", "drop"),
         Fault("^COMMIT", "after", "drop", skip=2),
-        Fault("^REMOVE", "after", "drop"),
+        rarely(Fault("^REMOVE", "after", "drop")),
     ],
     ids=lambda fault: fault.match,
 )
@@ -128,6 +132,7 @@ def test_texts_stay_what_they_are(runs):
     assert sorted(json.loads(row["CustomVars"])["evt_a_str"] for row in rows) == sorted(texts)
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_text_of_16_mib_fits_and_a_longer_one_is_truncated(runs):
     sizes = {"a": 16 * MIB, "b": 16 * MIB + 1}
@@ -151,14 +156,14 @@ def test_a_text_of_16_mib_fits_and_a_longer_one_is_truncated(runs):
 @elsewhere
 def test_files_may_be_staged_in_a_bucket(runs):
     runs.load(NOW)
-    runs.load(NOW + 6 * HOUR)
-    runs.expect(MIDNIGHT, SETTLED + 6 * HOUR)
+    runs.expect(MIDNIGHT, SETTLED)
     assert runs.target.staged() == []
     copies = [sql for sql in runs.target.server.statements if sql.startswith("COPY") and runs.target.dataset in sql]
     assert not any(sql.startswith("PUT") and runs.target.dataset in sql for sql in runs.target.server.statements)
     assert copies or runs.target.gcs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["snowflake-s3"], indirect=True)
 def test_a_stage_may_stand_for_the_keys_of_a_bucket(runs):
     at, s3 = runs.target.server, runs.target.s3
@@ -179,6 +184,7 @@ def test_googles_bucket_needs_a_stage(runs):
         runs.load(EARLY, **{"destination.snowflake.stage_name": ""})
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_stage_of_ones_own_takes_the_files_too(runs):
     runs.target.query(f"CREATE SCHEMA {runs.target.dataset}")
@@ -194,6 +200,7 @@ def test_a_stage_of_ones_own_takes_the_files_too(runs):
     assert runs.target.staged() == []
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_what_a_dead_run_has_staged_is_removed_by_the_next(runs):
     fast_polling()
@@ -206,6 +213,7 @@ def test_what_a_dead_run_has_staged_is_removed_by_the_next(runs):
     assert runs.target.staged() == []
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_backfills_side_by_side_do_not_lose_each_others_events(runs):
     days = [(MIDNIGHT + number * DAY, MIDNIGHT + (number + 1) * DAY) for number in range(3)]
@@ -225,6 +233,7 @@ def test_a_table_is_clustered_by_day_when_that_is_set(runs):
     assert runs.target.server.cluster_keys.pop("FS_EXPORT") == ['TO_DATE("EVENTSTART")']
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_the_clustering_of_an_existing_table_is_left_alone(runs):
     runs.load(EARLY)
@@ -292,9 +301,17 @@ def test_a_missing_warehouse_is_named(runs, monkeypatch):
     ("fault", "error", "says"),
     [
         (Fault("^DELETE.*PENDING", what="error", sqlstate="625", message="the lock was kept"), TransientError, "lock"),
-        (Fault("^COPY.*FS_EXPORT", "after", "error", sqlstate="604", message="canceled"), TransientError, "canceled"),
-        (Fault("^COMMIT", "after", "error", sqlstate="604", message="canceled", skip=3), TransientError, "canceled"),
-        (Fault("^CREATE SCHEMA", what="error", sqlstate="3001", message="Insufficient privileges"), LoadError, "right"),
+        rarely(
+            Fault("^COPY.*FS_EXPORT", "after", "error", sqlstate="604", message="canceled"), TransientError, "canceled"
+        ),
+        rarely(
+            Fault("^COMMIT", "after", "error", sqlstate="604", message="canceled", skip=3), TransientError, "canceled"
+        ),
+        rarely(
+            Fault("^CREATE SCHEMA", what="error", sqlstate="3001", message="Insufficient privileges"),
+            LoadError,
+            "right",
+        ),
     ],
     ids=lambda value: getattr(value, "match", None),
 )
@@ -309,6 +326,7 @@ def test_a_bad_moment_is_one_line_and_loses_nothing(runs, fault, error, says):
     runs.expect(MIDNIGHT, SETTLED)
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_staged_file_that_cannot_be_removed_is_left_to_the_next_run(runs):
     runs.target.server.faults.append(Fault("^REMOVE", what="error", sqlstate="604", message="canceled"))
@@ -333,6 +351,7 @@ def test_check_tells_where_files_are_staged_and_which_rights_are_not_told(runs):
     assert "whether the loader's roles give it all rights was not told" in told["fs_export"]
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_script_of_ones_own_loads_exactly_too(runs):
     runs.configuration()
@@ -344,3 +363,21 @@ def test_a_script_of_ones_own_loads_exactly_too(runs):
     assert bare(runs.target.rows()) == bare(as_rows(runs.sim.rows(MIDNIGHT, MIDNIGHT + 12 * HOUR)))
     assert {name for name in stored(runs.target) if name != name.upper()} == set()
     assert runs.target.staged() == []
+
+
+@in_snowflake
+def test_a_job_that_a_script_runs_once_more_loads_nothing_twice(runs):
+    runs.configuration()
+    at = runs.target.server
+    pipeline = dlt.pipeline(
+        "again", destination=hauser_dlt.snowflake(credentials=at.credentials()), dataset_name=runs.target.dataset
+    )
+    at.faults.append(Fault("^COMMIT", "after", "error", sqlstate="604", message="canceled", skip=1))  # the first COPY's
+    with pytest.raises(PipelineStepFailed):
+        pipeline.run(hauser_dlt.fullstory(end_time=MIDNIGHT + 6 * HOUR))
+    assert at.faults == []
+
+    pipeline.load()
+
+    assert bare(runs.target.rows()) == bare(as_rows(runs.sim.rows(MIDNIGHT, MIDNIGHT + 6 * HOUR)))
+    assert len(runs.target.sync()) == len(runs.target.query("SELECT * FROM _dlt_pipeline_state")) == 1

@@ -24,7 +24,9 @@ EARLY = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
 
 in_warehouses = pytest.mark.parametrize("target", ["redshift", "bigquery", "snowflake"], indirect=True)
 also_in_bigquery = pytest.mark.parametrize(
-    "target", ["redshift", pytest.param("bigquery", marks=pytest.mark.slow), "snowflake"], indirect=True
+    "target",
+    ["redshift", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("bigquery", "snowflake"))],
+    indirect=True,
 )
 by_bucket = pytest.mark.parametrize(
     "target", ["redshift", pytest.param("bigquery-staged", marks=pytest.mark.slow)], indirect=True

@@ -113,7 +113,10 @@ def _sql(tree: Any) -> str:
 
 def _named(tree: Any) -> str:
     table = tree.find(exp.Table)
-    return str(table.sql(dialect="postgres")) if table else ""
+    if table is None:
+        return ""
+    bare = exp.Table(this=table.this, db=table.args.get("db"))  # without its alias
+    return str(bare.sql(dialect="postgres"))
 
 
 def _table(name: str) -> str:

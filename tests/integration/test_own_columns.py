@@ -28,7 +28,9 @@ from support.shell import Shell
 
 NOW = MIDNIGHT + 30 * HOUR  # one window has settled
 
-in_each_way = pytest.mark.parametrize("target", ["duckdb", "csv", "redshift"], indirect=True)
+in_each_way = pytest.mark.parametrize(
+    "target", ["duckdb", "csv", "redshift", pytest.param("snowflake", marks=pytest.mark.slow)], indirect=True
+)
 BASE = "https://app.fullstory.com/ui/o-SIM-na1/session/"
 
 

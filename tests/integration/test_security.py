@@ -155,7 +155,7 @@ def test_a_secret_on_the_command_line_is_refused_since_others_can_read_it(option
     assert "s3cret" not in told.output
 
 
-@pytest.mark.parametrize("target", ["redshift"], indirect=True)
+@pytest.mark.parametrize("target", ["redshift", pytest.param("snowflake-s3", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_warehouses_secrets_are_in_no_file_log_or_traceback(runs, monkeypatch, caplog, capfd, fails):
     """What lies in the working folder while it is at work stays there for this test."""
@@ -272,7 +272,11 @@ def hostile_events(start, _end):
         }
 
 
-@pytest.mark.parametrize("target", [*KINDS, "redshift", "bigquery-staged"], indirect=True)
+@pytest.mark.parametrize(
+    "target",
+    [*KINDS, "redshift", "bigquery-staged", pytest.param("snowflake", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_hostile_text_arrives_as_text_and_nothing_else_happens(runs):
     runs.sim.events = hostile_events
     runs.load(MIDNIGHT + timedelta(days=1, hours=6))

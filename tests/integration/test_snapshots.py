@@ -22,7 +22,12 @@ SETTLED = NOW - DAY
 
 in_each_way = pytest.mark.parametrize(
     "target",
-    ["postgres", "jsonl", "redshift", pytest.param("bigquery", marks=pytest.mark.slow)],
+    [
+        "postgres",
+        "jsonl",
+        "redshift",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("bigquery", "snowflake")),
+    ],
     indirect=True,
 )
 

@@ -580,7 +580,7 @@ def test_lost_events_and_old_windows_are_noticed(project):
     ("target", "odd", "empty"),
     [
         ("redshift", ODD, None),
-        ("snowflake", ODD, ""),
+        pytest.param("snowflake", ODD, "", marks=pytest.mark.slow),
         pytest.param("bigquery", "evt_it's.ü_str", "", marks=pytest.mark.slow),
     ],
     indirect=["target"],
