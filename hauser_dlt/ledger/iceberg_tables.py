@@ -27,7 +27,11 @@ from hauser_dlt.windows import DAY
 _MANY_FILES = 50
 _ROWS = 250_000  # that are written at a time
 _SMALL = 256 << 20  # bytes of a day that is compacted, which takes all of its rows into memory
-_EACH_BY_ITSELF = {"commit.retry.num-retries": "0"}  # pyiceberg would repeat what was made for the table as it was
+_SETTINGS = {
+    "commit.retry.num-retries": "0",  # pyiceberg would repeat what was made for the table as it was
+    "commit.manifest-merge.enabled": "true",
+    "write.metadata.delete-after-commit.enabled": "true",  # else each commit leaves a list of all snapshots
+}
 _again = tenacity.Retrying(
     retry=tenacity.retry_if_exception_type(CommitFailedException),
     stop=tenacity.stop_after_attempt(20),
@@ -123,7 +127,7 @@ class IcebergTable:
         """Make the table; events are partitioned by the day of their start."""
         try:
             with self._catalog.create_table_transaction(
-                self._id, schema, location=self._place, properties=_EACH_BY_ITSELF
+                self._id, schema, location=self._place, properties=_SETTINGS
             ) as making:
                 if EVENT_START in schema.names:
                     with making.update_spec() as parts:

@@ -71,6 +71,7 @@ class LakehouseLedger:
         self._index = FileIndex(client, settings.export_table, settings.sync_table)
         self._read: list[SyncRow] | None = None
         self._malformed = 0
+        self._complete: set[str] = set()  # loads stay so
         self._owners: frozenset[str | None] = frozenset()  # of the windows of a load, when it began
         self.leases = LakehouseLeases(self._index, settings, self.export, self._note_owners)
         self.cleanup = LakehouseCleanup(self)
@@ -91,7 +92,8 @@ class LakehouseLedger:
         names = ("BundleStartTime", "BundleEndTime", LOAD_ID, "EventCount", "Processed")
         start, end, load, events, processed = map(spelled, names)
         found = self.sync.rows(map(spelled, names))
-        self._index.inspect_complete()
+        if not self._complete:
+            self._index.inspect_complete()
         rows = [
             SyncRow(
                 utc(row.get(start)),
@@ -145,7 +147,9 @@ class LakehouseLedger:
 
     def is_complete(self, load_id: str) -> bool:
         """See `Ledger`."""
-        return self._index.is_complete(load_id) or self.export.has_arrived(load_id)
+        if load_id not in self._complete and (self._index.is_complete(load_id) or self.export.has_arrived(load_id)):
+            self._complete.add(load_id)
+        return load_id in self._complete
 
     def expand_to_boundaries(self, interval: Window) -> Window:
         """See `Ledger`. What can go is a window."""
