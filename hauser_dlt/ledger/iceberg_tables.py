@@ -27,8 +27,8 @@ from hauser_dlt.windows import DAY
 _MANY_FILES = 50
 _ROWS = 250_000  # that are written at a time
 _SMALL = 256 << 20  # bytes of a day that is compacted, which takes all of its rows into memory
-_SETTINGS = {
-    "commit.retry.num-retries": "0",  # pyiceberg would repeat what was made for the table as it was
+_ONCE = {"commit.retry.num-retries": "0"}  # pyiceberg would repeat what was made for the table as it was
+_SETTINGS = _ONCE | {
     "commit.manifest-merge.enabled": "true",
     "write.metadata.delete-after-commit.enabled": "true",  # else each commit leaves a list of all snapshots
 }
@@ -111,6 +111,9 @@ class IcebergTable:
     def _commit(self, load_id: str, files: Sequence[Path], replaced: Events | None, may: Callable[[], None]) -> None:
         reader = batches_of(files)
         table = self.open() or self._create(reader.schema)
+        if table.properties.items().isdisjoint(_ONCE.items()):  # made by others
+            with _one_commit(table) as changes:
+                changes.set_properties(_ONCE)
         if _has(table, load_id):
             return
         may()
