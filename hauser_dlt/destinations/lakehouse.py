@@ -24,6 +24,7 @@ from hauser_dlt.destinations.guarded import guard
 from hauser_dlt.destinations.traits import Traits
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.ledger import Ledger, Sent
+from hauser_dlt.ledger.file_index import FileIndex
 from hauser_dlt.ledger.lakehouse import LakehouseLedger
 from hauser_dlt.records.tables import Table, Tables
 from hauser_dlt.windows import DAY
@@ -81,9 +82,25 @@ class LakehouseAdapter(FilesAdapter):
     def inspect(self, pipeline: dlt.Pipeline, settings: SourceSettings) -> Tables:
         """Return the export and the sync table as they are now."""
         client: Any = pipeline.destination_client()
-        found = {name: self.table(client, name).schema() for name in (settings.export_table, settings.sync_table)}
-        export, sync = map(_table, found.values())
-        return Tables(export, sync, frozenset(name for name, schema in found.items() if not schema))
+        names = (settings.export_table, settings.sync_table)
+        export, sync = (self.table(client, name).schema() for name in names)
+        if not export and not sync:
+            self._refuse_files(client, *names)
+        missing = frozenset(name for name, schema in zip(names, (export, sync), strict=True) if not schema)
+        return Tables(_table(export), _table(sync), missing)
+
+    def _refuse_files(self, client: Any, export_table: str, sync_table: str) -> None:
+        """Make sure that no files of another format are where the tables are to be: some day they would be removed.
+
+        Raises:
+            ConfigError: there are.
+        """
+        listing = FileIndex(client, export_table, sync_table).inspect()
+        if listing.events.names or listing.syncs.names:
+            raise ConfigError(
+                f"{self.place} holds files of another table_format; set bucket_url under [destination.filesystem] to"
+                " another folder"
+            )
 
     def ledger(self, pipeline: dlt.Pipeline, settings: SourceSettings, tables: Tables, now: datetime) -> Ledger:
         """Return the ledger of the tables."""

@@ -204,3 +204,10 @@ def test_a_load_commits_on_the_table_as_it_is_then(runs, monkeypatch):
         runs.load(NOW)
     runs.load(NOW)
     runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+
+
+@in_delta
+def test_files_that_are_there_already_are_not_mixed_with_tables(runs):
+    runs.load(NOW, table_format="")
+    with pytest.raises(ConfigError, match="holds files of another table_format"):
+        runs.load(NOW)
