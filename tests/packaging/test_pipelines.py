@@ -53,6 +53,16 @@ def from_bigquery(folder, places):
     return list(client.query_and_wait(f"SELECT IndvId FROM {DATASET}.fs_export"))
 
 
+def from_snowflake(folder, places):
+    import snowflake.connector  # noqa: PLC0415 - it takes a while
+
+    at = places("snowflake_server")
+    where = {"host": "127.0.0.1", "port": at.port, "protocol": "http", "account": "emulated"}
+    login = {"user": at.user, "password": at.password, "database": at.database}
+    with snowflake.connector.connect(**where, **login) as connection, connection.cursor() as cursor:
+        return cursor.execute(f"SELECT IndvId FROM {DATASET}.fs_export").fetchall()
+
+
 def to_files(places):
     return {"DESTINATION__FILESYSTEM__BUCKET_URL": "exports"}
 
@@ -80,6 +90,14 @@ def to_bigquery(places):
     return at.environ() | plain | {"DESTINATION__BIGQUERY__PROJECT_ID": at.project}
 
 
+def to_snowflake(places):
+    at = places("snowflake_server")
+    where = f"host=127.0.0.1&port={at.port}&protocol=http&warehouse={at.warehouse}"
+    return {
+        "DESTINATION__SNOWFLAKE__CREDENTIALS": f"snowflake://{at.user}:{at.password}@emulated/{at.database}?{where}"
+    }
+
+
 PLACES = {
     "fullstory_to_bigquery": (to_bigquery, from_bigquery),
     "fullstory_to_duckdb": (lambda places: {}, from_duckdb),
@@ -87,6 +105,7 @@ PLACES = {
     "fullstory_to_postgres": (to_postgres, from_postgres),
     "fullstory_to_redshift": (to_redshift, from_redshift),
     "fullstory_to_s3": (to_s3, from_s3),
+    "fullstory_to_snowflake": (to_snowflake, from_snowflake),
 }
 
 
