@@ -18,7 +18,7 @@ from hauser_dlt.ledger import delta_tables
 from hauser_dlt.ledger.delta_tables import DeltaLakeTable
 from hauser_dlt.ledger.lakehouse import LakehouseLedger
 from hauser_dlt.ledger.lakehouse_leases import LakehouseLeases
-from support.destinations import HOUR, MIDNIGHT
+from support.destinations import HOUR, MIDNIGHT, in_order
 
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
@@ -45,15 +45,15 @@ def test_a_table_holds_each_event_once_whatever_is_loaded_again(runs):
 @in_each_delta
 def test_runs_side_by_side_commit_without_losing_each_others(runs):
     """All of them make the tables, or find that another one has; each commits again where another was quicker."""
-    days = [MIDNIGHT + n * DAY for n in range(3)]
+    starts = [MIDNIGHT + n * 6 * HOUR for n in range(6)]  # some of them on the same day
     started = [
-        runs.command("run", "--start", f"{day:%Y-%m-%d}", "--end", f"{day + DAY:%Y-%m-%d}", working_dir=f"work{n}")
-        for n, day in enumerate(days)
+        runs.command("run", "--start", f"{start}", "--end", f"{start + 6 * HOUR}", working_dir=f"work{n}")
+        for n, start in enumerate(starts)
     ]
     for command in started:
         _, told = command.communicate(120)
         assert command.returncode == 0, told
-    runs.expect(MIDNIGHT, MIDNIGHT + 3 * DAY)
+    runs.expect(MIDNIGHT, MIDNIGHT + 36 * HOUR)
 
 
 @in_delta
@@ -211,3 +211,21 @@ def test_files_that_are_there_already_are_not_mixed_with_tables(runs):
     runs.load(NOW, table_format="")
     with pytest.raises(ConfigError, match="holds files of another table_format"):
         runs.load(NOW)
+
+
+@in_delta
+def test_of_two_compactions_at_the_same_time_one_gives_way(runs, monkeypatch):
+    for n in range(1, 4):
+        runs.load(MIDNIGHT + DAY + 6 * n * HOUR)
+    with runs.sync() as sync:
+        sync.inspect()
+        tables = sync.ledger.export, sync.ledger.sync
+    monkeypatch.setattr(delta_tables, "_MANY_FILES", 2)
+    for table, day, rows in zip(tables, (MIDNIGHT, None), (runs.target.rows, runs.target.sync), strict=True):
+        before, late = rows(), table.open()
+        assert len(late.file_uris()) == 3
+        table.compact(day)
+        monkeypatch.setattr(table, "open", lambda late=late: late)
+        table.compact(day)
+        assert in_order(rows()) == in_order(before)
+        assert len(DeltaTable(f"{runs.target.url}/{table.name}").file_uris()) == 1

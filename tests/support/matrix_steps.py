@@ -85,7 +85,6 @@ STEPS: dict[str, tuple[str, ...]] = {
         ),
         *("put note", "move _dlt_version", "create fs_sync", "commit fs_sync", "create fs_export", "commit fs_export"),
         *("move _dlt_pipeline_state", "move _dlt_loads", "delete from fs_sync", "delete fs_sync_pending"),
-        "compact fs_export",
     ),
     "ducklake": ("normalize", *_MAKING_IN_TRANSACTION, "INSERT fs_sync_pending", *_loading("INSERT"), *_ENDING),
     "iceberg": (

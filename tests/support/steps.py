@@ -227,9 +227,6 @@ def _watch_delta(around: Around) -> None:
     deltalake.write_deltalake = _told(deltalake.write_deltalake, around, named("commit"))
     deltalake.DeltaTable.delete = _told(deltalake.DeltaTable.delete, around, named("delete from"))
     deltalake.DeltaTable.create = staticmethod(_told(deltalake.DeltaTable.create, around, named("create")))
-    compact = deltalake.table.TableOptimizer.compact
-    of_optimizer = _told(compact, around, lambda self, *_, **__: named("compact")(self.table))
-    deltalake.table.TableOptimizer.compact = of_optimizer
 
 
 def _watch_iceberg(around: Around) -> None:
