@@ -59,7 +59,7 @@ class ExactCopyJob(RunnableLoadJob, HasFollowupJobs):
             with client.begin_transaction():
                 client.execute_sql(copy_statement(table, **self._in_bucket(url)))
             return
-        folder = staged_at(self._settings.stage_name, self._package)
+        folder = f"{client_of(self).staging_folder}/{self._package}"
         with _under_its_own_name(file_of(self)) as path:
             client.execute_sql(
                 f"PUT {escape_snowflake_literal(f'file://{path.as_posix()}')} {escape_snowflake_literal(folder)}"
@@ -100,6 +100,7 @@ class ExactSnowflakeClient(SnowflakeClient):
         session = {"session_parameters": {**_SESSION, **said.get("session_parameters", {})}}
         credentials.query = {**_PATIENT, **said, **session}
         self.sql_client.credentials = credentials
+        self.staging_folder = staged_at(config.stage_name, self.sql_client)
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False

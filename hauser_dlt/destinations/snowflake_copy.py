@@ -3,6 +3,7 @@
 https://docs.snowflake.com/en/sql-reference/sql/copy-into-table
 """
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from dlt.common.data_writers.escape import escape_snowflake_literal
 from hauser_dlt.errors import ConfigError
 
 STAGING_FOLDER = "hauser_dlt_staging"
+_UNUSUAL = re.compile(r"[^\w.-]")
 _FORMAT = "TYPE = 'PARQUET', USE_LOGICAL_TYPE = TRUE, BINARY_AS_TEXT = FALSE, TRIM_SPACE = FALSE, NULL_IF = ()"
 # all that a stage may have been given defaults for
 _OPTIONS = (
@@ -20,9 +22,14 @@ _OPTIONS = (
 )
 
 
-def staged_at(stage: str | None, load_id: str = "") -> str:
-    """Return the folder of a load package in an internal stage; the user's own stage needs no rights."""
-    return f"@{stage or '~'}/{STAGING_FOLDER}/{load_id}"
+def staged_at(stage: str | None, client: Any = None) -> str:
+    """Return the folder in an internal stage, by default the user's own, which needs no rights.
+
+    Args:
+        client: dlt's of SQL, which tells the dataset: each has a folder of its own, with one for each load package.
+    """
+    root = f"@{stage or '~'}/{STAGING_FOLDER}"
+    return f"{root}/{_UNUSUAL.sub('_', f'{client.database_name}.{client.dataset_name}'.lower())}" if client else root
 
 
 def in_external_stage(stage: str, url: str, bucket_url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlt.common.data_writers.escape import escape_snowflake_literal
 
-from hauser_dlt.destinations.snowflake_copy import STAGING_FOLDER, staged_at
+from hauser_dlt.destinations.snowflake_copy import staged_at
 from hauser_dlt.destinations.staging import Staging
 
 
@@ -26,14 +26,14 @@ class InternalStage(Staging):
     @property
     def url(self) -> str:  # type: ignore[override]
         """Where it is."""
-        return self._at("").rstrip("/")
+        return staged_at(self._name)
 
     def destination(self, load_id: str = "next") -> Any:
         """Return dlt's staging destination: none."""
 
     def may_be_changed(self) -> bool:
         """See `Bucket`. Each user may change their own."""
-        return True
+        return not self._name
 
     def remove(self, load_id: str) -> None:
         """See `Staging`. Jobs have done that."""
@@ -43,11 +43,14 @@ class InternalStage(Staging):
         if self.connect is None:
             return
         with self.connect() as client:
-            listed = client.execute_sql(f"LIST {escape_snowflake_literal(self._at(''))}") or ()
-            found = {name.partition(f"{STAGING_FOLDER}/")[2].partition("/")[0] for name, *_ in listed}
-            for load_id in found - set(load_ids):
-                client.execute_sql(f"REMOVE {escape_snowflake_literal(self._at(load_id))}")
+            folder = staged_at(self._name, client)
+            inside = f"{folder.partition('/')[2]}/"
+            listed = client.execute_sql(f"LIST {escape_snowflake_literal(f'{folder}/')}") or ()
+            found = {name.partition(inside)[2].partition("/")[0] for name, *_ in listed}
+            for load_id in found - {"", *load_ids}:
+                client.execute_sql(f"REMOVE {escape_snowflake_literal(f'{folder}/{load_id}/')}")  # all that begins so
 
-    def _at(self, load_id: str) -> str:
-        config = self._to.configuration(self._to.spec(), accept_partial=True)
-        return staged_at(config.stage_name, load_id)
+    @property
+    def _name(self) -> str | None:
+        found: str | None = self._to.configuration(self._to.spec(), accept_partial=True).stage_name
+        return found

@@ -6,6 +6,7 @@ import pytest
 import tomlkit
 
 from emulators.redshift import Fault
+from hauser_dlt.destinations.snowflake import SnowflakeAdapter
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import CUSTOM_TOKENS, KNOWN
 from hauser_dlt.simulator.bodies import keeper
@@ -84,6 +85,27 @@ def test_what_a_dead_run_has_staged_is_removed_by_the_next(runs):
 
 
 @pytest.mark.slow
+@in_snowflake
+def test_what_others_have_staged_stays(runs):
+    """The loads of another dataset, and one that begins as a dead one does."""
+    mine = f"{runs.target.server.database}.{runs.target.dataset}".lower()
+    stage = runs.target.server.stages.root / "user" / runs.target.server.user / "hauser_dlt_staging"
+    others = {stage / "sf1.another" / "1700000000.5" / "x", stage / mine / "1700000000.55" / "x"}
+    for path in (*others, stage / mine / "1700000000.5" / "x"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    to = SnowflakeAdapter.of(runs.configuration().run, runs.configuration().source, reading=False)
+    with runs.sync() as sync:
+        to.staging.connect = sync.pipeline.sql_client
+        runs.target.query(f"CREATE SCHEMA {runs.target.dataset}")
+        to.staging.remove_all_but(["1700000000.55"])
+
+    left = set(stage.rglob("x"))
+    for path in others:
+        path.unlink()
+    assert left == others
+
+
 @in_snowflake
 def test_a_staged_file_that_cannot_be_removed_is_left_to_the_next_run(runs):
     runs.target.server.faults.append(Fault("^REMOVE", what="error", sqlstate="604", message="canceled"))
