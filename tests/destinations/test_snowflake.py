@@ -229,6 +229,19 @@ def test_a_wrong_setting_is_one_line_that_says_what_to_do(runs, wrong, error, sa
 
 
 @in_snowflake
+def test_sessions_wait_for_locks_a_while_and_end_what_they_have_begun_if_their_process_dies(runs):
+    begin = len(runs.target.server.logins)
+
+    runs.load(EARLY, **{"destination.snowflake.credentials.query.session_parameters": {"QUERY_TAG": "hauser"}})
+
+    told = runs.target.server.logins[begin:]
+    assert {(each["LOCK_TIMEOUT"], each["ABORT_DETACHED_QUERY"], each["TIMEZONE"]) for each in told} == {
+        (900, True, "UTC")
+    }
+    assert {each["QUERY_TAG"] for each in told} == {"hauser"}
+
+
+@in_snowflake
 def test_a_missing_warehouse_is_named(runs, monkeypatch):
     monkeypatch.setattr(runs.target.server, "warehouse", "")
     with pytest.raises(ConfigError, match="set warehouse"):

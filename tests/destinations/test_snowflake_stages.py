@@ -84,7 +84,6 @@ def test_what_a_dead_run_has_staged_is_removed_by_the_next(runs):
     assert runs.target.staged() == []
 
 
-@pytest.mark.slow
 @in_snowflake
 def test_what_others_have_staged_stays(runs):
     """The loads of another dataset, and one that begins as a dead one does."""
@@ -106,6 +105,7 @@ def test_what_others_have_staged_stays(runs):
     assert left == others
 
 
+@pytest.mark.slow
 @in_snowflake
 def test_a_staged_file_that_cannot_be_removed_is_left_to_the_next_run(runs):
     runs.target.server.faults.append(Fault("^REMOVE", what="error", sqlstate="604", message="canceled"))

@@ -49,6 +49,7 @@ class Snowflake:
         statements: what clients have sent, in order.
         faults: what is to go wrong, in order: a fault waits until those before it have happened.
         cluster_keys: table -> expressions.
+        logins: the parameters that sessions were opened with.
         public_key: of the user, who then may log in with a key pair.
         warehouse: the user's own; "" is none.
     """
@@ -66,6 +67,7 @@ class Snowflake:
     statements: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     cluster_keys: dict[str, list[str]] = field(default_factory=dict)
+    logins: list[dict[str, Any]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
 
     def credentials(self, **other: Any) -> dict[str, Any]:
@@ -168,7 +170,8 @@ class _Service(Faulty):
         schema = identifiers(asked.get("schemaName", [""])[0])[-1:]
         # of what does not exist, the session has none: there is only a warning
         exists = database == [at.database]
-        session = Session(at, user, database[0] if exists else "", "", data.get("SESSION_PARAMETERS") or {})
+        at.logins.append(data.get("SESSION_PARAMETERS") or {})
+        session = Session(at, user, database[0] if exists else "", "", at.logins[-1])
         if exists and schema and _has_schema(at, schema[0]):
             session.schema = schema[0]
         token = f"token{id(session)}-{len(at.sessions)}"

@@ -1,8 +1,7 @@
 """One session of the Snowflake emulator: its statements, its transaction, and the connection to Postgres behind it.
 
-https://docs.snowflake.com/en/sql-reference/transactions: a statement of DDL commits what is open; one that fails leaves
-the transaction open; who updates or deletes keeps all others that do from the table until the end; what a client
-leaves open when it dies is rolled back once it has been idle and stands in somebody's way.
+https://docs.snowflake.com/en/sql-reference/transactions: DDL commits what is open; what fails leaves it open; who updates
+or deletes keeps others that do from the table until the end; what a dead client has left open is rolled back in time.
 """
 
 import io
@@ -298,4 +297,4 @@ class Session:
 
 
 def _succeeded() -> dict[str, Any]:
-    return told(status=["Statement executed successfully."])
+    return told(status=["Statement executed."])
