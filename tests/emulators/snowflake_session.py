@@ -1,6 +1,6 @@
 """One session of the Snowflake emulator: its statements, its transaction, and the connection to Postgres behind it.
 
-https://docs.snowflake.com/en/sql-reference/transactions: DDL commits what is open; what fails leaves it open; who updates
+https://docs.snowflake.com/en/sql-reference/transactions: DDL commits what is open; what fails ends nothing; who updates
 or deletes keeps others that do from the table until the end; what a dead client has left open is rolled back in time.
 """
 
