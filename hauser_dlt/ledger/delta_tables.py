@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import tenacity
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from dlt.common.libs.deltalake import deltalake_storage_options
 
@@ -63,7 +62,7 @@ class DeltaLakeTable:
         if table is None:
             return []
         there = [name for name in columns if name in {field.name for field in table.schema().fields}]
-        rows: list[dict[str, Any]] = table.to_pyarrow_table(columns=there).to_pylist()
+        rows: list[dict[str, Any]] = pa.table(_asked(table, ", ".join(f'"{name}"' for name in there))).to_pylist()
         return rows
 
     def schema(self) -> pa.Schema:
@@ -140,8 +139,7 @@ class DeltaLakeTable:
         files: dict[str, Any] = {"file_pruning_predicate": which} if day else {}
         if len(table.file_uris(**files)) < (2 if day else _MANY_FILES):
             return
-        found = table.to_pyarrow_dataset(**files)
-        rows = found.scanner(filter=pc.field(DAY_COLUMN) == day.date() if day else None).to_reader()
+        rows = _asked(table, "*", which)
         named = CommitProperties(custom_metadata={"hauser_dlt": "compaction"})
         try:
             write_deltalake(table, rows, mode="overwrite", predicate=which, commit_properties=named)
@@ -153,6 +151,11 @@ class DeltaLakeTable:
         if table := self.open():
             hours = after // timedelta(hours=1)
             table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+
+
+def _asked(table: DeltaTable, columns: str, where: str = "TRUE") -> Any:
+    """Return rows as a stream of Arrow's. Arrow's own readers of such tables may abort the process at its end."""
+    return QueryBuilder().register("rows", table).execute(f"SELECT {columns} FROM rows WHERE {where}")
 
 
 def _on_days(events: Events) -> str:
