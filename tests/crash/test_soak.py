@@ -125,7 +125,9 @@ def soak(runs, kind, seed, windows):
 
 
 @pytest.mark.parametrize(
-    ("target", "seed"), [("duckdb", 1), ("parquet", 2), ("delta", 3), ("iceberg", 4)], indirect=["target"]
+    ("target", "seed"),
+    [("duckdb", 1), ("parquet", 2), ("delta", 3), pytest.param("iceberg", 4, marks=pytest.mark.slow)],
+    indirect=["target"],
 )
 def test_a_handful_of_windows_survives_whatever_happens(runs, request, seed):
     soak(runs, request.node.callspec.params["target"], seed, windows=12)
