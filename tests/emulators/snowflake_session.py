@@ -30,7 +30,7 @@ _SETTING = re.compile(
 _BEGIN = re.compile(r"BEGIN(\s+(TRANSACTION|WORK))?\b|START\s+TRANSACTION\b", re.IGNORECASE)
 _END = re.compile(r"(COMMIT|ROLLBACK)(\s+WORK)?\b", re.IGNORECASE)
 _CONTEXT = re.compile(r"\bCURRENT_(WAREHOUSE|ROLE|DATABASE|SCHEMA|USER|SESSION)\s*\(\s*\)", re.IGNORECASE)
-_ABANDONED = "3s"  # Snowflake: five minutes
+_ABANDONED = "15s"  # Snowflake: five minutes
 DML_KINDS = {"INSERT": 0x3100, "UPDATE": 0x3200, "DELETE": 0x3300, "MERGE": 0x3400, "COPY": 0x3500}
 _SELECTS, _DDL, _MULTI = 0x1000, 0x6000, 0xA000
 
