@@ -162,38 +162,38 @@ class BlockReader(EventReader):
         with closing(division):
             while taken := self._divider.next(division, self._block):
                 block, size = taken
-                if block is None or not self._batcher.add(block.noted):
+                if block is None or not self.batcher.add(block.noted):
                     division.is_whole = False
                     break
                 for batch in block.batches():
                     yield self._completed(batch)
                 place, number = place + size, number + block.records
         if place and division.is_whole:
-            self._batcher.end()
+            self.batcher.end()
         else:
             yield from self._rest(place, number)
-        yield from self._without_rows()
+        yield from self.without_rows()
 
     def _rest(self, place: int, number: int) -> Iterator[pa.RecordBatch]:
         """Read on without workers, after so many bytes and records."""
         with closing(self.delivery.pieces()) as pieces:
             if place:
-                yield from self._batches(json_stream.Lines(blocks.after(blocks.lines_of(pieces), place), number))
+                yield from self.batches(json_stream.Lines(blocks.after(blocks.lines_of(pieces), place), number))
             else:
-                yield from self._batches(json_stream.records(pieces, in_array=self._in_array))
+                yield from self.batches(json_stream.records(pieces, in_array=self.in_array))
 
     def _block(self, delivery: Delivery, lines: list[PickleBuffer]) -> Block:
         """Return the work of turning some lines into batches, after what has come up so far."""
-        columns = copy.copy(self._batcher.columns)
+        columns = copy.copy(self.batcher.columns)
         columns.restore(columns.state())
-        return Block(kept_of(self._settings, delivery), self._replays, self._fit, columns, lines)
+        return Block(kept_of(self._settings, delivery), self._replays, self.fit, columns, lines)
 
     def _completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return a batch with marks, and with the columns that have no value in it."""
         rows, columns, no_values = self._no_values
-        if (rows, columns) != (batch.num_rows, len(self._batcher.columns.kinds)):
-            rows, columns = batch.num_rows, len(self._batcher.columns.kinds)
-            no_values = self._fit(self._batcher.no_values(rows), Tally())
+        if (rows, columns) != (batch.num_rows, len(self.batcher.columns.kinds)):
+            rows, columns = batch.num_rows, len(self.batcher.columns.kinds)
+            no_values = self.fit(self.batcher.no_values(rows), Tally())
             self._no_values = rows, columns, no_values
         found = dict(zip(batch.schema.names, batch.columns, strict=True))
         arrays = [

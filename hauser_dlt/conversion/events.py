@@ -27,6 +27,10 @@ class EventReader(Reader):
         settings: those by which the bundle was asked for.
         fit: makes a batch fit the destination's table.
         replays: what links to sessions begin with.
+
+    Attributes:
+        batcher: what makes them.
+        in_array: FullStory promises an array.
     """
 
     def __init__(
@@ -41,25 +45,26 @@ class EventReader(Reader):
     ) -> None:
         marks = _marks(load_id, delivery.bundle.window.start)
         window = kept_of(settings, delivery)
-        self._batcher = Batcher(columns, window, marks, needed=EVENT_START, replays=replays)
-        self._fit = fit
-        self._in_array = comes_in_array(settings)
-        super().__init__(delivery, self._batcher.tally)
+        self.batcher = Batcher(columns, window, marks, needed=EVENT_START, replays=replays)
+        self.fit = fit
+        self.in_array = comes_in_array(settings)
+        super().__init__(delivery, self.batcher.tally)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches; see `Reader`."""
         with closing(self.delivery.pieces()) as pieces:
-            yield from self._batches(json_stream.records(pieces, in_array=self._in_array))
-        yield from self._without_rows()
+            yield from self.batches(json_stream.records(pieces, in_array=self.in_array))
+        yield from self.without_rows()
 
-    def _batches(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
-        for batch in self._batcher.batches(records, BATCH_ROWS):
-            yield self._fit(batch, self.tally)
+    def batches(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of records of the bundle."""
+        for batch in self.batcher.batches(records, BATCH_ROWS):
+            yield self.fit(batch, self.tally)
 
-    def _without_rows(self) -> Iterator[pa.RecordBatch]:
+    def without_rows(self) -> Iterator[pa.RecordBatch]:
         """Yield no rows where there are none: the table has all its columns after the first run, events or not."""
         if not self.tally.rows:
-            yield self._fit(empty_batch(self._batcher.columns), self.tally)
+            yield self.fit(empty_batch(self.batcher.columns), self.tally)
 
 
 def comes_in_array(settings: SourceSettings) -> bool:
