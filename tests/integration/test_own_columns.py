@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hauser_dlt.config.configuration import Configuration
 from hauser_dlt.config.reading import read
-from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings
+from hauser_dlt.config.run_settings import BigQuerySettings, RedshiftSettings, RunSettings, SnowflakeSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.errors import ConfigError, ExportError
 from hauser_dlt.exports.segment_exports import export_fields
@@ -305,7 +305,7 @@ def test_names_may_stand_in_a_list_in_json_or_with_commas():
 @pytest.mark.parametrize("name", ["custom_columns", "session_replay_url", "drop_custom_vars", "drop_fields"])
 def test_fullstorys_own_bytes_are_not_offered_with_what_alters_them(name):
     given = {"custom_columns": {"a_b": "int"}, "session_replay_url": True}.get(name, ["a"])
-    of_destinations = (read(RedshiftSettings, {}.get), read(BigQuerySettings, {}.get))
+    of_destinations = [read(kind, {}.get) for kind in (RedshiftSettings, BigQuerySettings, SnowflakeSettings)]
     to = {"file_format": ("json", ""), "destination": ("filesystem", "")}
     with pytest.raises(ConfigError, match=f"own bytes, where {name} can do nothing"):
         Configuration(settings_of(**{name: given}), read(RunSettings, to.get), *of_destinations)

@@ -113,7 +113,9 @@ class SnowflakeTarget(Warehouse):
     def staged(self) -> list[str]:
         """Return what lies in the stage, or in the part of the bucket."""
         if not (self.s3 or self.gcs):
-            return [str(path) for path in self.server.stages.everything()]
+            mine = f".{self.dataset.lower()}"
+            found = self.server.stages.everything()
+            return [str(path) for path in found if any(part.endswith(mine) for part in path.parts)]
         prefix = self.bucket_url.partition("://")[2]
         return [path for path in (self.s3 or self.gcs).fs().find(prefix) if path.startswith(f"{prefix}/")]
 
