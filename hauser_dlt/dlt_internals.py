@@ -81,6 +81,13 @@ INTERNALS = (
         reason="a resource can be given another parent, but does not tell the one it has",
     ),
     Internal(
+        "dlt.pipeline.pipeline:Pipeline",
+        "_last_trace",
+        use="keeping the trace of one load package, where dlt keeps that of 33, and writes all of it at each step",
+        reason="a trace begins anew with `Pipeline.run` alone, which extracts, normalizes and loads in one",
+        caller="dlt.pipeline.pipeline:Pipeline.last_trace",
+    ),
+    Internal(
         "dlt.common.destination.client:LoadJob",
         "_file_path",
         use="reading the file of a load job",
@@ -266,3 +273,8 @@ def connect_to(credentials: Any, database: str) -> None:
 def connect_to_file(credentials: Any) -> None:
     """Have DuckDB's credentials open their file again, which is there by now."""
     vars(credentials).pop("_conn_str", None)
+
+
+def forget_trace(pipeline: Any) -> None:
+    """Have a pipeline begin a trace with its next step."""
+    pipeline._last_trace = None

@@ -16,6 +16,7 @@ from hauser_dlt.conversion.window_files import WindowFiles
 from hauser_dlt.destinations import DestinationAdapter
 from hauser_dlt.destinations.files import ImportingReader, name_jobs
 from hauser_dlt.destinations.resolving import resolved_once
+from hauser_dlt.dlt_internals import forget_trace
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import CorruptBundleError, ExportError, TransientError
 from hauser_dlt.exports import Exports
@@ -274,6 +275,7 @@ class Loader:
 
     def _packed(self, source: Any, reserved: str | None) -> str:
         """Have dlt make a load package of a source; return its id."""
+        forget_trace(self._pipeline)
         with load_ids.above(self._newest_load, reserved):
             self._pipeline.extract(source)
         self._pipeline.normalize()

@@ -585,3 +585,14 @@ def test_a_destination_that_is_none_is_a_matter_of_settings(runs, destination, s
     error = refusal(runs)
     assert type(error) is ConfigError
     assert said in str(error)
+
+
+@pytest.mark.parametrize("target", ["parquet"], indirect=True)
+def test_what_dlt_remembers_of_a_run_does_not_grow_with_its_packages(runs):
+    with runs.sync() as sync:
+        steps = []
+        for _ in range(2):
+            told = Told()
+            sync.run(sync.plan(NOW, end=MIDNIGHT + DAY if not steps else None), told)
+            steps.append([step.step for step in sync.pipeline.last_trace.steps])
+    assert steps[0] == steps[1]
