@@ -1,6 +1,5 @@
 """Delta tables: each load is one commit that names it, whatever happens around."""
 
-import json
 import os
 import time
 from datetime import timedelta
@@ -24,45 +23,6 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 
 in_delta = pytest.mark.parametrize("target", ["delta"], indirect=True)
-in_each_delta = pytest.mark.parametrize("target", ["delta", "delta-s3"], indirect=True)
-
-
-@in_each_delta
-def test_a_table_holds_each_event_once_whatever_is_loaded_again(runs):
-    runs.load(NOW)
-    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
-    runs.reload(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 18 * HOUR)
-    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
-    runs.target.forget_newest(1)
-    runs.load(NOW + 6 * HOUR)
-    runs.expect(MIDNIGHT, MIDNIGHT + 30 * HOUR)
-    status, told = runs.command("status", "--json").communicate(60)
-    assert json.loads(status)["sync_point"] == "2024-05-02T06:00:00+00:00", told
-    found, told = runs.command("check", end_time=f"{MIDNIGHT}").communicate(60)
-    assert found.count("fits") == 2, told
-
-
-@in_each_delta
-def test_runs_side_by_side_commit_without_losing_each_others(runs):
-    """All of them make the tables, or find that another one has; each commits again where another was quicker."""
-    starts = [MIDNIGHT + n * 6 * HOUR for n in range(6)]  # some of them on the same day
-    started = [
-        runs.command("run", "--start", f"{start}", "--end", f"{start + 6 * HOUR}", working_dir=f"work{n}")
-        for n, start in enumerate(starts)
-    ]
-    for command in started:
-        _, told = command.communicate(120)
-        assert command.returncode == 0, told
-    runs.expect(MIDNIGHT, MIDNIGHT + 36 * HOUR)
-
-
-@in_delta
-def test_new_fields_become_columns(runs):
-    runs.load(NOW)
-    at = f"{MIDNIGHT + 25 * HOUR:%Y-%m-%dT%H:%M:%SZ}"
-    runs.sim.extra_events.append({"EventStart": at, "EventType": "custom", "EventBrandNew": "new"})
-    runs.load(NOW + 6 * HOUR)
-    assert [row["EventBrandNew"] for row in runs.target.rows() if "EventBrandNew" in row] == ["new"]
 
 
 @in_delta
