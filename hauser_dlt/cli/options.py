@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hauser_dlt.config.configuration import Configuration
     from hauser_dlt.windows import Shard
 
-_DESTINATIONS = ("bigquery", "duckdb", "ducklake", "filesystem", "postgres", "redshift", "snowflake")  # README's
+_DESTINATIONS = ("bigquery", "duckdb", "filesystem", "postgres", "redshift", "snowflake")  # those that README names
 
 
 def _parse_sets(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
