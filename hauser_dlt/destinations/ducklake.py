@@ -46,6 +46,8 @@ class LakeSqlClient(DuckLakeSqlClient):
     dlt opens a database for each connection, fifteen of them for a small load.
     """
 
+    _counted = False  # among the connections that have the lake attached
+
     def open_connection(self) -> duckdb.DuckDBPyConnection:
         """Open a connection that has the lake attached."""
         name = self._database
@@ -57,6 +59,7 @@ class LakeSqlClient(DuckLakeSqlClient):
                 self._load_extensions(_kept[name])
             connection: duckdb.DuckDBPyConnection = _together(super().open_connection)
             _open[name] += 1
+            self._counted = True
         return connection
 
     def execute_sql(self, sql: Any, *arguments: Any, **named: Any) -> Sequence[Sequence[Any]] | None:
@@ -73,7 +76,9 @@ class LakeSqlClient(DuckLakeSqlClient):
         with _lock:
             with suppress(duckdb.Error):  # there is no transaction, mostly
                 connection.execute("ROLLBACK")
-            _open[name] -= 1
+            if self._counted:  # dlt closes also one that could not attach it
+                _open[name] -= 1
+                self._counted = False
             connection.execute("USE memory")  # so DuckDB calls it, whatever comes behind `:memory:`
             if not _open[name]:
                 lake = self.capabilities.escape_identifier(self.credentials.ducklake_name)
