@@ -12,7 +12,7 @@ from hauser_dlt.exports.prefetch import Delivery
 from hauser_dlt.exports.readers import OpenReader
 from hauser_dlt.fields import LOAD_ID, SYNC_KINDS
 from hauser_dlt.records.tables import DLT_TYPES, Table, Tables
-from hauser_dlt.source.resources import Loaded, suit_destination, windowed
+from hauser_dlt.source.resources import Loaded, note, suit_destination, windowed
 from hauser_dlt.source.schema import table_columns
 from hauser_dlt.source.snapshots import package_id
 
@@ -79,7 +79,10 @@ def _events(bundles: DltResource, table_name: str) -> DltResource:
         columns=_NULLABLE_MARKS,
     )
     def events(item: Any) -> Any:
-        return None if isinstance(item, Loaded) else item
+        if not isinstance(item, Loaded):
+            return item
+        note(item.tally)
+        return None
 
     return events
 

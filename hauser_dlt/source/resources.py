@@ -1,10 +1,12 @@
 """What dlt's resources need to know here: events come as Arrow batches, windows are whole, destinations differ."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.common.configuration.container import Container
@@ -37,6 +39,14 @@ class Loaded:
             "BundleStartTime": self.bundle.window.start,
             "EventCount": self.tally.rows,
         }
+
+
+def note(tally: Tally) -> None:
+    """Count what was noticed about some rows into the metrics of the resource that is running, for dlt's trace."""
+    metrics = dlt.current.resource_metrics()
+    metrics["outside"] = metrics.get("outside", 0) + tally.outside
+    for name, counts in (("misfits", tally.mismatches), ("cut", tally.truncated)):
+        metrics[name] = dict(Counter(metrics.get(name, {})) + counts)
 
 
 class WindowResource(DltResource):

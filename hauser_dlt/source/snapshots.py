@@ -27,7 +27,7 @@ from hauser_dlt.records.deny_list import Denylist
 from hauser_dlt.records.json_stream import Record
 from hauser_dlt.records.json_text import members
 from hauser_dlt.records.tables import Fitting
-from hauser_dlt.source.resources import active_destination, arrive_unaltered
+from hauser_dlt.source.resources import active_destination, arrive_unaltered, note
 from hauser_dlt.windows import Window
 
 _UNTIL, _LOAD = "until", "load_id"
@@ -149,7 +149,9 @@ def snapshot_resource(
         _suit_destination(dlt.current.source().resources[snapshot.name], snapshot)
         for delivery in deliveries():
             load_id = package_id()
-            yield from open_reader(delivery, snapshot.columns(), load_id)
+            reader = open_reader(delivery, snapshot.columns(), load_id)
+            yield from reader
+            note(reader.tally)
             dlt.current.resource_state().update({_UNTIL: snapshot.interval.end.isoformat(), _LOAD: load_id})
 
     made: DltResource = rows

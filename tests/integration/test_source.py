@@ -216,3 +216,20 @@ def test_a_wrong_setting_is_named_in_one_line(project, wrong):
     assert "allowed is" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert (repr(value) in str(refused.value)) == (name != "api_token")
+
+
+def test_dlts_trace_tells_what_did_not_fit_what_was_cut_and_what_lay_outside(project, sim):
+    """Of each load package, under the names of `run --json`."""
+    event = {"EventStart": START.isoformat(), "EventDuration": "long", "PageUrl": "x" * 70_000}
+    late = {"EventStart": START.isoformat()}
+    sim.events = lambda start, end: {START: [event, event], START + STEP: [late]}.get(start, ())
+    short = dlt.destinations.duckdb("mine.duckdb", max_text_data_type_length=65535)
+    pipeline = dlt.pipeline("mine", destination=short, dataset_name="fs", pipelines_dir=str(project / "pipelines"))
+    load(pipeline, fullstory())
+
+    ((first, *_),) = pipeline.last_trace.last_extract_info.metrics.values()
+    assert first["resource_metrics"]["fs_export"].custom_metrics == {
+        "outside": 1,
+        "misfits": {"EventDuration": 2},
+        "cut": {"PageUrl": 2},
+    }

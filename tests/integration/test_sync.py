@@ -595,4 +595,7 @@ def test_what_dlt_remembers_of_a_run_does_not_grow_with_its_packages(runs):
             told = Told()
             sync.run(sync.plan(NOW, end=MIDNIGHT + DAY if not steps else None), told)
             steps.append([step.step for step in sync.pipeline.last_trace.steps])
+        ((extracted, *_),) = sync.pipeline.last_trace.last_extract_info.metrics.values()
     assert steps[0] == steps[1]
+    noticed = extracted["resource_metrics"]["fs_export"].custom_metrics
+    assert noticed == {"outside": 0, "misfits": dict(told.packages[0].tally.mismatches), "cut": {}}
