@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @settings_options
 @click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How many days to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--openmetrics", is_flag=True, help="Print OpenMetrics, for Prometheus.")
 @click.option(
     "--html",
     "page",
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
     help="Exit with code 1 if windows are missing or loaded twice, or if sync rows are invalid.",
 )
 def status(
-    *, days: int, as_json: bool, page: Path | None, max_lag: timedelta | None, exact: bool, **settings: Any
+    *,
+    days: int,
+    as_json: bool,
+    openmetrics: bool,
+    page: Path | None,
+    max_lag: timedelta | None,
+    exact: bool,
+    **settings: Any,
 ) -> None:
     """Show which windows are loaded, waiting or missing.
 
@@ -56,14 +64,21 @@ def status(
     Example:
       hauser-dlt status --destination duckdb --json
       hauser-dlt status --html status.html --max-lag 26h --exact
+      hauser-dlt status --openmetrics
     """
     from hauser_dlt.reports.html import write_html
     from hauser_dlt.reports.text import violations
 
-    found = _status(configured(**settings, keyless=True), days)
+    if as_json and openmetrics:
+        raise click.UsageError("--json and --openmetrics exclude each other")
+    config = configured(**settings, keyless=True)
+    found = _status(config, days)
     if page:
         write_html(found, page)
-    _show(found, as_json=as_json)
+    if openmetrics:
+        _show_metrics(found, config)
+    else:
+        _show(found, as_json=as_json)
     if violated := list(violations(found, max_lag, exact=exact)):
         raise StatusError("; ".join(violated))
     refuse_lost_output()
@@ -87,3 +102,11 @@ def _show(found: "Status", *, as_json: bool) -> None:
         return
     for line in as_lines(found, sys.stdout.encoding or "ascii"):
         say(line, color=False if os.environ.get("NO_COLOR") else None)
+
+
+def _show_metrics(found: "Status", config: "Configuration") -> None:
+    from hauser_dlt.reports.openmetrics import as_openmetrics
+
+    run = config.run
+    labels = {"pipeline": run.pipeline_name, "dataset": run.dataset_name, "destination": run.destination}
+    say(as_openmetrics(found, labels))

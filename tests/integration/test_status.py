@@ -2,11 +2,13 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from hauser_dlt.cli import main
 from hauser_dlt.reports import text
@@ -194,6 +196,58 @@ def test_a_monitor_gets_exit_code_1_and_one_line_beside_what_there_is_to_see(run
         assert answer.exit_code == (1 if line else 0)
         assert re.fullmatch(line or "", answer.stderr)
         assert json.loads(answer.stdout)["missing"][0]["start"] == "2024-05-01T12:00:00+00:00"
+
+
+def test_openmetrics_say_what_json_says(runs, ask):
+    """Read by the parser of Prometheus' own client."""
+    load(runs)
+    runs.target.query(f"""DELETE FROM "fs_sync" WHERE "BundleStartTime" = '{MIDNIGHT + 2 * STEP}'""")
+    add_row(runs.target, MIDNIGHT + 3 * HOUR, MIDNIGHT + 9 * HOUR)
+    document = json.loads(ask("--json").stdout)
+    answer = ask("--openmetrics", "--exact")
+
+    assert answer.exit_code == 1
+    assert answer.stdout.endswith("\n# EOF\n")
+    metrics = {metric.name: metric for metric in text_string_to_metric_families(answer.stdout)}
+    values = {}
+    for name, metric in metrics.items():
+        (sample,) = metric.samples
+        assert sample.labels == {"pipeline": "hauser_dlt", "dataset": runs.target.dataset, "destination": "duckdb"}
+        assert (metric.type, name.endswith(metric.unit), bool(metric.documentation)) == ("gauge", True, True)
+        values[name.removeprefix("hauser_")] = sample.value
+
+    lag = values.pop("lag_seconds")
+    assert document["lag_seconds"] <= lag < document["lag_seconds"] + 300
+    moments = {name: values.pop(f"{name}_timestamp_seconds") for name in ("status", "sync_point", "next_ready")}
+    assert moments["sync_point"] == (MIDNIGHT + DAY + 3 * STEP).timestamp()
+    assert lag == pytest.approx(moments["status"] - moments["sync_point"], abs=1)
+    assert moments["next_ready"] == datetime.fromisoformat(document["next_ready"]).timestamp()
+    processed = max(datetime.fromisoformat(each["processed"]) for each in document["last_loads"])
+    assert values.pop("last_load_timestamp_seconds") == round(processed.timestamp(), 3)
+    assert values == {
+        "loaded_windows": document["windows"],
+        "empty_windows": document["empty_windows"],
+        "loaded_events": document["events"],
+        "waiting_windows": len(document["waiting"]),
+        "missing_windows": len(document["missing"]),
+        "duplicate_intervals": len(document["twice"]),
+        "incomplete_rows": document["incomplete_rows"],
+        "problems": len(document["problems"]),
+    }
+    assert values["missing_windows"] == values["duplicate_intervals"] == 1
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    assert metrics.keys() == set(re.findall(r"\bhauser_(?!dlt)\w+", page))
+
+
+def test_what_is_not_known_is_no_metric(ask):
+    answer = ask("--openmetrics")
+    assert answer.exit_code == 0
+    found = {metric.name for metric in text_string_to_metric_families(answer.stdout)}
+    assert (
+        not {"hauser_lag_seconds", "hauser_sync_point_timestamp_seconds", "hauser_last_load_timestamp_seconds"} & found
+    )
+    assert "hauser_loaded_windows" in found
+    assert ask("--openmetrics", "--json").exit_code == 2
 
 
 def test_nothing_loaded_is_more_than_any_lag(ask):
