@@ -4,7 +4,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY hauser_dlt hauser_dlt
 RUN python -m venv /opt/hauser-dlt \
-    && /opt/hauser-dlt/bin/pip install --no-cache-dir --constraint constraints.txt '.[bigquery,delta,iceberg,postgres,redshift,sentry,snowflake]'
+    && /opt/hauser-dlt/bin/pip install --no-cache-dir --constraint constraints.txt '.[azure,bigquery,delta,iceberg,postgres,redshift,sentry,snowflake]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/hauser-dlt /opt/hauser-dlt

@@ -11,6 +11,7 @@ WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SECONDS ?= 0
 TARGETS ?=
 BIGQUERY := .venv-bigquery
+AZURITE := .azurite
 DBT := .venv-dbt
 AIRFLOW := .venv-airflow
 QUICK := not server and not files and not matrix and not soak and not slow
@@ -37,6 +38,9 @@ $(RIVALS): $(INSTALLED)
 $(BIGQUERY)/.installed: tests/emulators/install_bigquery.py tests/emulators/bigquery.txt
 	$(PYTHON) $< $(BIGQUERY)
 
+$(AZURITE)/.installed: tests/emulators/install_azurite.py
+	$(PYTHON) $< $(AZURITE)
+
 $(DBT)/.installed: tests/support/dbt.txt
 	$(PYTHON) -m venv $(DBT)
 	$(DBT)/bin/python -m pip install --quiet --requirement $<
@@ -61,13 +65,13 @@ unit: $(INSTALLED) ## Run the tests that need no server (1 min)
 check: lint types ## Check style and types; run the unit tests, and those of DuckDB (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m '$(QUICK)' tests/unit tests/integration
 
-test: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
+test: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-slow: $(INSTALLED) $(BIGQUERY)/.installed $(DBT)/.installed $(AIRFLOW)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed $(AIRFLOW)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
-matrix: $(INSTALLED) $(BIGQUERY)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
+matrix: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/crash/test_matrix.py
 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
@@ -106,4 +110,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(BIGQUERY) $(DBT) $(AIRFLOW) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) $(AZURITE) $(DBT) $(AIRFLOW) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -213,4 +213,9 @@ def _lacking(error: ConfigFieldMissingException) -> str:
         return (
             "the bucket's keys are missing: set them under [destination.filesystem.credentials] or in the environment"
         )
+    if "azure_storage_sas_token" in error.fields:  # dlt takes a key that is not in base64 for none
+        return (
+            "the destination's azure_storage_account_key, in base64, or its azure_storage_sas_token must be set, under"
+            " [destination.filesystem.credentials] in .dlt/secrets.toml"
+        )
     return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"

@@ -17,11 +17,11 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine
 hypothesis.settings.load_profile("untimed")
 
 _READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
-_READ_BY_CLOUDS = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
+_READ_BY_CLOUDS = ("AWS_", "AZURE_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 
-_SERVERS = {"server", "s3", "gcs", "redshift_server", "bigquery", "snowflake_server"}
-_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "ducklake", "delta-s3", "iceberg-s3")
+_SERVERS = {"server", "s3", "gcs", "az", "redshift_server", "bigquery", "snowflake_server"}
+_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "az-", "ducklake", "delta-s3", "iceberg-s3")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -116,6 +116,20 @@ def _gcs():
         yield running
 
 
+@pytest.fixture(name="az", scope="session")
+def _az():
+    """One Azure Blob Storage for all tests, which share its container: each writes below a prefix of its own."""
+    from emulators.azurite import Unavailable, azurite
+
+    try:
+        with azurite() as running:
+            yield running
+    except Unavailable as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(exc))
+
+
 @pytest.fixture(scope="session")
 def redshift_server(server, s3):
     """One Redshift for all tests, which each have a schema of their own."""
@@ -196,7 +210,7 @@ def _target(request, tmp_path, monkeypatch):
         return BigQueryTarget("bigquery", tmp_path, f"fs{next(_numbers)}", server=at, gcs=gcs, by_bucket=staged)
     if kind.startswith("snowflake"):
         return _snowflake_target(kind, request, tmp_path, monkeypatch)
-    if kind.startswith(("s3-", "gcs-")):
+    if kind.startswith(("s3-", "gcs-", "az-")):
         from support.buckets import BucketTarget
 
         store, _, file_format = kind.partition("-")

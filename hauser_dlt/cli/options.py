@@ -212,5 +212,5 @@ def set_up_logging(verbose: int, options: dict[str, Any]) -> None:
     if verbose > 1:
         options.setdefault("runtime", {})["log_level"] = "INFO"
     else:
-        for theirs in ("asyncio", "gcsfs", "google.auth"):  # they log what they raise, with all its traceback
+        for theirs in ("asyncio", "azure", "gcsfs", "google.auth"):  # they log what they raise, with all its traceback
             logging.getLogger(theirs).setLevel(logging.CRITICAL)

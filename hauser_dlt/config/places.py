@@ -13,8 +13,10 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # of two let
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]|%[A-Za-z_]+%[/\\]")
-_AZURE = ("abfs", "abfss", "adl", "az", "azure")
-_OF_ONE_KIND = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
+_AZURE = ("abfs", "abfss", "az")  # adlfs knows no azure://, and adl:// was another service, which is gone
+AZURE = tuple(f"{scheme}://" for scheme in _AZURE)
+"""What the URLs of Azure's containers begin with."""
+_OF_ONE_KIND = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "azure": "az"}
 _BUCKETS = ("s3", "gs", *_AZURE, "gdrive", "hf", "sftp")
 _ALLOWED = "a folder, or a bucket such as s3://name/path or gs://name/path"
 

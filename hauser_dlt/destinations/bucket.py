@@ -24,10 +24,10 @@ from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientErro
 from hauser_dlt.network import proxy_to, refuse_certificates, tls_problem
 
 _WRITING = ("pipe_file", "put_file", "write_text")
-_KEYS = "look at the keys, under [destination.filesystem.credentials] or in the environment"
-_PLACE = "look at bucket_url under [destination.filesystem]"
-_SETTINGS = "look at [destination.filesystem]"
-_RIGHTS = "allow the owner of the keys to list, read, write and delete there"
+KEYS = "look at the keys, under [destination.filesystem.credentials] or in the environment"
+PLACE = "look at bucket_url under [destination.filesystem]"
+SETTINGS = "look at [destination.filesystem]"
+RIGHTS = "allow the owner of the keys to list, read, write and delete there"
 _PASSES = (
     ConnectionError,
     TimeoutError,
@@ -42,10 +42,13 @@ _PASSES = (
 _CERTIFICATES = {
     "s3": ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),  # botocore reads the second where the first is not set
     "gs": ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),  # of google-auth, and of aiohttp by itself
+    "az": ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),  # of azure-identity, and of aiohttp
 }
+_SPELLED = {"gcs": "gs", "s3a": "s3", "abfs": "az", "abfss": "az"}
 _S3 = "https://s3.amazonaws.com"
-_NOTHING = "hauser_dlt_check"  # an object that is never there
+NOTHING = "hauser_dlt_check"  # an object that is never there
 _UNMET = (FileNotFoundError, FileExistsError)  # so fsspec says of what is missing, and gcsfs of a failed condition
+_UNMET_CONDITIONS = ("PreconditionFailed", "ConditionNotMet", "BlobNotFound")  # of S3; of Azure
 _UNKNOWN = ("NotImplemented", "MethodNotAllowed", "405", "501")
 
 
@@ -65,18 +68,37 @@ def prepare(config: Any) -> None:
     """Look at what lies between us and a bucket, since fsspec takes a failure to look for a missing bucket.
 
     Raises:
-        ConfigError: the environment names a proxy, or certificates, that cannot be used.
+        ConfigError: the environment names a proxy, certificates, or an account of Azure's, that cannot be used.
     """
-    kind = {"gcs": "gs", "s3a": "s3"}.get(config.protocol, config.protocol)
+    kind = _SPELLED.get(config.protocol, config.protocol)
     names = _CERTIFICATES.get(kind, ())
     refuse_certificates(*(names[:1] if kind == "s3" and os.environ.get(names[0]) else names))
     if kind == "s3" and not proxy_to(str(config.credentials.endpoint_url or _S3)):
         of_s3fs = config.kwargs or {}
         config.kwargs = {**of_s3fs, "config_kwargs": {**of_s3fs.get("config_kwargs", {}), "proxies": {}}}
+    if kind == "az":
+        from hauser_dlt.destinations.azure import refuse_other_account
+
+        refuse_other_account(str(config.credentials.azure_storage_account_name))
+
+
+def bucket_of(files: Any, path: str) -> "Bucket":
+    """Return the bucket of a path in a file system of fsspec's."""
+    if "abfs" in files.protocol:
+        from hauser_dlt.destinations.azure import AzureBucket
+
+        return AzureBucket(files, path)
+    return Bucket(files, path)
 
 
 class Bucket:
-    """The file system of a bucket; all that is not said here is fsspec's."""
+    """The file system of a bucket; all that is not said here is fsspec's.
+
+    Attributes:
+        word: what its owner calls it.
+    """
+
+    word = "bucket"
 
     def __init__(self, files: Any, path: str) -> None:
         self._files = files
@@ -133,22 +155,25 @@ class Bucket:
         Raises:
             HauserError: they cannot, and what to do.
         """
-        name = f"{folder.strip('/')}/{_NOTHING}".removeprefix(f"{self._name}/")
-        if "s3" in self._files.protocol:
-            requests = self._of_s3(name)
-        elif "gs" in self._files.protocol:
-            requests = self._of_google(name)
-        else:
+        name = f"{folder.strip('/')}/{NOTHING}".removeprefix(f"{self._name}/")
+        requests = self.requests_for(name)
+        if requests is None:
             return False
         self.refuse_missing()
         told = [self._is_allowed(request) for request in requests]
         return all(told)
 
+    def requests_for(self, name: str) -> Iterator[Callable[[], Any]] | None:
+        """Return what reads, writes and deletes an object that is not there; None if that is not known."""
+        if "s3" in self._files.protocol:
+            return self._of_s3(name)
+        return self._of_google(name) if "gs" in self._files.protocol else None
+
     def _of_s3(self, name: str) -> Iterator[Callable[[], Any]]:
         place = {"Bucket": self._name, "Key": name}
         ask = self._files.call_s3
         yield partial(ask, "head_object", **place)
-        yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=_NOTHING, Body=b"")
+        yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=NOTHING, Body=b"")
         # in a bucket with versions, to delete what is not there would leave a mark, were it not for the condition
         yield partial(ask, "delete_object", **place, IfMatch='"0"')
 
@@ -168,11 +193,14 @@ class Bucket:
         except _UNMET:
             return True
         except Exception as exc:
-            if (status := _status(exc)) in _UNKNOWN:
+            if (status := self._status(exc)) in _UNKNOWN:
                 return False
-            if status != "PreconditionFailed":
+            if status not in _UNMET_CONDITIONS:
                 raise self._said(exc) from exc
         return True
+
+    def _status(self, exc: Exception) -> str:
+        return _status(exc)
 
     def _said(self, exc: Exception) -> HauserError:
         return _said(exc, self._name, getattr(self._files, "endpoint_url", None) or _S3)
@@ -184,7 +212,7 @@ class Bucket:
                 return call(*arguments, **named)
             except FileNotFoundError as exc:
                 if writing:
-                    raise ConfigError(f"there is no bucket {self._name}: make it, or {_PLACE}") from exc
+                    raise ConfigError(f"there is no {self.word} {self._name}: make it, or {PLACE}") from exc
                 raise
             except Exception as exc:
                 raise self._said(exc) from exc
@@ -197,7 +225,7 @@ def read_text(url: str) -> str | None:
     bucket_url, _, name = url.rpartition("/")
     files, folder = open_bucket(filesystem(bucket_url=bucket_url, destination_name="filesystem"))
     try:
-        return bytes(Bucket(files, folder).cat_file(f"{folder}/{name}")).decode("utf-8-sig", errors="replace")
+        return bytes(bucket_of(files, folder).cat_file(f"{folder}/{name}")).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return None
 
@@ -209,12 +237,12 @@ def _said(exc: Exception, bucket: str, endpoint: str) -> HauserError:
     if isinstance(exc, _PASSES) or status in ("408", "429") or status[:1] == "5" or _is_busy(exc):
         return TransientError(f"bucket {bucket} cannot be used at present: {text}; run again later")
     if status in ("403", "AccessDenied", "AllAccessDisabled"):
-        return LoadError(f"bucket {bucket} refuses: {text}; {_RIGHTS}")
+        return LoadError(f"bucket {bucket} refuses: {text}; {RIGHTS}")
     if isinstance(exc, ParamValidationError):
-        return ConfigError(f"bucket {bucket} has a name that no bucket can have: {_PLACE}")
+        return ConfigError(f"bucket {bucket} has a name that no bucket can have: {PLACE}")
     if isinstance(exc, (PermissionError, BotoCoreError, GoogleAuthError)) or status == "401":
-        return ConfigError(f"bucket {bucket} does not take these keys: {text}; {_KEYS}")
-    return ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {_SETTINGS}")
+        return ConfigError(f"bucket {bucket} does not take these keys: {text}; {KEYS}")
+    return ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {SETTINGS}")
 
 
 def _in_between(exc: Exception, bucket: str, endpoint: str) -> HauserError | None:

@@ -1,6 +1,7 @@
 """dlt's filesystem destination, but content with what is there already, and safe from kills."""
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 from dlt.destinations import filesystem
@@ -8,7 +9,7 @@ from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
 from fsspec.implementations.local import LocalFileSystem
 
 from hauser_dlt.config.lookup import find
-from hauser_dlt.config.places import local_path, place
+from hauser_dlt.config.places import AZURE, local_path, place
 from hauser_dlt.errors import ConfigError
 
 UNWRITABLE = "choose another bucket_url under [destination.filesystem], or change its permissions"
@@ -40,9 +41,9 @@ class FolderClient(FilesystemClient):
         if self.is_local_filesystem:
             self.fs_client = _Disk()
         else:
-            from hauser_dlt.destinations.bucket import Bucket
+            from hauser_dlt.destinations.bucket import bucket_of
 
-            self.fs_client = Bucket(self.fs_client, self.bucket_path)
+            self.fs_client = bucket_of(self.fs_client, self.bucket_path)
 
     @property
     def dataset_path(self) -> str:
@@ -117,7 +118,10 @@ def bucket_url() -> str:
             "bucket_url is missing: set it under [destination.filesystem] to a folder, or to a bucket such as s3://name/path"
         )
     try:
-        return place(found[0] if isinstance(found[0], str) else "")
+        url = place(found[0] if isinstance(found[0], str) else "")
     except ValueError as exc:
         shown = "(hidden)" if "@" in str(found[0]) else repr(found[0])
         raise ConfigError(f"bucket_url = {shown} (from {found[1]}): allowed is {exc}") from None
+    if url.startswith(AZURE) and find_spec("adlfs") is None:
+        raise ConfigError(f"bucket_url = {url!r}: adlfs is not installed; pip install 'hauser-dlt[azure]'")
+    return url

@@ -63,8 +63,8 @@ class Staging:
 
     def _folder(self) -> tuple[Any, str]:
         """Return the bucket, without what fsspec remembers of it, and our folder in it."""
-        from hauser_dlt.destinations.bucket import Bucket, open_bucket  # need what local files do without
+        from hauser_dlt.destinations.bucket import bucket_of, open_bucket  # need what local files do without
 
         files, path = open_bucket(self.destination())
         files.invalidate_cache()
-        return Bucket(files, path), path.rpartition("/")[0]
+        return bucket_of(files, path), path.rpartition("/")[0]

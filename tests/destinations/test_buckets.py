@@ -11,7 +11,7 @@ import pytest
 import s3fs
 
 from emulators.faulty import Fault
-from hauser_dlt.destinations.bucket import Bucket
+from hauser_dlt.destinations.bucket import Bucket, bucket_of
 from hauser_dlt.errors import ConfigError, LoadError, TransientError
 from hauser_dlt.reports import status
 from hauser_dlt.windows import floor
@@ -35,7 +35,12 @@ def impatient(monkeypatch):
 
 @pytest.mark.parametrize(
     "target",
-    ["s3-parquet", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("s3-csv", "gcs-json")), "gcs-parquet"],
+    [
+        "s3-parquet",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("s3-csv", "gcs-json")),
+        "gcs-parquet",
+        "az-csv",
+    ],
     indirect=True,
 )
 def test_every_row_is_exact_and_nothing_is_asked_for_twice_from_any_machine(runs):
@@ -52,7 +57,7 @@ def test_every_row_is_exact_and_nothing_is_asked_for_twice_from_any_machine(runs
     runs.expect(MIDNIGHT, SETTLED + DAY)
 
 
-@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json"], indirect=True)
+@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json", "az-parquet"], indirect=True)
 def test_of_what_years_have_left_a_run_lists_the_months_around_it_alone(runs):
     today = floor(datetime.now(UTC), DAY)
     runs.load(today - 6 * HOUR, start_time=(today - 2 * DAY).isoformat())
@@ -67,7 +72,7 @@ def test_of_what_years_have_left_a_run_lists_the_months_around_it_alone(runs):
     assert all(re.fullmatch("[0-9]{6}|fullstory__[0-9]{4}", beginning) for beginning in began)
 
 
-@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json"], indirect=True)
+@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json", "az-jsonl"], indirect=True)
 def test_files_in_folders_within_are_not_looked_at(runs):
     runs.load(NOW)
     load_and_kind = runs.target.files()[-1].name.partition(".")[2]
@@ -153,6 +158,7 @@ def test_a_file_cut_off_in_mid_upload_is_sent_again(runs, s3):
         ("gcs-json", "_dlt_pipeline_state"),
         ("gcs-json", "init"),
         ("s3-csv", "fs_sync"),
+        ("az-json", "_dlt_pipeline_state"),
     ],
     indirect=["target"],
 )
@@ -259,6 +265,7 @@ def test_check_finds_what_a_bucket_refuses_and_puts_nothing_into_it(shell, s3, g
 
 REQUESTS = [
     ("s3", "^GET .*list-type"), ("s3", "^HEAD .*check"), ("s3", "^PUT .*uploadId"), ("s3", "^DELETE .*check"),
+    ("az", "^GET .*maxresults"), ("az", "^HEAD .*check"), ("az", "^PUT .*check"), ("az", "^DELETE .*check"),
     ("gcs", "^GET .*maxResults"), ("gcs", "^GET .*check"), ("gcs", "^POST .*resumable"), ("gcs", "^DELETE .*/o/"),
 ]  # fmt: skip
 
@@ -266,10 +273,10 @@ REQUESTS = [
 @pytest.mark.parametrize(("store", "what"), REQUESTS)
 def test_each_right_in_a_bucket_is_tried_by_a_request_of_its_own(request, store, what):
     at = request.getfixturevalue(store)
-    bucket = Bucket(at.fs(), "events/tried")
+    bucket = bucket_of(at.fs(), "events/tried")
     assert bucket.may_be_changed("events/tried")
     at.faults.append(Fault(what, "error", status=403, reason="AccessDenied", message="no", times=None))
-    with pytest.raises(LoadError, match=r"^bucket events refuses: .*to list, read, write and delete there$"):
+    with pytest.raises(LoadError, match=r"^\w+ events refuses: .*to list, read, write and delete there$"):
         bucket.may_be_changed("events/tried")
 
 

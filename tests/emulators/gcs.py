@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gcsfs
 
@@ -42,10 +42,12 @@ class GCS(Proxied):
     """A running server.
 
     Attributes:
+        scheme: what URLs begin with.
         root: the folder that holds a folder for each bucket.
         login: the file that stands for Google's credentials.
     """
 
+    scheme: ClassVar[str] = "gs"
     root: Path
     bucket: str
     login: Path

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from xml.sax.saxutils import escape
 
 import botocore.config
@@ -42,6 +42,7 @@ _OFF = (
 class S3(Proxied):
     """A running server."""
 
+    scheme: ClassVar[str] = "s3"
     bucket: str
     access_key: str = WRITER[0]
     secret_key: str = field(default=WRITER[1], repr=False)

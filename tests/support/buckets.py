@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from emulators.gcs import GCS
-from emulators.s3 import S3
 from support.destinations import Target
 
 
@@ -62,16 +60,16 @@ _IMPATIENT = {"retries": {"max_attempts": 0}}
 
 
 @cache
-def _files(server: S3 | GCS) -> Any:
+def _files(server: Any) -> Any:
     """Return one file system for all tests: making one takes a while."""
     return server.fs()
 
 
 @dataclass(frozen=True, slots=True)
 class BucketTarget(Target):
-    """A folder of a bucket, of S3 or of Google; `kind` is the format of the files."""
+    """A folder of a bucket, of S3, Google or Azure; `kind` is the format of the files."""
 
-    server: S3 | GCS = field(kw_only=True)
+    server: Any = field(kw_only=True)
 
     @property
     def out(self) -> Any:
@@ -81,7 +79,7 @@ class BucketTarget(Target):
     @property
     def url(self) -> str:
         """Where the tables are to be folders."""
-        return f"{'s3' if isinstance(self.server, S3) else 'gs'}://{self.out.path}"
+        return f"{self.server.scheme}://{self.out.path}"
 
     @property
     def completing(self) -> str:
@@ -89,10 +87,12 @@ class BucketTarget(Target):
         return "put _dlt_loads"
 
     def settings(self) -> dict[str, Any]:
-        """See `Target`. S3's keys are settings, Google's stand in the environment."""
+        """See `Target`. S3's and Azure's keys are settings, Google's stand in the environment."""
         place: dict[str, Any] = {"bucket_url": self.url}
-        if isinstance(self.server, S3):
+        if self.server.scheme == "s3":
             place |= {"credentials": self.server.credentials(), "kwargs": {"config_kwargs": _IMPATIENT}}
+        if self.server.scheme == "az":
+            place |= self.server.settings()
         return {
             "hauser": {"destination": "filesystem", "file_format": self.kind},
             "destination": {"filesystem": place},

@@ -29,7 +29,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
         *("pytest", "support.crash", "gcsfs", "s3fs", "dlt.common.libs.pyarrow", "dlt.sources.helpers.requests"),
-        *("dlt.destinations.impl.duckdb.duck", "hauser_dlt.destinations.bucket", "hauser_dlt.api"),
+        *("dlt.destinations.impl.duckdb.duck", "hauser_dlt.destinations.bucket", "hauser_dlt.api", "adlfs"),
         *(f"hauser_dlt.cli.{name}" for name in ("check", "dbt", "demo", "init", "reload", "run", "status")),
         *(f"hauser_dlt.destinations.{name}" for name in ("postgres", "redshift", "bigquery")),
     ]

@@ -40,6 +40,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         *("normalize", "put fs_sync_pending", "put init", "put _dlt_version", *_loading("put"), "put _dlt_loads"),
         *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
     ),
+    "az-parquet": (
+        *("normalize", "put fs_sync_pending", "put init", "put _dlt_version", *_loading("put"), "put _dlt_loads"),
+        *("delete fs_sync", "delete fs_export", "delete fs_sync_pending"),
+    ),
     "gcs-parquet": (
         *("normalize", "put fs_sync_pending", *_in_two_requests("put init"), *_in_two_requests("put _dlt_version")),
         *("put fs_export", "put fs_sync", *_in_two_requests("put _dlt_pipeline_state")),

@@ -80,6 +80,7 @@ def test_percent_signs_are_escapes_in_urls_alone(here):
         ("GCS://b/x y", "gs://b/x y"),
         ("gs://b/ü/[1]", "gs://b/ü/[1]"),
         ("az://container/x/", "az://container/x"),
+        ("azure://container/x", "az://container/x"),
         ("abfss://c@account.dfs.core.windows.net/x", "abfss://c@account.dfs.core.windows.net/x"),
     ],
 )
@@ -95,7 +96,7 @@ def test_all_spellings_of_a_bucket_mean_one_place(spelled, url):
         "file:out?x", "file:out#x", "file:a%00b", "file:%ff", "a\x00b", "a\nb", "~nobody-of-this-name/x", "$HOME/x",
         "${HOME}/x", "%USERPROFILE%\\x", "s3:", "s3://", "s3:///x", "s3:b/x", "s3:/b/x", "s3://b/../x", "s3://b/./x",
         "s3://b/x?y", "s3://b/x#y", "s3://b/$X", "s3://b\\x", "memory://x", "http://h/x", "https://h/x", "ftp://h/x",
-        "local:x", "s4://b/x", "C:\\data", "C:/data", "sftp://me@host/x", "loop/x",
+        "local:x", "s4://b/x", "adl://b/x", "C:\\data", "C:/data", "sftp://me@host/x", "loop/x",
     ],
 )  # fmt: skip
 def test_what_is_no_place_is_refused(here, spelled):
