@@ -18,7 +18,8 @@ from hauser_dlt.machine import unusable
 
 _FILESYSTEM = """
 [destination.filesystem]
-# The folder or bucket that holds the tables, each as a folder: exports, s3://name/path or gs://name/path.
+# The folder or bucket that holds the tables, each as a folder: exports, s3://name/path,
+# gs://name/path or az://container/path (which needs the extra "azure").
 # bucket_url = "exports"
 """
 _DESTINATIONS = """

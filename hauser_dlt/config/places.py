@@ -18,7 +18,7 @@ AZURE = tuple(f"{scheme}://" for scheme in _AZURE)
 """What the URLs of Azure's containers begin with."""
 _OF_ONE_KIND = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "azure": "az"}
 _BUCKETS = ("s3", "gs", *_AZURE, "gdrive", "hf", "sftp")
-_ALLOWED = "a folder, or a bucket such as s3://name/path or gs://name/path"
+_ALLOWED = "a folder, or a bucket such as s3://name/path, gs://name/path or az://name/path"
 
 
 def place(spelled: str) -> str:

@@ -16,6 +16,7 @@ from dlt.common.libs.pyarrow import get_column_type_from_py_arrow
 from dlt.destinations.job_impl import FinalizedLoadJob
 
 from hauser_dlt.config.configuration import Configuration
+from hauser_dlt.config.places import AZURE
 from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.files import FilesAdapter
@@ -71,6 +72,11 @@ class LakehouseAdapter(FilesAdapter):
         if timedelta(0) < run.expire_snapshots < DAY:
             raise ConfigError('expire_snapshots: at least "24h", since what loads are writing is in no snapshot yet')
         adapter = super().of(run, settings, reading=reading)
+        if adapter.place.startswith(AZURE):
+            raise ConfigError(
+                f'table_format = "{run.table_format}": not on Azure, where no test has shown that commits are safe; set'
+                " bucket_url under [destination.filesystem] to a folder or another bucket, or have files without one"
+            )
         adapter.expires_after = run.expire_snapshots
         return adapter
 

@@ -57,15 +57,15 @@ class SnowflakeAdapter(DestinationAdapter):
         """Return Snowflake, with names as it folds them.
 
         Raises:
-            ConfigError: a bucket of Google's has no stage.
+            ConfigError: a bucket of Google's or Azure's has no stage.
         """
         destination = ExactSnowflake(destination_name=run.destination)
-        if run.staging and urlsplit(bucket_url()).scheme in ("gs", "gcs"):
+        stores = {"gs": "Google Cloud Storage", "az": "Azure", "abfs": "Azure", "abfss": "Azure"}
+        if run.staging and (store := stores.get(urlsplit(bucket_url()).scheme)):
             this: Any = destination
             if not this.configuration(this.spec(), accept_partial=True).stage_name:
                 raise ConfigError(
-                    "Snowflake loads from Google Cloud Storage by way of a stage only: set stage_name under"
-                    " [destination.snowflake]"
+                    f"Snowflake loads from {store} by way of a stage only: set stage_name under [destination.snowflake]"
                 )
         return destination
 

@@ -230,8 +230,12 @@ def test_files_that_may_not_be_written_are_written_by_the_next_run(runs, az):
     runs.expect(MIDNIGHT, NOW - 24 * HOUR)
 
 
-def test_check_finds_what_a_container_refuses_and_puts_nothing_into_it(tmp_path, sim, az):
-    shell = Shell(tmp_path, sim)
+@pytest.fixture
+def shell(tmp_path, sim):
+    return Shell(tmp_path, sim)
+
+
+def test_check_finds_what_a_container_refuses_and_puts_nothing_into_it(shell, az):
     shell.environ |= {"HAUSER__DESTINATION": "filesystem", **az.environ()}
     place = {"DESTINATION__FILESYSTEM__BUCKET_URL": "abfss://events@hauserloader.dfs.core.windows.net/checked"}
     az.requests.clear()
@@ -255,3 +259,17 @@ def test_without_adlfs_the_extra_is_named(monkeypatch):
 
     with pytest.raises(ConfigError, match=r"adlfs is not installed; pip install 'hauser-dlt\[azure\]'"):
         folder.bucket_url()
+
+
+@in_azure
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_tables_of_a_lakehouse_are_refused(runs, table_format):
+    with pytest.raises(ConfigError, match=f'^table_format = "{table_format}": not on Azure'):
+        runs.load(NOW, file_format="parquet", table_format=table_format)
+
+
+def test_snowflake_is_told_to_load_from_a_container_by_way_of_a_stage(shell, az):
+    shell.environ |= az.environ() | {"HAUSER__STAGING": "filesystem", "HAUSER__DESTINATION": "snowflake"}
+    shell("check", DESTINATION__FILESYSTEM__BUCKET_URL="az://events/staging", code=2)
+
+    assert shell.err.startswith("Error: Snowflake loads from Azure by way of a stage only: set stage_name under")

@@ -52,6 +52,12 @@ def files(places):
     return Place(s3.environ() | gcs.environ())
 
 
+def azure(places):
+    az = places("az")
+    az.make_bucket("my-container")
+    return Place(az.environ())
+
+
 def redshift(places, bucket="my-staging"):
     s3, at = places("s3"), places("redshift_server")
     at.roles["arn:aws:iam::123456789012:role/redshift-copy"] = (s3.access_key, s3.secret_key)
@@ -98,7 +104,13 @@ def bigquery(places):
     return Place(environ, lambda sql: list(at.client().query_and_wait(sql)))
 
 
-PLACES = {"bigquery.md": bigquery, "files.md": files, "migrating-from-hauser.md": hausers, "redshift.md": redshift}
+PLACES = {
+    "azure.md": azure,
+    "bigquery.md": bigquery,
+    "files.md": files,
+    "migrating-from-hauser.md": hausers,
+    "redshift.md": redshift,
+}
 
 
 def shown(page):
