@@ -20,8 +20,8 @@ _READ_BY_US = ("FULLSTORY_", "SOURCES__", "HAUSER__", "DESTINATION__", "DLT_")
 _READ_BY_CLOUDS = ("AWS_", "AZURE_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "BIGQUERY_EMULATOR_")
 
 
-_SERVERS = {"server", "s3", "gcs", "az", "redshift_server", "bigquery", "snowflake_server"}
-_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "az-", "ducklake", "delta-s3", "iceberg-s3")
+_SERVERS = {"server", "s3", "gcs", "az", "glue", "redshift_server", "bigquery", "snowflake_server"}
+_SERVED = ("postgres", "redshift", "bigquery", "snowflake", "s3-", "gcs-", "az-", "ducklake", "delta-", "iceberg-")
 _FILES = ("parquet", "csv", "jsonl", "json")
 
 
@@ -130,6 +130,15 @@ def _az():
         pytest.skip(str(exc))
 
 
+@pytest.fixture(name="glue", scope="session")
+def _glue():
+    """One Glue for all tests, each of which takes a database of its own."""
+    from emulators.glue import glue
+
+    with glue() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def redshift_server(server, s3):
     """One Redshift for all tests, which each have a schema of their own."""
@@ -224,24 +233,29 @@ def _target(request, tmp_path, monkeypatch):
         (folder := tmp_path / "destination").mkdir()
         s3 = request.getfixturevalue("s3") if kind == "ducklake-s3" else None
         return LakeTarget("ducklake", folder, f"fs{next(_numbers)}", request.getfixturevalue("server").dsn(), s3=s3)
-    if kind.startswith("delta"):
-        from support.deltas import DeltaTarget
-
-        (folder := tmp_path / "destination").mkdir()
-        s3 = request.getfixturevalue("s3") if kind == "delta-s3" else None
-        return DeltaTarget("delta", folder, f"fs{next(_numbers)}", s3=s3)
-    if kind.startswith("iceberg"):
-        from support.icebergs import IcebergTarget
-
-        monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # its own is another package, which it would miss
-        (folder := tmp_path / "destination").mkdir()
-        on_s3 = kind == "iceberg-s3"
-        s3, dsn = (request.getfixturevalue("s3"), request.getfixturevalue("server").dsn()) if on_s3 else (None, "")
-        return IcebergTarget("iceberg", folder, f"fs{next(_numbers)}", dsn, s3=s3)
+    if kind.startswith(("delta", "iceberg")):
+        return _lakehouse_target(kind, request, tmp_path, monkeypatch)
     dsn = request.getfixturevalue("server").dsn() if kind == "postgres" else ""
     folder = tmp_path / "destination"
     folder.mkdir()
     return Target(kind, folder, f"fs{next(_numbers)}", dsn)
+
+
+def _lakehouse_target(kind, request, tmp_path, monkeypatch):
+    from support.lakehouses import DeltaTarget, IcebergTarget
+
+    table_format, _, of = kind.partition("-")
+    (folder := tmp_path / "destination").mkdir()
+    store = request.getfixturevalue("gcs" if of == "gcs" else "s3") if of else None
+    for name, value in store.environ().items() if of == "gcs" else ():
+        monkeypatch.setenv(name, value)
+    named = table_format, folder, f"fs{next(_numbers)}"
+    if table_format == "delta":
+        return DeltaTarget(*named, store=store)
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # its own is another package, which it would miss
+    dsn = request.getfixturevalue("server").dsn() if of in ("s3", "gcs") else ""
+    glue = request.getfixturevalue("glue") if of == "glue" else None
+    return IcebergTarget(*named, dsn, store=store, glue=glue, by_rest=of == "rest")
 
 
 def _snowflake_target(kind, request, tmp_path, monkeypatch):

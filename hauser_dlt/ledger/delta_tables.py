@@ -11,33 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import tenacity
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from dlt.common.libs.deltalake import deltalake_storage_options
 
-from hauser_dlt.errors import TransientError
 from hauser_dlt.fields import EVENT_START, LOAD_ID, ROW_WINDOW
-from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, batches_of
+from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, LakehouseTable, batches_of
 
 DAY_COLUMN = "_hauser_day"
 """The day of an event's start, by which the export table is partitioned."""
 _VERSION = 1  # of a load, which arrives once
 _MANY_FILES = 50
-_again = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_type(CommitFailedError),
-    stop=tenacity.stop_after_attempt(20),
-    wait=tenacity.wait_random(0.05, 1),
-    reraise=True,
-)
 
 
-class DeltaLakeTable:
+class DeltaLakeTable(LakehouseTable):
     """See `LakehouseTable`.
 
     Args:
         client: dlt's of files.
     """
+
+    failures = (CommitFailedError,)
 
     def __init__(self, client: Any, name: str) -> None:
         self.name = name
@@ -76,21 +70,6 @@ class DeltaLakeTable:
         table = self.open()
         return table.count() if table else 0
 
-    def commit(
-        self,
-        load_id: str,
-        files: Sequence[Path],
-        replaced: Events | None = None,
-        may: Callable[[], None] = lambda: None,
-    ) -> None:
-        """See `LakehouseTable`."""
-        try:
-            _again(self._commit, load_id, files, replaced, may)
-        except CommitFailedError as exc:
-            raise TransientError(
-                f"table {self.name}: other runs change it at the same time ({exc}); run again"
-            ) from exc
-
     def _commit(self, load_id: str, files: Sequence[Path], replaced: Events | None, may: Callable[[], None]) -> None:
         reader = batches_of(files, (replaced.start, DAY_COLUMN) if replaced else None)
         table = self.open() or self._create(reader.schema)
@@ -121,10 +100,6 @@ class DeltaLakeTable:
             if table := self.open():  # another run was quicker
                 return table
             raise
-
-    def delete(self, which: str) -> None:
-        """See `LakehouseTable`."""
-        _again(self._delete, which)
 
     def _delete(self, which: str) -> None:
         if table := self.open():

@@ -12,18 +12,40 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import tenacity
 from dlt.common.libs.pyiceberg import is_ephemeral_catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pydantic import ValidationError
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ForbiddenError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    NotInstalledError,
+    OAuthError,
+    TableAlreadyExistsError,
+    UnauthorizedError,
+)
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import Table, Transaction
 from pyiceberg.transforms import DayTransform
 
-from hauser_dlt.errors import ConfigError, TransientError
+from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START
-from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, as_sql, batches_of
+from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, LakehouseTable, as_sql, batches_of
+from hauser_dlt.redaction import error_line
 from hauser_dlt.windows import DAY
 
+_SETTINGS_OF_CATALOG = "[iceberg_catalog.iceberg_catalog_config]"
+_UNUSABLE = (
+    ForbiddenError,
+    ImportError,
+    NoSuchNamespaceError,
+    NotInstalledError,
+    OAuthError,
+    UnauthorizedError,
+    ValueError,
+)
 _MANY_FILES = 50
 _ROWS = 250_000  # that are written at a time
 _SMALL = 256 << 20  # bytes of a day that is compacted, which takes all of its rows into memory
@@ -32,15 +54,9 @@ _SETTINGS = _ONCE | {
     "commit.manifest-merge.enabled": "true",
     "write.metadata.delete-after-commit.enabled": "true",  # else each commit leaves a list of all snapshots
 }
-_again = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_type(CommitFailedException),
-    stop=tenacity.stop_after_attempt(20),
-    wait=tenacity.wait_random(0.05, 1),
-    reraise=True,
-)
 
 
-class IcebergTable:
+class IcebergTable(LakehouseTable):
     """See `LakehouseTable`.
 
     Args:
@@ -50,16 +66,19 @@ class IcebergTable:
         ConfigError: there is no catalog.
     """
 
+    failures = (CommitFailedException, CommitStateUnknownException)
+
     def __init__(self, client: Any, name: str) -> None:
         self.name = name
-        self._catalog = client.get_open_table_catalog("iceberg")
+        self._catalog = _catalog_of(client)
         if is_ephemeral_catalog(self._catalog):
             raise ConfigError(
-                'table_format = "iceberg": a catalog is missing; set it under [iceberg_catalog.iceberg_catalog_config],'
+                f'table_format = "iceberg": a catalog is missing; set it under {_SETTINGS_OF_CATALOG},'
                 ' such as type = "sql", uri = "sqlite:///catalog.db"'
             )
         self._id = f"{client.dataset_name}.{name}"
-        self._place = client.get_open_table_location("iceberg", name).rstrip("/")
+        place: str = client.get_open_table_location("iceberg", name).rstrip("/")
+        self._place = None if isinstance(self._catalog, RestCatalog) else place  # such a one has a place of its own
 
     def open(self) -> Table | None:
         """Return the table as it is at this moment; None if there is none."""
@@ -93,21 +112,6 @@ class IcebergTable:
         table = self.open()
         return table.scan().count() if table else 0
 
-    def commit(
-        self,
-        load_id: str,
-        files: Sequence[Path],
-        replaced: Events | None = None,
-        may: Callable[[], None] = lambda: None,
-    ) -> None:
-        """See `LakehouseTable`."""
-        try:
-            _again(self._commit, load_id, files, replaced, may)
-        except CommitFailedException as exc:
-            raise TransientError(
-                f"table {self.name}: other runs change it at the same time ({exc}); run again"
-            ) from exc
-
     def _commit(self, load_id: str, files: Sequence[Path], replaced: Events | None, may: Callable[[], None]) -> None:
         reader = batches_of(files)
         table = self.open() or self._create(reader.schema)
@@ -140,10 +144,6 @@ class IcebergTable:
         table: Table = self._catalog.load_table(self._id)
         return table
 
-    def delete(self, which: str) -> None:
-        """See `LakehouseTable`."""
-        _again(self._delete, which)
-
     def _delete(self, which: str) -> None:
         if table := self.open():
             with _one_commit(table) as changes:
@@ -164,13 +164,25 @@ class IcebergTable:
         try:
             with _one_commit(table) as changes:
                 changes.overwrite(table.scan(row_filter=within).to_arrow(), within)
-        except CommitFailedException:  # rows have been replaced meanwhile
+        except self.failures:  # rows have been replaced meanwhile, or that is unknown
             return
 
     def expire(self, after: timedelta) -> None:
         """See `LakehouseTable`. Their files stay: to remove them is the work of other engines."""
         if table := self.open():
             table.maintenance.expire_snapshots().older_than(datetime.now(UTC) - after).commit()
+
+
+def _catalog_of(client: Any) -> Any:
+    """Return the catalog that the settings name, of pyiceberg's."""
+    try:
+        return client.get_open_table_catalog("iceberg")
+    except ValidationError as exc:  # of dlt, which reads the settings
+        names = ", ".join(str(error["loc"][0]) for error in exc.errors())
+        raise ConfigError(f"the Iceberg catalog lacks {names}: set that under {_SETTINGS_OF_CATALOG}") from None
+    except _UNUSABLE as exc:
+        told = error_line(exc)
+        raise ConfigError(f"the Iceberg catalog cannot be used: {told}; look at {_SETTINGS_OF_CATALOG}") from None
 
 
 def _has(table: Table, load_id: str) -> bool:
@@ -185,6 +197,9 @@ def _one_commit(table: Table) -> Iterator[Transaction]:
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
         changes = table.transaction()
         yield changes
+        # A catalog's client may send a commit again whose answer was lost, and be told that the table has changed
+        # since: pyiceberg would then remove what it takes for uncommitted, and what the table consists of by now.
+        changes._snapshot_producers.clear()  # noqa: SLF001 - pyiceberg has no other way
         changes.commit_transaction()
 
 

@@ -1,19 +1,23 @@
 """What the commits to tables of a lakehouse have in common, whatever their format."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
+import tenacity
 
+from hauser_dlt.errors import TransientError
 from hauser_dlt.windows import Window
 
 LOAD_OF_COMMIT = "hauser_dlt_load_id"
 """The property of a commit that names its load."""
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,29 @@ class Events:
         return f'"{column}" >= {as_sql(self.interval.start)} AND "{column}" < {as_sql(self.interval.end)}'
 
 
-class LakehouseTable(Protocol):
-    """A table whose commits name their loads."""
+class LakehouseTable(ABC):
+    """A table whose commits name their loads.
+
+    Attributes:
+        failures: what is raised where others were quicker, or where the answer to a commit was lost.
+    """
 
     name: str
+    failures: ClassVar[tuple[type[Exception], ...]]
 
+    @abstractmethod
     def has_arrived(self, load_id: str) -> bool:
         """Tell whether a load has been committed to the table."""
 
+    @abstractmethod
     def rows(self, columns: Iterable[str]) -> list[dict[str, Any]]:
         """Return some columns of all rows."""
 
+    @abstractmethod
     def schema(self) -> pa.Schema:
         """Return the columns; none if there is no table."""
 
+    @abstractmethod
     def count(self) -> int:
         """Return how many rows there are."""
 
@@ -76,15 +89,45 @@ class LakehouseTable(Protocol):
         Raises:
             TransientError: others have changed the table, time and again.
         """
+        self._again(self._commit, load_id, files, replaced, may)
 
     def delete(self, which: str) -> None:
-        """Delete rows."""
+        """Delete rows.
 
+        Raises:
+            TransientError: as above.
+        """
+        self._again(self._delete, which)
+
+    @abstractmethod
     def compact(self, day: datetime | None = None) -> None:
         """Make one file of a day's many, or of all that there are; or leave that to others."""
 
+    @abstractmethod
     def expire(self, after: timedelta) -> None:
         """Forget versions that are older than so long."""
+
+    @abstractmethod
+    def _commit(self, load_id: str, files: Sequence[Path], replaced: Events | None, may: Callable[[], None]) -> None:
+        """Do so once, on the table as it is then, unless it has been done."""
+
+    @abstractmethod
+    def _delete(self, which: str) -> None:
+        """Do so once, on the table as it is then."""
+
+    def _again(self, change: Callable[..., None], *what: Any) -> None:
+        trying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(self.failures),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_random(0.05, 1),
+            reraise=True,
+        )
+        try:
+            trying(change, *what)
+        except self.failures as exc:
+            raise TransientError(
+                f"table {self.name}: other runs change it at the same time ({exc}); run again"
+            ) from exc
 
 
 def as_sql(moment: datetime) -> str:

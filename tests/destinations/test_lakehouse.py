@@ -11,7 +11,11 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 
 in_each_format = pytest.mark.parametrize("target", ["delta", "iceberg"], indirect=True)
-everywhere = pytest.mark.parametrize("target", ["delta", "delta-s3", "iceberg", "iceberg-s3"], indirect=True)
+everywhere = pytest.mark.parametrize(
+    "target",
+    ["delta", "delta-s3", "delta-gcs", "iceberg", "iceberg-s3", "iceberg-gcs", "iceberg-glue", "iceberg-rest"],
+    indirect=True,
+)
 
 
 @everywhere

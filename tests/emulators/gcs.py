@@ -56,6 +56,11 @@ class GCS(Proxied):
         """Return the environment in which Google's libraries find their way here by themselves."""
         return {"STORAGE_EMULATOR_HOST": self.endpoint, **logged_in(self.login)}
 
+    def open_key(self) -> str:
+        """Return the key that leads the object store of deltalake and polars here."""
+        nobody = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        return json.dumps({"gcs_base_url": self.endpoint, "disable_oauth": True} | nobody)
+
     def fs(self) -> Any:
         """Return a file system of its own, which remembers no listings."""
         return gcsfs.GCSFileSystem(

