@@ -94,6 +94,10 @@ _CASES: tuple[tuple[str, _Case], ...] = (
         r"must be addressed using the specified endpoint|PermanentRedirect|wrong region",
         (ConfigError, "the bucket lies in another region than what loads from it: choose one in the same region"),
     ),
+    (
+        r"must specify a region|Unable to locate credentials",
+        (ConfigError, "set glue.region and keys under [iceberg_catalog.iceberg_catalog_config], or in the environment"),
+    ),
     (r"database \S+ does not exist", _DATABASE),
     (
         r"DATA_PATH parameter \S+ does not match",

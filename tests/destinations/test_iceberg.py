@@ -1,5 +1,6 @@
 """Iceberg tables: each load is one commit that names it, whatever happens around."""
 
+import json
 from datetime import timedelta
 from importlib.util import find_spec
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from emulators.faulty import Fault
 from hauser_dlt.errors import ConfigError, TransientError
 from hauser_dlt.ledger.lakehouse import LakehouseLedger
 from hauser_dlt.ledger.lakehouse_leases import LakehouseLeases
@@ -85,9 +87,27 @@ def test_a_load_commits_on_the_table_as_it_is_then(runs, monkeypatch):
 
 
 @in_iceberg
-def test_a_catalog_is_needed(runs):
-    with pytest.raises(ConfigError, match="a catalog is missing; set it under"):
-        runs.load(NOW, **{"iceberg_catalog.iceberg_catalog_config": "{}"})
+@pytest.mark.parametrize(
+    ("catalog", "said"),
+    [
+        ({}, "a catalog is missing; set it under"),
+        ({"type": "glue", "warehouse": "x"}, "the Iceberg catalog lacks uri: set that under"),
+        ({"type": "glue", "uri": "", "warehouse": "x"}, "specify a region.; set glue.region and keys under"),
+        ({"type": "none", "uri": "x", "warehouse": "x"}, "not a valid CatalogType; look at"),
+        ({"type": "hive", "uri": "thrift://x", "warehouse": "x"}, "Apache Hive support not installed"),
+    ],
+)
+def test_a_catalog_is_needed(runs, catalog, said):
+    with pytest.raises(ConfigError, match=said):
+        runs.load(NOW, **{"iceberg_catalog.iceberg_catalog_config": json.dumps(catalog)})
+
+
+@pytest.mark.parametrize("target", ["iceberg-rest"], indirect=True)
+def test_a_catalog_that_refuses_a_login_says_so_without_it(runs):
+    wrong = runs.target.catalog() | {"credential": "AKIALOADER:s3cret"}
+    with pytest.raises(ConfigError, match=r"Invalid client credentials; look at \[iceberg_catalog") as raised:
+        runs.load(NOW, **{"iceberg_catalog.iceberg_catalog_config": json.dumps(wrong)})
+    assert "s3cret" not in str(raised.value)
 
 
 @in_iceberg
@@ -95,3 +115,22 @@ def test_versions_expire_when_that_is_set(runs):
     runs.load(NOW)
     runs.load(MIDNIGHT + 3 * DAY, expire_snapshots="24h")
     runs.expect(MIDNIGHT, MIDNIGHT + 2 * DAY)
+
+
+@pytest.mark.parametrize("target", ["iceberg-glue"], indirect=True)
+def test_a_commit_that_boto_sends_again_is_not_taken_for_refused(runs, glue):
+    """Its answer was lost. Glue refuses the second one, since the table has another version by now."""
+    glue.faults.extend([Fault("UpdateTable", "drop", "after"), Fault("UpdateTable", "drop", "after", skip=1)])
+    runs.load(NOW)
+    assert [fault.hits for fault in glue.faults] == [1, 1]
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    assert len(runs.target.table("fs_export").snapshots()) == 1
+
+
+@pytest.mark.parametrize("target", ["iceberg-rest"], indirect=True)
+def test_a_commit_whose_answer_was_lost_is_not_made_again(runs, s3):
+    s3.catalog.faults.append(Fault("POST .*/tables/fs_export$", "error", "after", status=504, times=2))  # made, filled
+    runs.load(NOW)
+    assert [fault.hits for fault in s3.catalog.faults] == [2]
+    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
+    assert len(runs.target.table("fs_export").snapshots()) == 1

@@ -1,6 +1,7 @@
 """Tables of a lakehouse, Delta and Iceberg: each event is there once, whatever is loaded again, and side by side."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,11 +11,18 @@ from support.destinations import HOUR, MIDNIGHT
 DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 
+LATER = [
+    pytest.param(kind, marks=pytest.mark.slow) for kind in ("delta-gcs", "iceberg-gcs", "iceberg-glue", "iceberg-rest")
+]
+
 in_each_format = pytest.mark.parametrize("target", ["delta", "iceberg"], indirect=True)
 everywhere = pytest.mark.parametrize(
     "target",
-    ["delta", "delta-s3", "delta-gcs", "iceberg", "iceberg-s3", "iceberg-gcs", "iceberg-glue", "iceberg-rest"],
+    ["delta", "delta-s3", "delta-gcs", "iceberg", "iceberg-s3", LATER[1], "iceberg-glue", "iceberg-rest"],
     indirect=True,
+)
+also_side_by_side = pytest.mark.parametrize(
+    "target", ["delta", "delta-s3", "iceberg", "iceberg-s3", *LATER], indirect=True
 )
 
 
@@ -33,7 +41,7 @@ def test_a_table_holds_each_event_once_whatever_is_loaded_again(runs):
     assert found.count("fits") == 2, told
 
 
-@everywhere
+@also_side_by_side
 def test_runs_side_by_side_commit_without_losing_each_others(runs):
     """All of them make the tables, or find that another one has; each commits again where another was quicker."""
     starts = [MIDNIGHT + n * 6 * HOUR for n in range(6)]  # some of them on the same day
@@ -45,6 +53,18 @@ def test_runs_side_by_side_commit_without_losing_each_others(runs):
         _, told = command.communicate(120)
         assert command.returncode == 0, told
     runs.expect(MIDNIGHT, MIDNIGHT + 36 * HOUR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["delta-s3", "iceberg-s3", *LATER], indirect=True)
+def test_runs_killed_in_the_midst_of_a_request_are_made_good(runs):
+    """What deltalake and pyiceberg do by themselves, the steps of the crash matrix do not show."""
+    for after in (1.5, 2.0, 2.5, 3.0, 3.5):
+        command = runs.command("run", "--start", "2024-05-01", "--end", "2024-05-04", working_dir=f"work{after}")
+        time.sleep(after)
+        command.kill()
+    runs.load(MIDNIGHT + 4 * DAY)
+    runs.expect(MIDNIGHT, MIDNIGHT + 3 * DAY)
 
 
 @in_each_format

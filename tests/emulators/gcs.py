@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import gcsfs
 
 from emulators.faulty import Answer, Fault, Proxied, listening
-from emulators.keys import Keys
+from emulators.gcs_objects import Objects
 from emulators.postgres import free_port
 
 PROJECT = "test-project"
@@ -98,7 +98,7 @@ def gcs(bucket: str = "events") -> Iterator[GCS]:
     try:
         login = write_login(home)
         port = free_port()  # of the proxy, through which uploads in several steps are to come as well
-        with _server(home, port) as upstream, listening(proxy := Keys(port, upstream, error)):
+        with _server(home, port) as upstream, listening(proxy := Objects(port, upstream, error)):
             running = GCS(proxy, home / "buckets", bucket, login)
             running.make_bucket(bucket)
             yield running

@@ -11,7 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 from pyiceberg.catalog import load_catalog
 
-from emulators.gcs import GCS
+from emulators.gcs import GCS, PROJECT
 from emulators.glue import Glue
 from emulators.s3 import S3, WAREHOUSE
 from support.buckets import BucketPath
@@ -171,7 +171,12 @@ class IcebergTarget(LakehouseTarget):
                 "s3.region": "us-east-1",
             }
         if isinstance(self.store, GCS):
-            return {"gcs.service.host": self.store.endpoint, "gcs.oauth2.token": "t"}
+            return {
+                "py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO",
+                "gcs.service.host": self.store.endpoint,
+                "gcs.oauth2.token": "anon",
+                "gcs.project-id": PROJECT,
+            }
         return {}
 
     def settings(self) -> dict[str, Any]:
@@ -185,7 +190,8 @@ class IcebergTarget(LakehouseTarget):
 
     def frame(self, table: str) -> pl.DataFrame:
         """See `LakehouseTarget`."""
-        return pl.scan_iceberg(self.metadata(table), storage_options=self.options()).collect()
+        by = "pyiceberg" if isinstance(self.store, GCS) else None  # polars itself cannot be led to the emulator
+        return pl.scan_iceberg(self.metadata(table), storage_options=self.options(), reader_override=by).collect()
 
     def complete(self) -> list[str]:
         """See `Target`."""
