@@ -37,6 +37,7 @@ class Disk:
         self._folder = folder
         self._most = most
         self.peak = 0
+        self._there = 0  # when it was measured last; that takes long where there are many files
         self._coming: set[Path] = set()
         self._bundles: dict[Path, int] = {}
         self._sizes: deque[int] = deque(maxlen=_REMEMBERED)
@@ -64,14 +65,17 @@ class Disk:
 
         Until one has arrived, nobody knows how large they are: of a bound that was set, one at a time is begun.
         """
-        there = self.measure()
+        return self._fits(further, self._there, spare=2) or self._fits(further, self.measure())
+
+    def _fits(self, further: int, there: int, *, spare: int = 1) -> bool:
+        """Tell whether there is so many times the room that further bundles need, beside the bytes that are there."""
         with self._lock:
             if not self._sizes:
                 return self._most is None or not self._coming
             arrived = sum(map(_size, self._coming))  # of bundles that are to come
             each = 1 + (self._grows if self._is_known else max(self._grows, _AT_FIRST))
             to_come = max(self._sizes) * (len(self._coming) + further) * each
-            needed = to_come + max(there - arrived, sum(self._bundles.values()) * each)
+            needed = spare * (to_come + max(there - arrived, sum(self._bundles.values()) * each))
         free = shutil.disk_usage(self._folder).free * _SHARE
         return needed - there <= free and (self._most is None or needed <= self._most)
 
@@ -87,6 +91,7 @@ class Disk:
             bundles = sum(self._bundles.values())
             if bundles >= max(self._sizes, default=1):
                 self._grows = max(self._grows, (there - sum(map(_size, self._coming))) / bundles - 1)
+            self._there = there
             self.peak = max(self.peak, there)
             too_much = self._most is not None and there > self._most and not self._told
             self._told |= too_much
