@@ -90,7 +90,9 @@ class Ahead(Iterator[Delivery]):
         self._taken += 1
         self._bytes += delivery.path.stat().st_size
         if unit and self._pays(unit):
-            self._begin([unit, *(other for other in self._units if other is not unit)], delivery)
+            if unit not in self._units:
+                self._units.appendleft(unit)
+            self._begin(delivery)
             return self._next_collected()
         return delivery
 
@@ -120,13 +122,13 @@ class Ahead(Iterator[Delivery]):
         shared = left > len(unit.bundles) or self._readers.can_divide
         return self._workers > 1 and shared and self._bytes / self._taken * left >= PAYS
 
-    def _begin(self, units: Sequence[Unit], first: Delivery) -> None:
-        units[0].taken = 0
+    def _begin(self, first: Delivery) -> None:
+        self._units[0].taken = 0
         if self._readers.can_divide:
-            divide_last(units, self._workers)
+            divide_last(self._units, self._workers)
         self._pool = self._held.enter_context(Pool(self._workers))
         # it may wait for an export for hours, and must not keep the process from ending
-        threading.Thread(target=self._collect, args=(units, first), name="collector", daemon=True).start()
+        threading.Thread(target=self._collect, args=(first,), name="collector", daemon=True).start()
 
     def _next_collected(self) -> Delivery:
         with self._changed:
@@ -141,9 +143,9 @@ class Ahead(Iterator[Delivery]):
             raise entry
         return entry
 
-    def _collect(self, units: Sequence[Unit], first: Delivery) -> None:
+    def _collect(self, first: Delivery) -> None:
         try:
-            self._collect_in_turn(units, first)
+            self._collect_in_turn(first)
         except BaseException as exc:  # noqa: BLE001 - raised again, and nobody waits for what will not come
             with self._changed:
                 for unit in self._begun:
@@ -151,10 +153,11 @@ class Ahead(Iterator[Delivery]):
                 self._queue.append(exc)
                 self._changed.notify_all()
 
-    def _collect_in_turn(self, units: Sequence[Unit], first: Delivery) -> None:
+    def _collect_in_turn(self, first: Delivery) -> None:
         """Take the bundles' files as they come, and have workers convert them; not too many, which lie on the disk."""
         held: Delivery | None = first
-        for unit in units:
+        while self._units:  # none is kept: it holds what has become of its bundles
+            unit = self._units.popleft()
             with self._changed:
                 self._changed.wait_for(partial(self._may_begin, unit))
                 self._begun.append(unit)

@@ -1,10 +1,11 @@
 """Bundles that are converted together, and what a worker process makes of them."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from hauser_dlt.conversion.pool import Pool
@@ -132,14 +133,14 @@ def result_of(future: "Future[T]", pause: Callable[[float], None]) -> T:
     return future.result()
 
 
-def divide_last(units: Sequence[Unit], workers: int) -> None:
+def divide_last(units: Collection[Unit], workers: int) -> None:
     """Have the last units converted by blocks, if each is given to a worker and half of the workers have none.
 
     Blocks take a little more of a processor, and pass through this process, which is enough for some four workers.
     """
     rest = len(units) % workers
     if 2 * rest <= workers:
-        for unit in units[len(units) - rest :]:
+        for unit in islice(units, len(units) - rest, None):
             unit.is_divided = True
 
 

@@ -1,5 +1,6 @@
 """Worker processes: the same files, rows and errors as without; and none is left, whatever happens."""
 
+import gc
 import gzip
 import pickle
 import re
@@ -18,6 +19,7 @@ from hauser_dlt.errors import HauserError
 from hauser_dlt.ledger import load_ids
 from hauser_dlt.simulator import Fault
 from hauser_dlt.sync import ahead, divided
+from hauser_dlt.sync.unit import Unit
 from support.bundles import DAY, NOW, WINDOWS, body, odd_bodies
 from support.destinations import FILE_KINDS, MIDNIGHT, bare, in_order
 from support.runs import Told
@@ -113,6 +115,22 @@ def test_bundles_are_converted_once_unless_new_fields_come_up(runs, conversions,
     given = Counter(work.deliveries[0].bundle.window.start for work in conversions)
     assert len(given) == {"parquet": 8, "json": 14, "duckdb": 4}[runs.target.kind]
     assert (max(given.values()) > 1) == (not alike and runs.target.kind != "json")
+
+
+@pytest.mark.parametrize("target", ["json"], indirect=True)
+def test_what_has_been_loaded_is_not_kept_in_memory(runs):
+    taken = []
+
+    class Counting(Told):
+        def loaded(self, package):
+            super().loaded(package)
+            gc.collect()
+            taken.append(sum(isinstance(one, Unit) and one.is_taken for one in gc.get_objects()))
+
+    with runs.sync(workers=2) as sync:
+        sync.run(sync.plan(NOW), Counting())
+    assert len(taken) == 4
+    assert max(taken) == 4  # windows of the package that has just been loaded
 
 
 @in_files_and_duckdb
