@@ -27,7 +27,7 @@ __all__ = [
 
 _HOMES = {
     "HauserError": ("hauser_dlt.errors", "HauserError"),
-    "Summary": ("hauser_dlt.api", "Summary"),
+    "Summary": ("hauser_dlt.reports.summary", "Summary"),
     "TransientError": ("hauser_dlt.errors", "TransientError"),
     "account": ("hauser_dlt.source.fullstory", "account"),
     "bigquery": ("hauser_dlt.destinations.bigquery", "ExactBigQuery"),

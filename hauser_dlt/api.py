@@ -7,10 +7,8 @@ logging, its environment and dlt's configuration.
 import logging
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -23,8 +21,10 @@ from hauser_dlt.errors import ConfigError, HauserError, StoppedError
 from hauser_dlt.records.batches import Tally
 from hauser_dlt.reports import check as checks
 from hauser_dlt.reports import status as statuses
+from hauser_dlt.reports import webhook
 from hauser_dlt.reports.progress import as_line, snapshot_as_line, window_warnings
 from hauser_dlt.reports.status import Status
+from hauser_dlt.reports.summary import Collecting, Summary
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan, Sync, load_again, load_ready
 from hauser_dlt.windows import Shard, Window, whole
 
@@ -34,58 +34,14 @@ Settings = Mapping[str, Any]
 """Name or path of a setting -> its value: {"destination": "postgres", "destination.postgres.credentials": "..."}."""
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run has done.
-
-    Attributes:
-        packages: the load packages that have arrived, in order.
-        tables: the tables that were fetched whole and have arrived anew, individuals and segments.
-        failed: windows that could not be had -> why. The next run tries them again.
-        reached: up to where events are loaded without a gap, as far as the run knows; None if nothing is loaded.
-        unready: what was asked for and is not ready yet, and when it will be; "" if all was.
-        warnings: what is wrong with the sync table, and what to do about it.
-        peak_disk: the most bytes that lay in the working folder at once, measured a few times a second.
-    """
-
-    packages: list[Package] = field(default_factory=list)
-    tables: list[LoadedSnapshot] = field(default_factory=list)
-    failed: dict[Window, HauserError] = field(default_factory=dict)
-    reached: datetime | None = None
-    unready: str = ""
-    warnings: tuple[str, ...] = ()
-    peak_disk: int = 0
-
-    @property
-    def events(self) -> int:
-        """How many events were loaded."""
-        return sum(package.events for package in self.packages)
-
-    @property
-    def windows(self) -> int:
-        """How many windows were loaded, empty ones included."""
-        return sum(package.windows for package in self.packages)
-
-    @property
-    def mismatches(self) -> Counter[str]:
-        """Field -> number of values that did not fit their column, and stand in `CustomVars` instead."""
-        return sum((package.tally.mismatches for package in self.packages), Counter())
-
-
-class _Collecting:
+class _Logging(Collecting):
     """A `Report` that fills a summary, and logs each package as it arrives."""
-
-    def __init__(self, summary: Summary) -> None:
-        self._summary = summary
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
-        self._summary.warnings = plan.warnings
+        super().planned(plan)
         for warning in plan.warnings:
             logger.warning("%s", warning)
-        if not plan.again or not self._summary.reached:
-            self._summary.reached = plan.reached
-            self._summary.unready = str(plan.unready or "")
 
     def read(self, window: Window, tally: Tally) -> None:
         """See `Report`."""
@@ -94,23 +50,13 @@ class _Collecting:
 
     def loaded(self, package: Package) -> None:
         """See `Report`."""
-        self._summary.packages.append(package)
+        super().loaded(package)
         logger.info("%s", as_line(package))
-
-    def failed(self, window: Window, error: HauserError) -> None:
-        """See `Report`."""
-        self._summary.failed[window] = error
 
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
-        self._summary.tables.append(snapshot)
+        super().loaded_snapshot(snapshot)
         logger.info("%s", snapshot_as_line(snapshot))
-
-    def done(self) -> None:
-        """See `Report`."""
-
-    def finished(self, plan: Plan) -> None:
-        """See `Report`."""
 
 
 def run(
@@ -143,10 +89,10 @@ def run(
     share = _shard(shard) if shard is not None else None
     if share and not begin:
         raise ConfigError("shard shares out a backfill: it needs a start")
-    with _opened(settings, hauser_config, pause) as (config, sync), _summarized(sync) as summary:
+    with _loading("run", settings, hauser_config, pause) as (config, sync, report):
         begin, until = whole(begin, until, config.source.export_duration)
-        load_ready(sync, _Collecting(summary), begin, until, share)
-        return summary
+        load_ready(sync, report, begin, until, share)
+        return report.so_far
 
 
 def reload(
@@ -162,12 +108,12 @@ def reload(
     Args and errors are those of `run`.
     """
     asked = _interval(start, end)
-    with _opened(settings, hauser_config, pause) as (config, sync), _summarized(sync) as summary:
+    with _loading("reload", settings, hauser_config, pause) as (config, sync, report):
         begin, until = whole(*asked, config.source.export_duration)
         if not begin or not until:
             raise ConfigError("reload needs a start and an end")
-        load_again(sync, _Collecting(summary), Window(begin, until))
-        return summary
+        load_again(sync, report, Window(begin, until))
+        return report.so_far
 
 
 def status(
@@ -181,7 +127,10 @@ def status(
     Raises:
         HauserError: the destination cannot be read. No key of FullStory's is needed.
     """
-    with _opened(settings, hauser_config, time.sleep, reading=True) as (config, sync):
+    with (
+        _scoped(settings, hauser_config, keyless=True) as read,
+        Sync.open(config := read(), time.sleep, reading=True, shared=True) as sync,
+    ):
         return statuses.status(sync, datetime.now(UTC), config.source.export_duration, days)
 
 
@@ -193,24 +142,27 @@ def check(
     Raises:
         HauserError: the first thing that a run would refuse. Nothing is changed.
     """
-    with _configured(settings, hauser_config) as config:
-        return list(checks.check(config, time.sleep, shared=True))
+    with _scoped(settings, hauser_config) as read:
+        return list(checks.check(read(), time.sleep, shared=True))
 
 
 @contextmanager
-def _opened(
+def _loading(
+    command: str,
     settings: Settings | None,
     hauser_config: str | PathLike[str] | None,
     pause: Callable[[float], None],
-    *,
-    reading: bool = False,
-) -> Iterator[tuple[Configuration, Sync]]:
+) -> Iterator[tuple[Configuration, Sync, Collecting]]:
+    """Provide what loads, and the report whose summary hangs on the error, too, should there be one."""
+    report = _Logging()
     with (
-        _configured(settings, hauser_config, keyless=reading) as config,
+        _scoped(settings, hauser_config) as read,
         _passed_on(pause) as passing,
-        Sync.open(config, passing, reading=reading, shared=True) as sync,
+        webhook.told(command, report.so_far, logger.warning),
+        Sync.open(config := read(), passing, shared=True) as sync,
+        _summarized(sync, report.so_far),
     ):
-        yield config, sync
+        yield config, sync, report
 
 
 class _EndedError(StoppedError):
@@ -238,25 +190,29 @@ def _passed_on(pause: Callable[[float], None]) -> Iterator[Callable[[float], Non
 
 
 @contextmanager
-def _configured(
+def _scoped(
     settings: Settings | None, hauser_config: str | PathLike[str] | None, *, keyless: bool = False
-) -> Iterator[Configuration]:
+) -> Iterator[Callable[[], Configuration]]:
+    """Provide what reads the settings, and logs what it warns of."""
     hauser = read_hauser_toml(Path(hauser_config)) if hauser_config else None
     for warning in hauser.warnings if hauser else ():
         logger.warning("%s", warning)
     found = hauser.settings if hauser else {}
-    with configuration.scoped(settings or {}, found, str(hauser_config), keyless=keyless) as config:
-        for warning in config.warnings:
-            logger.warning("%s", warning)
-        yield config
+    with configuration.scoped(settings or {}, found, str(hauser_config), keyless=keyless) as read:
+        yield lambda: _warned(read())
+
+
+def _warned(config: Configuration) -> Configuration:
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    return config
 
 
 @contextmanager
-def _summarized(sync: Sync) -> Iterator[Summary]:
-    """Provide a summary, which hangs on the error, too, should there be one."""
-    summary = Summary()
+def _summarized(sync: Sync, summary: Summary) -> Iterator[None]:
+    """Have a summary hang on the error, should there be one."""
     try:
-        yield summary
+        yield
     except HauserError as exc:
         exc.summary = summary
         raise

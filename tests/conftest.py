@@ -80,6 +80,15 @@ def sim():
         yield simulator
 
 
+@pytest.fixture
+def listener():
+    """A server that takes what alerts post."""
+    from support.listener import listening
+
+    with listening() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
     """A folder with `hauser-dlt`, which starts at once; to be put into PATH."""

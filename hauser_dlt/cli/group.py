@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from hauser_dlt.cli.alerts import tell_failure, tell_success
 from hauser_dlt.errors import HauserError, StoppedError
 from hauser_dlt.streams import guard, say
 
 PROGRAM = "hauser-dlt"
-_LOADING = ("run", "reload")  # the commands whose failure is worth an alert
 
 
 class ReportingGroup(click.Group):
@@ -24,7 +24,7 @@ class ReportingGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
         except StoppedError as exc:
             say(f"Stopped: {exc}", err=True)
             sys.stdout.flush()
@@ -32,22 +32,15 @@ class ReportingGroup(click.Group):
             os._exit(exc.exit_code)  # threads that wait for FullStory would keep the process alive
         except HauserError as exc:
             say(f"Error: {exc}", err=True)
-            _alert(ctx, exc, exc.exit_code)
+            tell_failure(ctx, exc, exc.exit_code)
             ctx.exit(exc.exit_code)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as exc:
-            _alert(ctx, exc, 1)
+            tell_failure(ctx, exc, 1)
             raise
-
-
-def _alert(ctx: click.Context, failure: Exception, exit_code: int) -> None:
-    """Send an alert to Slack and Sentry, if the settings name them, that events were not loaded."""
-    if ctx.invoked_subcommand in _LOADING:
-        from hauser_dlt.reports import alerts
-
-        for problem in alerts.send(failure, ctx.invoked_subcommand, exit_code):
-            say(f"Warning: {problem}", err=True)
+        tell_success(ctx)
+        return done
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hauser_dlt.cli.alerts import watch
 from hauser_dlt.cli.options import (
     as_json_option,
     configured,
@@ -47,4 +48,5 @@ def reload(start: datetime, end: datetime, *, dry_run: bool, as_json: bool, **se
         if dry_run:
             show_plan(sync.plan_reload(datetime.now(UTC), interval), as_json=as_json)
             return
+        watch(progress)
         load_again(sync, progress, interval)

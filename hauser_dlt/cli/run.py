@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 import click
 
+from hauser_dlt.cli.alerts import tell_loaded, watch
 from hauser_dlt.cli.options import (
     as_json_option,
     configured,
@@ -79,6 +80,7 @@ def run(
         if dry_run:
             show_plan(sync.plan(datetime.now(UTC), start, end, shard), as_json=as_json)
             return
+        watch(progress)
         load_ready(sync, progress, start, end, shard)
         if follow:
             progress.summary = lambda *_: ""  # the lines of the packages say enough
@@ -88,9 +90,19 @@ def run(
 def _follow(sync: "Sync", stopping: "Stopping", progress: "Progress") -> Never:
     """Load each window as soon as it is ready, until a signal ends the run."""
     while True:
+        _tell_loaded(progress)
         _wait_for_next_window(sync, stopping, progress)
         while not _load_next(sync, progress):
             stopping.pause(_RETRY_AFTER)
+
+
+def _tell_loaded(progress: "Progress") -> None:
+    """Tell the webhook, if it wants to know, what has been loaded since it was told last."""
+    from hauser_dlt.reports.summary import Summary
+
+    if progress.so_far.packages:
+        tell_loaded("run", progress)
+    progress.so_far = Summary()
 
 
 def _wait_for_next_window(sync: "Sync", stopping: "Stopping", progress: "Progress") -> None:

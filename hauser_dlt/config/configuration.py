@@ -6,7 +6,7 @@ So dlt finds the settings of destinations by the same rules, and in the same ord
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +24,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.runtime.telemetry import stop_telemetry
 
 from hauser_dlt.config import misspelled, names, reading, toml_files
+from hauser_dlt.config.declaration import Settings
 from hauser_dlt.config.deprecated import deprecations, read_of_destination
 from hauser_dlt.config.lookup import find, pipeline_name, providers
 from hauser_dlt.config.names import RUN, SOURCE, nested
@@ -131,8 +132,8 @@ def configure(options: Mapping[str, Any], hauser: Mapping[str, Any] | None = Non
 @contextmanager
 def scoped(
     given: Mapping[str, Any], hauser: Mapping[str, Any] | None = None, hauser_name: str = "", *, keyless: bool = False
-) -> Iterator[Configuration]:
-    """Provide the settings of one run among others: this thread alone sees what is given, and nothing is read anew.
+) -> Iterator[Callable[[], Configuration]]:
+    """Provide what reads the settings of one run among others: this thread alone sees what is given.
 
     Args:
         given: name or path of a setting -> value, stronger than all else.
@@ -141,7 +142,7 @@ def scoped(
         keyless: FullStory is not asked for anything, so no key is needed.
 
     Raises:
-        ConfigError: a setting is missing, wrong or unknown.
+        ConfigError: there is no such setting as one that is given. Reading raises what is missing or wrong.
     """
     token = os.environ.get("FULLSTORY_API_TOKEN")
     ranks = {
@@ -153,9 +154,13 @@ def scoped(
         BELOW: (_provider(hauser_name or "hauser's TOML", hauser or {}),),
         LAST: (_provider("defaults", _DEFAULTS),),
     }
-    with of_run(ranks):
+
+    def read() -> Configuration:
         _refuse_misspelled()
-        yield read_configuration(keyless=keyless)
+        return read_configuration(keyless=keyless)
+
+    with of_run(ranks):
+        yield read
 
 
 def _keyed(token: str) -> dict[str, Any]:
@@ -190,7 +195,7 @@ def read_source(*, keyless: bool = False) -> SourceSettings:
         ConfigError: a setting is missing or wrong.
     """
     without: dict[str, tuple[Any, str]] = {"api_token": ("none", "")} if keyless else {}
-    hidden = {declared.name for declared in fields(SourceSettings) if declared.metadata["hide"]}
+    hidden = _hidden(SourceSettings)
     return reading.read(SourceSettings, lambda name: find(name, *SOURCE, hide=name in hidden) or without.get(name))
 
 
@@ -200,7 +205,12 @@ def read_run() -> RunSettings:
     Raises:
         ConfigError: a setting is wrong.
     """
-    return reading.read(RunSettings, lambda name: find(name, *RUN))
+    hidden = _hidden(RunSettings)
+    return reading.read(RunSettings, lambda name: find(name, *RUN, hide=name in hidden))
+
+
+def _hidden(kind: type[Settings]) -> set[str]:
+    return {declared.name for declared in fields(kind) if declared.metadata["hide"]}
 
 
 def _refuse_misspelled() -> None:

@@ -40,6 +40,10 @@ api_token = ""
 # Headers to add to each request to FullStory.
 # http_headers = {}
 
+[hauser]
+# Post a JSON document to this address when a run fails.
+# webhook_url = ""
+
 [runtime]
 # Report failed runs to this Slack webhook.
 # slack_incoming_hook = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from hauser_dlt.config import parsers
+from hauser_dlt.config import parsers, webhook_parsers
 from hauser_dlt.config.declaration import SettingPath, Settings, setting
 
 
@@ -116,6 +116,23 @@ class RunSettings(Settings):
         'How much may lie in working_dir at once, such as "20 GB": fewer bundles are downloaded and converted ahead of'
         ' what is being loaded. A single load package that needs more is loaded all the same, with a warning. "auto"'
         " is nine tenths of what the disk has free at the time.",
+    )
+    webhook_url: str = setting(
+        "",
+        webhook_parsers.address,
+        "The address to which a JSON document is posted when a run or reload fails. It may hold a token: put it into"
+        " .dlt/secrets.toml or the environment.",
+        hide=True,
+    )
+    webhook_on_success: bool = setting(
+        False,
+        parsers.flag,
+        "Post it when a run or reload ends well, too.",
+    )
+    webhook_tags: dict[str, str] = setting(
+        {},
+        webhook_parsers.tags,
+        'What to add to each such document: a table of name = text, such as { team = "growth" }.',
     )
 
 

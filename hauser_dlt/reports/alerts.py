@@ -5,17 +5,13 @@ dlt's own settings say where they go: `slack_incoming_hook` and `sentry_dsn` und
 
 import os
 from collections.abc import Iterator
-from html import escape
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
-
-import requests
 
 from hauser_dlt.config.lookup import find
-from hauser_dlt.errors import HauserError
-from hauser_dlt.network import Session, is_this_machine, proxy_to, tls_problem
-from hauser_dlt.redaction import error_line, hidden
+from hauser_dlt.network import is_this_machine
+from hauser_dlt.reports.posting import host_of, post
+from hauser_dlt.reports.webhook import failure_line, for_chats, reason_of, setting
 
 _TIMEOUT = 10.0  # seconds
 
@@ -26,10 +22,10 @@ def restrict_sentry() -> None:
     dlt sends traces and log records, too. They hold the variables of functions and the addresses of requests,
     and with them keys and signed links.
     """
-    if dsn := _setting("sentry_dsn", "runtime"):
+    if dsn := _runtime("sentry_dsn"):
         import sentry_sdk  # noqa: PLC0415 - only there if somebody uses it
 
-        here: Any = {"http_proxy": "", "https_proxy": ""} if is_this_machine(_host(dsn)) else {}
+        here: Any = {"http_proxy": "", "https_proxy": ""} if is_this_machine(host_of(dsn)) else {}
         sentry_sdk.init(
             dsn,
             **here,
@@ -44,27 +40,19 @@ def restrict_sentry() -> None:
 
 def send(failure: Exception, command: str, exit_code: int) -> Iterator[str]:
     """Send an alert that a command failed to each service in the settings; yield why one could not be sent."""
-    reason = " ".join(hidden(error_line(failure)).split()) or type(failure).__name__
-    pipeline = _setting("pipeline_name", "hauser") or "hauser_dlt"
-    line = f"hauser-dlt {command} of {pipeline} ended with exit code {exit_code}: {reason}"
-    if _setting("sentry_dsn", "runtime") and (problem := _to_sentry(line, pipeline, command)):
+    line = failure_line(command, exit_code, reason_of(failure))
+    if _runtime("sentry_dsn") and (problem := _to_sentry(line, setting("pipeline_name"), command)):
         yield f"Sentry could not be told of it: {problem}"
-    if (hook := _setting("slack_incoming_hook", "runtime")) and (problem := _to_slack(hook, line)):
+    if (hook := _runtime("slack_incoming_hook")) and (problem := post(hook, {"text": for_chats(line)})):
         yield f"Slack could not be told of it: {problem}"
 
 
-def _host(address: str) -> str:
+def _runtime(name: str) -> str:
+    """Return a setting of dlt's under `[runtime]`."""
     try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _setting(name: str, section: str) -> str:
-    try:
-        found = find(name, section)
+        found = find(name, "runtime")
     except Exception:  # noqa: BLE001 - of whatever kind: .dlt/ cannot be read, which is what there is to tell
-        return os.environ.get(f"{section}__{name}".upper(), "")
+        return os.environ.get(f"RUNTIME__{name}".upper(), "")
     return str(found[0]) if found else ""
 
 
@@ -78,22 +66,3 @@ def _to_sentry(line: str, pipeline: str, command: str) -> str:
     except Exception as exc:  # noqa: BLE001 - of whatever kind: what there is to report is another failure
         return type(exc).__name__
     return ""
-
-
-def _to_slack(hook: str, line: str) -> str:
-    """Post a line; return what went wrong, or "". dlt's own function has no timeout."""
-    text = escape(line, quote=False)  # < > & are Slack's marks for links and for calling people
-    try:
-        with Session() as session:
-            answer = session.post(hook, json={"text": text}, timeout=_TIMEOUT, allow_redirects=False)
-    except HauserError as exc:
-        return str(exc)
-    except (requests.RequestException, ValueError) as exc:
-        return _network_problem(hook, exc) or type(exc).__name__  # no more than that: the address is a secret
-    return "" if answer.status_code == 200 else f"it answered with status {answer.status_code}"
-
-
-def _network_problem(hook: str, exc: Exception) -> str:
-    host, proxy = _host(hook), proxy_to(hook)
-    problem = (proxy and proxy.problem(exc, host)) or tls_problem(exc, host, "REQUESTS_CA_BUNDLE")
-    return str(problem or "")

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from hauser_dlt.errors import HauserError
 from hauser_dlt.records.batches import Tally
+from hauser_dlt.reports.summary import Collecting
 from hauser_dlt.streams import say
 from hauser_dlt.sync import LoadedSnapshot, Package, Plan
 from hauser_dlt.windows import Window
 
 
-class Progress:
+class Progress(Collecting):
     """A `Report` for the command line: one line per load package, and a bar on a terminal.
 
     Args:
@@ -25,17 +25,17 @@ class Progress:
     """
 
     def __init__(self, *, as_json: bool, summary: Callable[[Plan, int, int], str] = lambda *_: "") -> None:
+        super().__init__()
         self._as_json = as_json
         self.summary = summary
         self._bar: Any = None
         self._began = time.monotonic()
         self._events = 0
         self.reached: datetime | None = None
-        self.packages = 0
-        self.events = 0
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
+        super().planned(plan)
         self._began, self._events = time.monotonic(), 0
         self.reached = plan.reached or self.reached
         for warning in plan.warnings:
@@ -61,15 +61,12 @@ class Progress:
 
     def loaded(self, package: Package) -> None:
         """See `Report`."""
-        self.packages += 1
-        self.events += package.events
+        super().loaded(package)
         self._say(json.dumps(as_document(package)) if self._as_json else as_line(package))
-
-    def failed(self, window: Window, error: HauserError) -> None:
-        """See `Report`."""
 
     def loaded_snapshot(self, snapshot: LoadedSnapshot) -> None:
         """See `Report`."""
+        super().loaded_snapshot(snapshot)
         table, rows = snapshot.table, snapshot.tally.rows
         for line in snapshot_warnings(table, snapshot.tally):
             self._say(line, err=True)
@@ -84,7 +81,7 @@ class Progress:
 
     def finished(self, plan: Plan) -> None:
         """See `Report`."""
-        if line := self.summary(plan, self.packages, self.events):
+        if line := self.summary(plan, len(self.so_far.packages), self.so_far.events):
             say(line, err=True)
         if plan.unready:
             say(str(plan.unready), err=True)

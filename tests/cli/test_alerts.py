@@ -1,13 +1,10 @@
 """A run that failed is told to Slack and to Sentry, both played by a server on loopback."""
 
-import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -17,41 +14,6 @@ from hauser_dlt.simulator import Fault
 
 DAY = "2024-05-01"
 HOOK = "/services/T0/B0/s3cret-hook"
-
-
-class Listener(ThreadingHTTPServer):
-    """Takes what is posted: (path, body) in `heard`; answers with `status`."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Heard)
-        self.heard = []
-        self.status = 200
-        self.address = f"127.0.0.1:{self.server_address[1]}"
-
-    def posted(self, beginning):
-        return [body for path, body in self.heard if path.startswith(beginning)]
-
-
-class Heard(BaseHTTPRequestHandler):
-    """One connection."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        packed = self.headers.get("Content-Encoding") == "gzip"
-        self.server.heard.append((self.path, (gzip.decompress(body) if packed else body).decode()))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *arguments):
-        """Say nothing."""
-
-
-@pytest.fixture
-def listener():
-    with Listener() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture

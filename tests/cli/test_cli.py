@@ -271,8 +271,9 @@ def test_a_signal_stops_it_at_the_next_safe_point(shell, number, code):
     assert shell.rows('select count(*), count(distinct "BundleStartTime") from fullstory.fs_sync')[0][0] > 24
 
 
-def test_follow_goes_on_until_it_is_stopped(shell):
-    process = shell.start("run", "--follow")
+def test_follow_goes_on_until_it_is_stopped_and_tells_the_webhook_what_it_has_loaded(shell, listener):
+    hook = {"HAUSER__WEBHOOK_URL": f"http://{listener.address}/", "HAUSER__WEBHOOK_ON_SUCCESS": "true"}
+    process = shell.start("run", "--follow", **hook)
     line = process.stderr.readline()
     while "up to date" not in line:
         assert line, process.stdout.read()
@@ -282,6 +283,8 @@ def test_follow_goes_on_until_it_is_stopped(shell):
 
     assert process.returncode == 143
     assert "the next window is ready in" in line
+    ((_, document),) = listener.heard
+    assert json.loads(document)["loaded"]["events"] == shell.rows("select count(*) from fullstory.fs_export")[0][0]
 
 
 def test_follow_looks_for_new_legacy_bundles_and_says_what_is_loaded(shell):

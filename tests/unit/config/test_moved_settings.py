@@ -45,8 +45,8 @@ def from_command_line(settings, folder, monkeypatch):
 
 
 def from_python(settings, folder, monkeypatch):
-    with scoped(settings, keyless=True) as config:
-        return config
+    with scoped(settings, keyless=True) as read:
+        return read()
 
 
 PLACES = (from_file, from_environment, from_command_line, from_python)

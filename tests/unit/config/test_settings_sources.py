@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from hauser_dlt.cli.options import put_setting
-from hauser_dlt.config import field_parsers, parsers, reading
+from hauser_dlt.config import field_parsers, parsers, reading, webhook_parsers
 from hauser_dlt.config.configuration import configure, read_configuration, read_source
 from hauser_dlt.config.hauser_keys import KEYS
 from hauser_dlt.config.hauser_toml import read_hauser_toml
@@ -61,6 +61,10 @@ GOOD = {
     field_parsers.variable_patterns: st.lists(words(r"secret_[a-z ,.\xe4*?%]{0,8}z"), max_size=3),
     field_parsers.field_patterns: st.lists(words(r"Req[A-Za-z*?]{0,6}z"), max_size=3),
     parsers.headers: st.dictionaries(words("X-[a-z.]{1,8}"), words(r"[a-z\"'%{} ]{0,10}"), max_size=3),
+    webhook_parsers.address: st.sampled_from(["", "http://alerts:9093/x", "https://me:pw@example.com:8443/a?key=b#c"]),
+    webhook_parsers.tags: st.dictionaries(
+        words("[a-z.]{1,8}"), words(r"[a-z\"'%{} ]{0,10}") | st.integers(), max_size=3
+    ),
     parsers.flag: st.booleans() | st.sampled_from(["true", "False", " TRUE "]),
     parsers.by_day: st.booleans() | st.sampled_from(["auto", "true"]),
     parsers.at_once: st.integers(1, 64) | st.sampled_from(["auto", "8"]),
@@ -130,6 +134,8 @@ BAD = {
         {"X": "1", "x": "2"},
         {"X": "\u00e9"},
     ),
+    webhook_parsers.address: (*ODD, 5, "example.com", "ftp://x", "https://", "https://x:0", "https://x/a b"),
+    webhook_parsers.tags: (*ODD[:-1], ["x"], {"x": ["y"]}, {"x": None}, '{"x": "y"'),
     parsers.flag: (*ODD, "", "yes", "1", 1, 0, "on"),
     parsers.by_day: (*ODD[1:], "", "yes", 1),
     parsers.at_once: (*ODD[1:], "", 0, 65, -1, "many", 1.5, True),
