@@ -11,6 +11,7 @@ from dlt.destinations.sql_client import WithSqlClient
 from hauser_dlt.config.run_settings import RunSettings
 from hauser_dlt.config.source_settings import SourceSettings
 from hauser_dlt.destinations.adapter import DestinationAdapter
+from hauser_dlt.destinations.refused import REASONS
 from hauser_dlt.errors import ConfigError
 
 __all__ = ["DestinationAdapter", "adapter_for"]
@@ -20,6 +21,7 @@ _ADAPTERS = {
     "bigquery": ("bigquery", "BigQueryAdapter"),
     "duckdb": ("duckdb", "DuckDbAdapter"),
     "ducklake": ("ducklake", "DuckLakeAdapter"),
+    "motherduck": ("motherduck", "MotherDuckAdapter"),
     "postgres": ("postgres", "PostgresAdapter"),
     "redshift": ("redshift", "RedshiftAdapter"),
     "snowflake": ("snowflake", "SnowflakeAdapter"),
@@ -61,10 +63,16 @@ def _kind(destination: str) -> str:
     """Return dlt's type of a destination.
 
     Raises:
-        ConfigError: dlt knows none of this name, its driver is missing, or it holds no tables.
+        ConfigError: dlt knows none of this name, its driver is missing, or loads would not be exactly once there.
     """
     try:
         found: Any = Destination.from_reference(destination)
+        kind = str(found.destination_type).rpartition(".")[2]
+        if kind in REASONS:
+            raise ConfigError(
+                f"destination = {destination!r}: hauser-dlt cannot be exactly once there: {REASONS[kind]}; choose files"
+                " or another destination, or have a script run dlt's pipeline.run(fullstory()), with dlt's guarantees"
+            )
         has_tables = issubclass(found.client_class, WithSqlClient)
     except UnknownDestinationModule:
         raise ConfigError(
@@ -79,4 +87,4 @@ def _kind(destination: str) -> str:
         ) from None
     if not has_tables:
         raise ConfigError(f"destination = {destination!r}: it holds neither files nor tables that SQL can ask")
-    return str(found.destination_type).rpartition(".")[2]
+    return kind
