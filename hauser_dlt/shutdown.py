@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM: noted at once, heeded at the next safe point."""
 
 import signal
+import threading
 import time
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -11,14 +12,18 @@ _LOOK_EVERY = 0.2  # seconds
 
 
 class Stopping:
-    """While entered, signals set a flag that `pause` heeds; the same signal again acts as it always does."""
+    """While entered, signals set a flag that `pause` heeds; the same signal again acts as it always does.
+
+    Only the main thread can be told of signals; in another one, `pause` waits and nothing else.
+    """
 
     def __init__(self) -> None:
         self._signal = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if in_main_thread else ():
             self._before[number] = signal.signal(number, self._note)
         return self
 

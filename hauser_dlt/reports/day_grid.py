@@ -22,6 +22,9 @@ class State(IntEnum):
     DUPLICATE = 6
 
 
+_HAS_BEEN_LOADED = (State.EMPTY, State.LOADED, State.DUPLICATE)
+
+
 @dataclass(slots=True)
 class Day:
     """A day in UTC, with a state for each of its 24 hours.
@@ -33,6 +36,11 @@ class Day:
     start: datetime
     events: int = 0
     hours: list[State] = field(default_factory=lambda: [State.NONE] * 24)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all of its hours are loaded, be they empty or loaded twice."""
+        return all(hour in _HAS_BEEN_LOADED for hour in self.hours)
 
 
 @dataclass(frozen=True, slots=True)

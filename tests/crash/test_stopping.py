@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -163,3 +164,13 @@ def test_a_pause_without_a_signal_is_just_that(monkeypatch):
 def test_a_stop_says_what_it_is():
     assert str(StoppedError(15)) == "stopped by a signal"
     assert StoppedError(2).exit_code == 130
+
+
+def test_in_a_thread_it_waits_and_leaves_signals_alone():
+    def paused():
+        with Stopping() as stopping:
+            stopping.pause(0)
+            return [signal.getsignal(number) for number in SIGNALS]
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(paused).result() == [signal.getsignal(number) for number in SIGNALS]
