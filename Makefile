@@ -14,6 +14,7 @@ BIGQUERY := .venv-bigquery
 AZURITE := .azurite
 DBT := .venv-dbt
 AIRFLOW := .venv-airflow
+SAIL := .venv-sail
 SCHEDULERS := .venv-schedulers
 QUICK := not server and not files and not matrix and not soak and not slow
 WORKFLOWS := .github/workflows/*.yml docs/workflows/*.yml
@@ -57,6 +58,11 @@ $(SCHEDULERS)/.installed: tests/support/schedulers.txt pyproject.toml
 	$(SCHEDULERS)/bin/python -m pip install --quiet --requirement $< --editable '.[postgres,bigquery,iceberg]'
 	touch $@
 
+$(SAIL)/.installed: tests/support/sail.txt
+	$(PYTHON) -m venv $(SAIL)
+	$(SAIL)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 demo: $(INSTALLED) ## Load simulated events into Parquet and DuckDB, and answer a few questions
 	$(BIN)/hauser-dlt demo
 
@@ -74,7 +80,7 @@ check: lint types ## Check style and types; run the unit tests, and those of Duc
 test: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed $(AIRFLOW)/.installed $(SCHEDULERS)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed $(AIRFLOW)/.installed $(SCHEDULERS)/.installed $(SAIL)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
@@ -116,4 +122,4 @@ format: $(INSTALLED) ## Put the code into shape
 	$(BIN)/ruff format
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(BIGQUERY) $(AZURITE) $(DBT) $(AIRFLOW) $(SCHEDULERS) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BIGQUERY) $(AZURITE) $(DBT) $(AIRFLOW) $(SCHEDULERS) $(SAIL) demo dist build .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis
