@@ -18,8 +18,8 @@ _IN_ADDRESS = r"(://[^:/@\s]*:)[^@\s]+@"
 _SECRETS = re.compile(
     r"-----BEGIN .*?(?:-----END[^-]*-----|$)"
     rf"|{_IN_ADDRESS}"
-    r"|(\w*(?:passw(?:or)?d|pwd|secret|token|private_key|signature)\w*\W{0,3}[=:]\s*['\"]?)[^\s;,&'\"]+"
-    r"|(\b(?:bearer|basic)\s+)[^\s;,&'\"]+",
+    r"|(\w*(?:passw(?:or)?d|pwd|secret|token|private_key|account_?key|signature)\w*\W{0,3}[=:]\s*['\"]?)[^\s;,&'\"]+"
+    r"|(\b(?:bearer|basic)\s+|\bsig=)[^\s;,&'\"]+",  # the last one in Azure's SAS tokens
     re.IGNORECASE | re.DOTALL,
 )
 _LONGEST = 400  # characters of a line

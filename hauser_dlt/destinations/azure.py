@@ -122,7 +122,7 @@ class AzureBucket(Bucket):
 
 
 def _refusal(error: AzureError, container: str) -> HauserError:
-    code, status, text = _code(error), getattr(error, "status_code", None), hidden(_line(error))
+    code, status, text = _code(error), getattr(error, "status_code", None), _line(error)
     answer: HauserError
     if code == "ContainerNotFound" or isinstance(error, ResourceNotFoundError):
         answer = ConfigError(f"there is no {container}: make it, or {PLACE}")
@@ -170,4 +170,4 @@ def _is_of_login(error: AzureError) -> bool:
 def _line(error: AzureError) -> str:
     """Return the sentence of an error; below it stand numbers and XML, or what else has been tried."""
     said = re.split(r"\nRequestId:|\nAttempted credentials", str(error.message))[0]
-    return " ".join(said.split()).rstrip(".")[:300] or type(error).__name__
+    return hidden(" ".join(said.split())).rstrip(".")[:300] or type(error).__name__

@@ -22,6 +22,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
 from hauser_dlt.network import proxy_to, refuse_certificates, tls_problem
+from hauser_dlt.redaction import hidden
 
 _WRITING = ("pipe_file", "put_file", "write_text")
 KEYS = "look at the keys, under [destination.filesystem.credentials] or in the environment"
@@ -255,7 +256,7 @@ def _in_between(exc: Exception, bucket: str, endpoint: str) -> HauserError | Non
 
 def _line(exc: Exception) -> str:
     said = (isinstance(exc, OSError) and exc.strerror) or str(exc)
-    return " ".join(said.split()).rstrip(".")[:300] or type(exc).__name__
+    return hidden(" ".join(said.split())).rstrip(".")[:300] or type(exc).__name__
 
 
 def _status(exc: Exception) -> str:

@@ -18,7 +18,9 @@ from emulators.azurite import ACCOUNT, KEY, KEYS, encrypted
 from emulators.faulty import Fault
 from hauser_dlt.destinations import folder
 from hauser_dlt.destinations.bucket import bucket_of, open_bucket
-from hauser_dlt.errors import ConfigError, LoadError, TransientError
+from hauser_dlt.error_mapping import translated
+from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
+from hauser_dlt.redaction import hidden
 from support.destinations import HOUR, MIDNIGHT
 from support.shell import Shell
 
@@ -140,7 +142,23 @@ def test_an_application_that_is_refused_is_told_without_its_secret(account, logi
     assert "wr0ng" not in str(told.value)
 
 
-def test_a_login_that_finds_nobody_is_told_in_one_line(account, monkeypatch):
+@pytest.mark.parametrize("host", ["/", "x:y", "127.0.0.1:1/a"])
+def test_a_token_in_an_address_that_leads_nowhere_is_not_shown(az, impatient, host):
+    token = az.signed(ContainerSasPermissions(read=True))["credentials"]["azure_storage_sas_token"]
+    signature = token.partition("sig=")[2].partition("&")[0]
+
+    with pytest.raises(HauserError) as told, translated():
+        _opened(host, azure_storage_sas_token=token).refuse_missing()
+
+    assert signature not in str(told.value)
+    assert signature not in hidden(f"AccountKey={signature};EndpointSuffix=x azure_storage_account_key='{signature}'")
+
+
+def test_a_login_that_finds_nobody_is_told_in_one_line_and_at_once(account, monkeypatch):
+    async def waited(*_):
+        pytest.fail("a login that is refused was tried again")
+
+    monkeypatch.setattr(AsyncStorageRetryPolicy, "sleep", waited)
     for name in ("MSI_ENDPOINT", "IDENTITY_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
