@@ -28,8 +28,11 @@ def main() -> None:
 
 def _receive(source: BinaryIO) -> None:
     """Take work, and end this process in the midst of whatever it does once nobody waits for it."""
+    code = 1  # what comes cannot be read, say because the package has been replaced meanwhile: it is waited for
     try:
         while True:
             _work.put(frames.receive(source))
     except (EOFError, OSError):
-        os._exit(0)
+        code = 0
+    finally:
+        os._exit(code)
