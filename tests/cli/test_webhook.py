@@ -110,8 +110,10 @@ def test_what_ends_well_is_told_on_request_alone(listener, command, monkeypatch)
 
 
 def test_settings_that_are_wrong_are_told_too_and_the_address_is_refused_on_the_command_line(listener, command):
-    refused = command("run", "--set", "segment=x", "--set", "webhook_tags=none")
+    refused = command("run", "--set", "export_duration=<!channel>")
     assert refused.exit_code == 2
+    assert "&lt;!channel&gt;" in documents(listener)[0]["text"]
+    assert "<!channel>" in documents(listener)[0]["error"]
     assert [(each["exit_code"], each["tags"]) for each in documents(listener)] == [(2, {"team": "growth", "tier": "1"})]
     assert "others can read" in command("run", "--set", "webhook_url=http://127.0.0.1:9/s3cret").stderr
 
