@@ -10,8 +10,9 @@ from dlt.common.configuration.specs.exceptions import InvalidConnectionString
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
+from hauser_dlt.error_codes import codes, sqlstate
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
-from hauser_dlt.redaction import QUOTES, chain, error_line, google_reasons, redacted, snowflake_code, sqlstate
+from hauser_dlt.redaction import QUOTES, chain, error_line, redacted
 
 _Case = tuple[type[HauserError], str]
 _RIGHTS = "give the loader's user the right to create schema and tables, and to read, insert and delete"
@@ -35,10 +36,21 @@ _WRONG_TYPE: _Case = (
     "`hauser-dlt check` tells which column cannot take FullStory's values; rename it, or the table",
 )
 _LATER: _Case = (TransientError, "")
+_NO_BUCKET: _Case = (ConfigError, "make the bucket, or look at bucket_url under [destination.filesystem]")
+_REGION: _Case = (
+    ConfigError,
+    "the bucket lies in another region than what loads from it: choose one in the same region",
+)
+_GLUE: _Case = (
+    ConfigError,
+    "set glue.region and keys under [iceberg_catalog.iceberg_catalog_config], or in the environment",
+)
+_NO_KEYS: _Case = (LoadError, _KEYS)
 _TOO_LONG: _Case = (LoadError, "a column of yours is too short for FullStory's text: make it longer")
 # The language of what a server says depends on its settings, its codes do not. The longest that fits counts:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html,
-# https://cloud.google.com/bigquery/docs/error-messages, and
+# https://cloud.google.com/bigquery/docs/error-messages, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,
+# https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes, and
 # https://docs.snowflake.com/en/user-guide/key-pair-auth-troubleshooting for those of logins
 _CODES: dict[str, _Case] = {
     "08": _LATER,
@@ -56,6 +68,8 @@ _CODES: dict[str, _Case] = {
     "55P03": _LATER,
     "57": _LATER,
     "58": _LATER,
+    "HYT00": _LATER,
+    "HYT01": _LATER,
     "P0": (LoadError, "a trigger or function of yours refuses FullStory's rows: change it, or load into another table"),
     "accessDenied": _NO_RIGHT,
     "backendError": _LATER,
@@ -63,6 +77,22 @@ _CODES: dict[str, _Case] = {
     "jobRateLimitExceeded": _BUSY,
     "quotaExceeded": _BUSY,
     "rateLimitExceeded": _BUSY,
+    **dict.fromkeys(("http401", "google.DefaultCredentialsError", "google.RefreshError"), _LOGIN),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"), _LOGIN),
+    **dict.fromkeys(("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"), _LOGIN),
+    **dict.fromkeys(("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"), _LOGIN),
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "AuthorizationFailure"), _NO_KEYS),
+    **dict.fromkeys(("AuthorizationPermissionMismatch", "InsufficientAccountPermissions"), _NO_KEYS),
+    **dict.fromkeys(("http403", "AccessDeniedException"), _NO_RIGHT),
+    **dict.fromkeys(("NoSuchBucket", "ContainerNotFound"), _NO_BUCKET),
+    **dict.fromkeys(("PermanentRedirect", "AuthorizationHeaderMalformed"), _REGION),
+    **dict.fromkeys(("botocore.NoCredentialsError", "botocore.NoRegionError"), _GLUE),
+    **dict.fromkeys(("http429", "SlowDown", "ThrottlingException", "TooManyRequestsException"), _BUSY),
+    **dict.fromkeys(("http500", "http502", "http503", "http504", "google.TransportError"), _LATER),
+    **dict.fromkeys(
+        ("InternalError", "ServiceUnavailable", "RequestTimeout", "ServerBusy", "OperationTimedOut"), _LATER
+    ),
+    **dict.fromkeys(("botocore.ConnectTimeoutError", "botocore.EndpointConnectionError"), _LATER),
     "sf604": _LATER,
     "sf606": (
         ConfigError,
@@ -70,9 +100,9 @@ _CODES: dict[str, _Case] = {
     ),
     "sf625": _LATER,
     "sf2023": _WRONG_TYPE,
-    "sf2081": (LoadError, _KEYS),
+    "sf2081": _NO_KEYS,
     "sf3001": _NO_RIGHT,
-    "sf3165": (LoadError, _KEYS),
+    "sf3165": _NO_KEYS,
     "sf90073": _BUSY,
     "sf90105": _DATABASE,
     "sf100035": _WRONG_TYPE,
@@ -86,18 +116,8 @@ _CODES: dict[str, _Case] = {
 }
 _CASES: tuple[tuple[str, _Case], ...] = (
     (r"authentication failed|InvalidAccessKeyId|SignatureDoesNotMatch|invalid_grant|InvalidToken", _LOGIN),
-    (
-        r"bucket does not exist|NoSuchBucket|bucket \S+ (?:was )?not found",
-        (ConfigError, "make the bucket, or look at bucket_url under [destination.filesystem]"),
-    ),
-    (
-        r"must be addressed using the specified endpoint|PermanentRedirect|wrong region",
-        (ConfigError, "the bucket lies in another region than what loads from it: choose one in the same region"),
-    ),
-    (
-        r"must specify a region|Unable to locate credentials",
-        (ConfigError, "set glue.region and keys under [iceberg_catalog.iceberg_catalog_config], or in the environment"),
-    ),
+    (r"bucket does not exist|NoSuchBucket|bucket \S+ (?:was )?not found", _NO_BUCKET),
+    (r"must be addressed using the specified endpoint|PermanentRedirect|wrong region", _REGION),
     (r"database \S+ does not exist", _DATABASE),
     (
         r"DATA_PATH parameter \S+ does not match",
@@ -108,7 +128,7 @@ _CASES: tuple[tuple[str, _Case], ...] = (
         (TransientError, "let this machine reach extensions.duckdb.org, or install it with pip; see docs/ducklake.md"),
     ),
     (r"invalid (?:sslmode|sslrootcert|gssencmode|channel_binding|port|integer|connection option|URI query)", _LOGIN),
-    (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", (LoadError, _KEYS)),
+    (r"S3ServiceException.*(?:403|denied)|AccessDenied|\bForbidden\b", _NO_KEYS),
     (r"permission denied|access denied|not authorized|insufficient privilege|must be owner", _NO_RIGHT),
     (r"transaction conflict", _LATER),
     (r"quota|rate ?limit|too many (?:clients|connections)", _BUSY),
@@ -174,8 +194,9 @@ def as_ours(exc: BaseException) -> HauserError:
 
 def _by_code(errors: Iterable[BaseException]) -> tuple[BaseException, _Case] | None:
     for error in errors:
-        for code in (sqlstate(error), snowflake_code(error), *google_reasons(error)):
-            if case := _CODES.get(code) or _CODES.get(code[:2]):
+        for code in codes(error):
+            case = _CODES.get(code) or (_CODES.get(code[:2]) if code == sqlstate(error) else None)
+            if case:
                 return error, case
     return None
 

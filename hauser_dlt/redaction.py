@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from dlt.common.configuration.exceptions import ConfigurationException
 
+from hauser_dlt.error_codes import google_reasons, sqlstate
 from hauser_dlt.errors import HauserError
 
 _IN_ADDRESS = r"(://[^:/@\s]*:)[^@\s]+@"
@@ -88,16 +89,6 @@ _COPYING = re.compile(r"^COPY \S+?,? \w+ \d+(?:, \w+ ([A-Za-z_]\w*)\b)?", re.MUL
 _FUNCTION = re.compile(r"\APL/pgSQL[ -]\w+ ([\w.]+)\(")
 
 
-def sqlstate(exc: BaseException) -> str:
-    """Return the code that a driver tells of what Postgres or Redshift refused."""
-    return str(getattr(exc, "pgcode", None) or "")
-
-
-def snowflake_code(exc: BaseException) -> str:
-    """Return the code that Snowflake tells of what it refused."""
-    return f"sf{getattr(exc, 'errno', '')}" if type(exc).__module__.startswith("snowflake.") else ""
-
-
 def _of_postgres(exc: BaseException) -> str:
     diag: Any = getattr(exc, "diag", None)
     if diag is None:
@@ -152,13 +143,6 @@ def _of_duckdb(exc: BaseException) -> str:
 def _of_google(exc: BaseException) -> str:
     reasons = google_reasons(exc)
     return f"{without_values(str(getattr(exc, 'message', exc)))} ({', '.join(reasons)})" if reasons else ""
-
-
-def google_reasons(exc: BaseException) -> list[str]:
-    """Return the reasons that Google gives in words of its own (https://cloud.google.com/bigquery/docs/error-messages)."""
-    errors = getattr(exc, "errors", None)
-    named = (error.get("reason") for error in errors if isinstance(error, dict)) if isinstance(errors, list) else ()
-    return list(dict.fromkeys(filter(None, named)))
 
 
 def _of_others(exc: BaseException) -> str:

@@ -1,20 +1,33 @@
 """The leases of loads, as rows of a table."""
 
+import re
 from datetime import UTC, datetime
 
 import tenacity
 
+from hauser_dlt.error_codes import codes
 from hauser_dlt.fields import SCHEMA_NAME
 from hauser_dlt.ledger import process_id
 from hauser_dlt.ledger.model import Lease, pending_name
 from hauser_dlt.ledger.sql_arrival import differing
 from hauser_dlt.ledger.sql_inspection import Inspection
 from hauser_dlt.ledger.sql_tables import SqlTables, in_utc
+from hauser_dlt.redaction import chain
 from hauser_dlt.windows import Window
+
+# Of Postgres and Redshift, which say it in the server's language, and of BigQuery; the others say it in English.
+_MADE_ELSEWHERE = {"23505", "40001", "40P01", "42701", "42710", "42P06", "42P07", "55P03", "duplicate"}
+_SAID = re.compile("already exists|duplicate|concurrent|conflict", re.IGNORECASE)
+
+
+def _is_made_elsewhere(exc: BaseException) -> bool:
+    told = {code for error in chain(exc) for code in codes(error)}
+    return bool(told & _MADE_ELSEWHERE or _SAID.search(str(exc)))
+
 
 # Backfills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(
-    retry=tenacity.retry_if_exception_message(match=r"(?is).*(already exists|duplicate|concurrent|conflict)"),
+    retry=tenacity.retry_if_exception(_is_made_elsewhere),
     stop=tenacity.stop_after_attempt(8),
     wait=tenacity.wait_random(0.05, 0.5),
     reraise=True,

@@ -25,7 +25,18 @@ PACKAGE = ROOT / "hauser_dlt"
 # A module may import from its own floor and from those below.
 FLOORS = [
     {"errors"},
-    {"windows", "fields", "machine", "network", "redaction", "streams", "shutdown", "error_mapping", "dlt_internals"},
+    {
+        "windows",
+        "fields",
+        "machine",
+        "network",
+        "redaction",
+        "streams",
+        "shutdown",
+        "error_codes",
+        "error_mapping",
+        "dlt_internals",
+    },
     {"records"},
     {"config"},
     {"exports"},

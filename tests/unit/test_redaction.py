@@ -14,12 +14,15 @@ import duckdb
 import psycopg2
 import pyarrow as pa
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from click.testing import CliRunner
 from dlt.common.libs.sql_alchemy_compat import make_url
 from dlt.common.schema import Schema
 from dlt.destinations import postgres
-from dlt.destinations.exceptions import DatabaseTerminalException
-from google.api_core.exceptions import BadRequest
+from dlt.destinations.exceptions import DatabaseTerminalException, DatabaseTransientException
+from gcsfs.retry import HttpError
+from google.api_core.exceptions import BadRequest, Forbidden, ServiceUnavailable
+from google.auth.exceptions import RefreshError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -162,6 +165,50 @@ def test_codes_count_more_than_words(code, kind):
         pgcode = code
 
     assert type(as_ours(Said("qqq"))) is kind
+
+
+def of(package, name, *arguments, **attributes):
+    """Return an error of a driver that need not be installed."""
+    return type(name, (Exception,), {"__module__": f"{package}.exceptions", **attributes})(*arguments)
+
+
+def s3(code):
+    return ClientError(
+        {"Error": {"Code": code, "Message": "qqq"}, "ResponseMetadata": {"HTTPStatusCode": 499}}, "PutObject"
+    )
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "advice"),
+    [
+        (s3("AccessDenied"), LoadError, "may do in the bucket"),
+        (s3("NoSuchBucket"), ConfigError, "make the bucket"),
+        (s3("SlowDown"), TransientError, "wait"),
+        (s3("ExpiredToken"), ConfigError, "look at the credentials"),
+        (s3("Unheard"), LoadError, ""),
+        (NoRegionError(), ConfigError, "glue.region"),
+        (EndpointConnectionError(endpoint_url="qqq"), TransientError, ""),
+        (Forbidden("qqq", errors=[{"reason": "rateLimitExceeded"}]), TransientError, "wait"),
+        (Forbidden("qqq"), LoadError, "the right to create"),
+        (ServiceUnavailable("qqq"), TransientError, ""),
+        (HttpError({"code": 429, "message": "qqq"}), TransientError, "wait"),
+        (RefreshError("qqq"), ConfigError, "look at the credentials"),
+        (of("azure", "HttpResponseError", error_code="ContainerNotFound"), ConfigError, "make the bucket"),
+        (of("azure", "HttpResponseError", error_code=None, status_code=503), TransientError, ""),
+        (of("pyodbc", "ProgrammingError", "42501", "[42501] Zugriff verweigert"), LoadError, "the right to create"),
+        (of("pyodbc", "OperationalError", "HYT00", "[HYT00] Zeit abgelaufen"), TransientError, ""),
+        (of("adbc_driver_manager", "IntegrityError", "qqq", sqlstate="23505"), LoadError, "a constraint of yours"),
+        (of("snowflake", "ProgrammingError", "qqq", errno=3001, sqlstate="28000"), LoadError, "the right to create"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_each_drivers_codes_are_understood_without_its_words(exc, kind, advice):
+    try:
+        raise DatabaseTransientException(exc) from exc
+    except DatabaseTransientException as wrapped:
+        found = as_ours(wrapped)
+    assert type(found) is kind
+    assert advice in str(found)
 
 
 def test_bigquery_tells_its_reason_and_no_value():
