@@ -155,7 +155,9 @@ _LASTS = re.compile(
 # Of a connection that a server refuses, psycopg2 tells no code. libpq puts two spaces after the server's first word,
 # which, as all that follows, is in the server's language. Names of users and databases stand in what must be set
 # right; what passes (a server that starts, or has no connection left) quotes no name but that of a role of its own.
-_REFUSED = re.compile(rf":  [^\n]*[{QUOTES}](?!pg_)[^{QUOTES}\n]+[{QUOTES}]")
+# Before it knows the client's encoding, a server whose own is none writes quotes in ASCII.
+_QUOTE = rf"(?:[{QUOTES}]|<<|>>)"
+_REFUSED = re.compile(rf":  [^\n]*{_QUOTE}(?!pg_)(?:(?!{_QUOTE})[^\n])+{_QUOTE}")
 
 
 @contextmanager

@@ -20,14 +20,15 @@ _MADE_ELSEWHERE = {"23505", "40001", "40P01", "42701", "42710", "42P06", "42P07"
 _SAID = re.compile("already exists|duplicate|concurrent|conflict", re.IGNORECASE)
 
 
-def _is_made_elsewhere(exc: BaseException) -> bool:
+def is_made_elsewhere(exc: BaseException) -> bool:
+    """Tell whether an error says that another run has made, or is making, the same table or column."""
     told = {code for error in chain(exc) for code in codes(error)}
     return bool(told & _MADE_ELSEWHERE or _SAID.search(str(exc)))
 
 
 # Backfills that begin at the same moment make the same tables and columns: all but one are told that they exist.
 _together = tenacity.Retrying(
-    retry=tenacity.retry_if_exception(_is_made_elsewhere),
+    retry=tenacity.retry_if_exception(is_made_elsewhere),
     stop=tenacity.stop_after_attempt(8),
     wait=tenacity.wait_random(0.05, 0.5),
     reraise=True,

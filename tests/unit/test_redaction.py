@@ -250,6 +250,8 @@ def test_a_password_that_is_not_encoded_is_told_how_to_be_and_not_what_it_is(tmp
 ANSWERS = [
     ("FATAL", "28P01", 'password authentication failed for user "loader"', ConfigError),
     ("FATAL", "28P01", "Passwort-Authentifizierung für Benutzer »loader« fehlgeschlagen", ConfigError),
+    ("FATAL", "28P01", "Passwort-Authentifizierung f?r Benutzer >>loader<< fehlgeschlagen", ConfigError),
+    ("FATAL", "53300", "Mitglieder der Rolle >>pg_use_reserved_connections<< vorbehalten", TransientError),
     ("FATAL", "28000", "le rôle « loader » n'existe pas", ConfigError),
     ("ВАЖНО", "3D000", 'база данных "nowhere" не существует', ConfigError),
     ("致命错误", "28000", '没有用于主机 "10.0.0.1", 用户 "loader", 数据库 "db" 的 pg_hba.conf 记录', ConfigError),
