@@ -27,7 +27,7 @@ SETTLED = MIDNIGHT + DAY  # with the delay of a day, as much has settled before 
 
 
 everywhere = pytest.mark.parametrize("target", STEPS, indirect=True)
-_SLOW = ("az-parquet", "bigquery-staged", "ducklake", "iceberg")
+_SLOW = ("az-parquet", "bigquery", "bigquery-staged", "ducklake", "gcs-parquet", "iceberg")
 sampled = pytest.mark.parametrize(
     "target",
     [pytest.param(kind, marks=pytest.mark.slow) if kind in _SLOW else kind for kind in STEPS],
