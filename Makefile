@@ -84,10 +84,10 @@ slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installe
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix tests/crash/test_matrix.py
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m matrix -o faulthandler_timeout=0 tests/crash/test_matrix.py
 
 soak: $(INSTALLED) $(BIGQUERY)/.installed ## Kill runs at random over hundreds of windows; SEED=, WINDOWS=, DESTINATIONS=
-	$(BIN)/python -m pytest -m soak --capture=no tests/crash/test_soak.py
+	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 --capture=no tests/crash/test_soak.py
 
 bench: $(RIVALS) ## Measure what docs/performance.md says about speed and memory (40 min, on a quiet machine)
 	$(BIN)/python -m benchmarks
