@@ -6,8 +6,6 @@ from functools import partial
 
 import dlt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 import hauser_dlt
@@ -17,6 +15,7 @@ from hauser_dlt.fields import LOAD_ID
 from hauser_dlt.reports.check import check
 from support.crash import CrashScenario, start
 from support.destinations import HOUR, MIDNIGHT, as_rows, bare
+from support.snowflake import key_pair
 
 DAY = timedelta(days=1)
 EARLY = MIDNIGHT + DAY + 6 * HOUR  # one window has settled
@@ -188,17 +187,14 @@ def test_the_clustering_of_an_existing_table_is_left_alone(runs):
 
 @in_snowflake
 def test_a_key_pair_may_stand_for_the_password(runs):
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    encrypted = serialization.BestAvailableEncryption(b"pass phrase")
-    kept = {"encoding": serialization.Encoding.PEM, "format": serialization.PrivateFormat.PKCS8}
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    private, public = key_pair("pass phrase")
     at = "destination.snowflake.credentials"
     login = {
         f"{at}.password": None,
-        f"{at}.private_key": key.private_bytes(**kept, encryption_algorithm=encrypted).decode(),
+        f"{at}.private_key": private,
         f"{at}.private_key_passphrase": "pass phrase",
     }
-    runs.target.server.public_key = public.decode()
+    runs.target.server.public_key = public
 
     runs.load(EARLY, **login)
     runs.expect(MIDNIGHT, MIDNIGHT + 6 * HOUR)

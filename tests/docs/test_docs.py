@@ -25,6 +25,7 @@ from support import doc_runner
 from support.dbt import HOME as DBT
 from support.doc_runner import PAGES, ROOT, blocks, code, prose
 from support.matrix_steps import STEPS
+from support.snowflake import SnowflakeTarget, key_pair
 
 KEY = "..."  # what people are shown in the place of their key, this FullStory takes
 OF_DLT = {"bucket_url", "dlthub_telemetry", "end_time"}
@@ -104,12 +105,44 @@ def bigquery(places):
     return Place(environ, lambda sql: list(at.client().query_and_wait(sql)))
 
 
+def snowflake(places):
+    at, key = places("snowflake_server"), places("tmp_path") / "hauser_loader.p8"
+    private, at.public_key = key_pair("...")
+    key.write_text(private)
+    where = f"host=127.0.0.1&port={at.port}&protocol=http&warehouse={at.warehouse or ''}&role={at.role}"
+    dsn = f"snowflake://{at.user}@emulated/{at.database}?{where}"
+    target = SnowflakeTarget("snowflake", Path(), "fullstory", server=at)
+    credentials = {"DESTINATION__SNOWFLAKE__CREDENTIALS": dsn}
+    return Place(credentials | {"DESTINATION__SNOWFLAKE__CREDENTIALS__PRIVATE_KEY_PATH": str(key)}, target.query)
+
+
+def in_postgres(places):
+    """A database of its own: the page loads into the schema that is named in settings by default."""
+    server = places("server")
+    dsn = f"{server.dsn().rpartition('/')[0]}/choosing"
+    run_in(server.dsn(), "CREATE DATABASE choosing")
+    return Place({"DESTINATION__POSTGRES__CREDENTIALS": dsn}, partial(run_in, dsn))
+
+
+def run_in(dsn, sql):
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
 PLACES = {
     "azure.md": azure,
     "bigquery.md": bigquery,
+    "choosing.md": in_postgres,
     "files.md": files,
     "migrating-from-hauser.md": hausers,
     "redshift.md": redshift,
+    "snowflake.md": snowflake,
 }
 
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import snowflake.connector
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from emulators.gcs import GCS
 from emulators.s3 import S3
@@ -14,6 +16,15 @@ from support.destinations import MIDNIGHT, Row, _row
 from support.warehouses import _SPELLED, SECOND, Warehouse
 
 _OURS = re.compile(rf'"({"|".join(_SPELLED.values())}|fs_\w+|_dlt_\w+|status|load_id)"')
+
+
+def key_pair(passphrase: str) -> tuple[str, str]:
+    """Return a new private key, encrypted, and its public one, both as PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    encrypted = serialization.BestAvailableEncryption(passphrase.encode())
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encrypted)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
 
 
 @dataclass(frozen=True, slots=True)
