@@ -255,8 +255,8 @@ def _lakehouse_target(kind, request, tmp_path, monkeypatch):
 
     table_format, _, of = kind.partition("-")
     (folder := tmp_path / "destination").mkdir()
-    store = request.getfixturevalue("gcs" if of == "gcs" else "s3") if of else None
-    for name, value in store.environ().items() if of == "gcs" else ():
+    store = request.getfixturevalue(of if of in ("gcs", "az") else "s3") if of else None
+    for name, value in store.environ().items() if of in ("gcs", "az") else ():
         monkeypatch.setenv(name, value)
     named = table_format, folder, f"fs{next(_numbers)}"
     if table_format == "delta":

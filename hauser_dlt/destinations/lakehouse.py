@@ -72,7 +72,7 @@ class LakehouseAdapter(FilesAdapter):
         if timedelta(0) < run.expire_snapshots < DAY:
             raise ConfigError('expire_snapshots: at least "24h", since what loads are writing is in no snapshot yet')
         adapter = super().of(run, settings, reading=reading)
-        if adapter.place.startswith(AZURE):
+        if run.table_format == "iceberg" and adapter.place.startswith(AZURE):
             raise ConfigError(
                 f'table_format = "{run.table_format}": not on Azure, where no test has shown that commits are safe; set'
                 " bucket_url under [destination.filesystem] to a folder or another bucket, or have files without one"

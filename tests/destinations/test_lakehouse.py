@@ -12,13 +12,14 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 
 LATER = [
-    pytest.param(kind, marks=pytest.mark.slow) for kind in ("delta-gcs", "iceberg-gcs", "iceberg-glue", "iceberg-rest")
+    pytest.param(kind, marks=pytest.mark.slow)
+    for kind in ("delta-gcs", "iceberg-gcs", "iceberg-glue", "iceberg-rest", "delta-az")
 ]
 
 in_each_format = pytest.mark.parametrize("target", ["delta", "iceberg"], indirect=True)
 everywhere = pytest.mark.parametrize(
     "target",
-    ["delta", "delta-s3", "delta-gcs", "iceberg", "iceberg-s3", LATER[1], "iceberg-glue", "iceberg-rest"],
+    ["delta", "delta-s3", "delta-gcs", LATER[-1], "iceberg", "iceberg-s3", LATER[1], "iceberg-glue", "iceberg-rest"],
     indirect=True,
 )
 also_side_by_side = pytest.mark.parametrize(

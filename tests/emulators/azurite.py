@@ -1,23 +1,25 @@
 """Azurite, Microsoft's own emulator of Azure Blob Storage, which checks keys; on loopback, gone at the end."""
 
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
-from xml.sax.saxutils import escape
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape, unescape
 
 import adlfs
 import trustme
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContainerSasPermissions, generate_container_sas
 
-from emulators.faulty import Answer, Fault, Proxied, listening
+from emulators.faulty import Answer, Fault, Proxied, Request, listening
 from emulators.keys import Keys
 from emulators.postgres import free_port
 
@@ -25,6 +27,7 @@ HOME = Path(__file__).parents[2] / ".azurite"  # see install_azurite.py
 ACCOUNT = "hauserloader"
 KEY = "YXotczNjcmV0LW9mLXRoZS1sb2FkZXI="  # base64, as Azure has them
 KEYS = "DESTINATION__FILESYSTEM__CREDENTIALS__AZURE_STORAGE"  # what the names of their variables begin with
+_BLOB = re.compile("<Blob>.*?<Name>(.*?)</Name>.*?</Blob>", re.DOTALL)
 _PATIENCE = 60.0  # seconds
 
 
@@ -92,9 +95,29 @@ class Azure(Proxied):
             container.create_container()
         return name
 
+    def deltalake(self) -> dict[str, str]:
+        """Return what deltalake is told of the account."""
+        place = {"azure_storage_endpoint": self.url, "allow_http": "true"}
+        return {"azure_storage_account_name": ACCOUNT, "azure_storage_account_key": KEY, **place}
+
     def container(self, name: str) -> ContainerClient:
         """Return a client of a container, Azure's own."""
         return ContainerClient(self.url, name, credential={"account_name": ACCOUNT, "account_key": KEY}, retry_total=0)
+
+
+class _Listing(Keys):
+    """See `Keys`. Azure lists from a name on, that one included, where Azurite pays no heed to `startFrom`.
+
+    https://learn.microsoft.com/dotnet/api/azure.storage.blobs.models.getblobsbyhierarchyoptions.startfrom
+    """
+
+    def serve(self, request: Request) -> Answer:
+        """Have the server list, and leave out what comes before."""
+        answer = super().serve(request)
+        if not (first := parse_qs(urlsplit(request.path).query).get("startFrom")):
+            return answer
+        kept = _BLOB.sub(lambda blob: blob[0] if unescape(blob[1]) >= first[0] else "", answer.body.decode())
+        return replace(answer, body=kept.encode())
 
 
 @contextmanager
@@ -108,7 +131,7 @@ def azurite(bucket: str = "events") -> Iterator[Azure]:
         raise Unavailable("there is no Azure to test with: `make test` installs it where it finds Node and npm")
     home = Path(tempfile.mkdtemp(prefix="hauser-azure-"))
     try:
-        with _server(home) as port, listening(proxy := Keys(free_port(), port, _error)):
+        with _server(home) as port, listening(proxy := _Listing(free_port(), port, _error)):
             running = Azure(proxy, bucket)
             running.make_bucket(bucket)
             proxy.clear()

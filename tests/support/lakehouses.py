@@ -28,7 +28,7 @@ class LakehouseTarget(Target):
         store: where the bucket is.
     """
 
-    store: S3 | GCS | None = field(default=None, kw_only=True)
+    store: Any = field(default=None, kw_only=True)
 
     @property
     def into_files(self) -> bool:
@@ -40,7 +40,7 @@ class LakehouseTarget(Target):
         """Where the tables are folders."""
         if self.store is None:
             return str(self.folder / "out")
-        return f"{'s3' if isinstance(self.store, S3) else 'gs'}://{self.store.bucket}/{self.dataset}"
+        return f"{self.store.scheme}://{self.store.bucket}/{self.dataset}"
 
     @property
     def out(self) -> Path | BucketPath:
@@ -57,6 +57,8 @@ class LakehouseTarget(Target):
         place: dict[str, Any] = {"bucket_url": self.url}
         if isinstance(self.store, S3):
             place["credentials"] = self.store.credentials()
+        elif self.store and self.store.scheme == "az":
+            place |= self.store.settings()
         return {
             "hauser": {"destination": "filesystem", "table_format": self.kind, "dataset_name": self.dataset},
             "destination": {"filesystem": place},
@@ -90,7 +92,7 @@ class DeltaTarget(LakehouseTarget):
     def settings(self) -> dict[str, Any]:
         """See `Target`."""
         settings = LakehouseTarget.settings(self)
-        if isinstance(self.store, GCS):
+        if self.store and self.store.scheme in ("gs", "az"):
             settings["destination"]["filesystem"]["deltalake_storage_options"] = json.dumps(self.options())
         return settings
 
@@ -100,6 +102,8 @@ class DeltaTarget(LakehouseTarget):
             return {**self.store.environ(), "AWS_ALLOW_HTTP": "true"}
         if isinstance(self.store, GCS):
             return {"google_service_account_key": self.store.open_key(), "allow_http": "true"}
+        if self.store:
+            return self.store.deltalake()
         return {}
 
     def frame(self, table: str) -> pl.DataFrame:
