@@ -112,7 +112,7 @@ def _document(command: str, exit_code: int, reason: str | None, summary: Summary
         "dataset": setting("dataset_name"),
         "destination": setting("destination"),
         "tags": setting("webhook_tags"),
-        "loaded": _loaded(summary),
+        "loaded": _loaded(summary) | {"reached": _reached(summary) if reason is None else None},
         "failed_windows": [
             {"start": window.start.isoformat(), "end": window.end.isoformat(), "error": reason_of(error)}
             for window, error in failed[:_MOST_FAILED]
@@ -131,8 +131,12 @@ def _loaded(summary: Summary) -> dict[str, Any]:
         "outside": tally.outside,
         "misfits": dict(tally.mismatches),
         "cut": dict(tally.truncated),
-        "reached": summary.reached and summary.reached.isoformat(),
     }
+
+
+def _reached(summary: Summary) -> str | None:
+    """Return up to where events are loaded; what a summary says of that holds once all that was planned is done."""
+    return summary.reached.isoformat() if summary.reached else None
 
 
 def _success_line(command: str, summary: Summary) -> str:

@@ -73,7 +73,7 @@ def test_a_failed_run_is_a_document_that_says_what_was_loaded_and_shows_no_secre
         "outside": 0,
         "misfits": {},
         "cut": {},
-        "reached": END.isoformat(),
+        "reached": None,
     }
     line = f"hauser-dlt run of shop ended with exit code 1: {error}"
     assert document == {
@@ -101,6 +101,7 @@ def test_what_ends_well_is_told_on_request_alone(listener, command, monkeypatch)
         assert command(*arguments).exit_code == 0
     assert command("status").exit_code == 0
 
+    assert [each["loaded"]["reached"] for each in documents(listener)] == [END.isoformat(), None]
     told = [(each["status"], each["text"], each["loaded"]["windows"]) for each in documents(listener)]
     events = documents(listener)[1]["loaded"]["events"]
     assert told == [
