@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _SQLSTATE = re.compile("[0-9A-Z]{5}")
-_TOLD_BY_CLASS = ("botocore", "google")
+_TOLD_BY_CLASS = ("botocore", "google", "pyiceberg")
 
 
 def codes(exc: BaseException) -> Iterator[str]:

@@ -92,6 +92,8 @@ _CODES: dict[str, _Case] = {
     **dict.fromkeys(
         ("InternalError", "ServiceUnavailable", "RequestTimeout", "ServerBusy", "OperationTimedOut"), _LATER
     ),
+    **dict.fromkeys(("pyiceberg.ServerError", "pyiceberg.ServiceUnavailableError"), _LATER),
+    "pyiceberg.TooManyRequestsError": _BUSY,
     **dict.fromkeys(("botocore.ConnectTimeoutError", "botocore.EndpointConnectionError"), _LATER),
     "sf604": _LATER,
     "sf606": (

@@ -193,6 +193,7 @@ def s3(code):
         (ServiceUnavailable("qqq"), TransientError, ""),
         (HttpError({"code": 429, "message": "qqq"}), TransientError, "wait"),
         (RefreshError("qqq"), ConfigError, "look at the credentials"),
+        (of("pyiceberg", "ServiceUnavailableError", "qqq"), TransientError, ""),
         (of("azure", "HttpResponseError", error_code="ContainerNotFound"), ConfigError, "make the bucket"),
         (of("azure", "HttpResponseError", error_code=None, status_code=503), TransientError, ""),
         (of("pyodbc", "ProgrammingError", "42501", "[42501] Zugriff verweigert"), LoadError, "the right to create"),
