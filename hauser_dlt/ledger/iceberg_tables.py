@@ -74,7 +74,7 @@ class IcebergTable(LakehouseTable):
         if is_ephemeral_catalog(self._catalog):
             raise ConfigError(
                 f'table_format = "iceberg": a catalog is missing; set it under {_SETTINGS_OF_CATALOG},'
-                ' such as type = "sql", uri = "sqlite:///catalog.db"'
+                ' such as type = "sql", uri = "sqlite:///catalog.db", warehouse = "lakehouse"'
             )
         self._id = f"{client.dataset_name}.{name}"
         place: str = client.get_open_table_location("iceberg", name).rstrip("/")
