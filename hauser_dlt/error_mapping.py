@@ -2,10 +2,15 @@
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigurationException,
+    LookupTrace,
+    LookupTraces,
+)
 from dlt.common.configuration.specs.exceptions import InvalidConnectionString
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
@@ -247,4 +252,13 @@ def _lacking(error: ConfigFieldMissingException) -> str:
             "the destination's azure_storage_account_key, in base64, or its azure_storage_sas_token must be set, under"
             " [destination.filesystem.credentials] in .dlt/secrets.toml"
         )
-    return f"the destination's {', '.join(error.fields)} must be set, under [destination.<name>] in .dlt/secrets.toml"
+    place, names = _missing(error.traces)
+    return f"the destination's {', '.join(names)} must be set, under [{place}] in .dlt/secrets.toml"
+
+
+def _missing(traces: Mapping[str, Sequence[LookupTrace | LookupTraces]]) -> tuple[str, list[str]]:
+    """Return where settings are missing, and which; of several kinds of credentials, those of the first."""
+    (first, *_), *_ = traces.values()
+    if isinstance(first, LookupTraces):
+        return _missing(first.traces)
+    return ".".join(first.sections), list(traces)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+import dlt
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
@@ -14,6 +15,7 @@ from hauser_dlt.config.hauser_toml import read_hauser_toml
 from hauser_dlt.config.places import database_file, local_path, place
 from hauser_dlt.destinations import adapter_for
 from hauser_dlt.destinations.folder import read_text
+from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], codec="utf-8"), min_size=1, max_size=12).filter(
@@ -184,6 +186,25 @@ def test_what_is_no_place_is_named_with_where_it_stands(here, monkeypatch, desti
     with pytest.raises(ConfigError, match=line) as caught:
         targeted(monkeypatch, destination, **given)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("destination", "missing"),
+    [
+        ("postgres", "database, password, username, host"),
+        ("bigquery", "project_id, private_key, client_email"),
+        ("motherduck", "password"),
+    ],
+)
+def test_settings_of_a_destination_that_are_missing_are_named_with_where_they_belong(here, destination, missing):
+    pipeline = dlt.pipeline("missing", destination=destination, pipelines_dir=str(here))
+    with (
+        pytest.raises(
+            ConfigError, match=rf"^the destination's {missing} must be set, under \[destination.{destination}.cred"
+        ),
+        translated(),
+    ):
+        pipeline.destination_client()
 
 
 @pytest.mark.parametrize("spelled", ["~/.sync.hauser", "file:own/.sync.hauser", "link//.sync.hauser"])
