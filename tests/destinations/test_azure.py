@@ -216,6 +216,7 @@ def test_a_connection_string_of_another_account_is_refused(runs, monkeypatch):
     assert KEY not in str(told.value)
 
 
+@pytest.mark.slow
 @in_azure
 def test_a_container_that_is_away_for_a_while_loses_and_doubles_nothing(runs, az, impatient):
     for spared, status in ((2, 503), (5, 500), (8, 429)):

@@ -72,7 +72,9 @@ def test_of_what_years_have_left_a_run_lists_the_months_around_it_alone(runs):
     assert all(re.fullmatch("[0-9]{6}|fullstory__[0-9]{4}", beginning) for beginning in began)
 
 
-@pytest.mark.parametrize("target", ["s3-parquet", "gcs-json", "az-jsonl"], indirect=True)
+@pytest.mark.parametrize(
+    "target", ["s3-parquet", "gcs-json", pytest.param("az-jsonl", marks=pytest.mark.slow)], indirect=True
+)
 def test_files_in_folders_within_are_not_looked_at(runs):
     runs.load(NOW)
     load_and_kind = runs.target.files()[-1].name.partition(".")[2]
@@ -158,7 +160,7 @@ def test_a_file_cut_off_in_mid_upload_is_sent_again(runs, s3):
         ("gcs-json", "_dlt_pipeline_state"),
         ("gcs-json", "init"),
         ("s3-csv", "fs_sync"),
-        ("az-json", "_dlt_pipeline_state"),
+        pytest.param("az-json", "_dlt_pipeline_state", marks=pytest.mark.slow),
     ],
     indirect=["target"],
 )
