@@ -6,6 +6,7 @@ an interval fails if events of that interval have come or gone meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,15 @@ class DeltaLakeTable(LakehouseTable):
             return
         rows = _asked(table, "*", which)
         named = CommitProperties(custom_metadata={"hauser_dlt": "compaction"})
-        try:
+        with suppress(CommitFailedError):  # rows have been replaced meanwhile
             write_deltalake(table, rows, mode="overwrite", predicate=which, commit_properties=named)
-        except CommitFailedError:  # rows have been replaced meanwhile
-            return
 
     def expire(self, after: timedelta) -> None:
         """See `LakehouseTable`. Files go that none of the other versions has, those of dead runs among them."""
         if table := self.open():
             hours = after // timedelta(hours=1)
-            table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+            with suppress(CommitFailedError):  # another run changes the table: next time, then
+                table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
 
 
 def _asked(table: DeltaTable, columns: str, where: str = "TRUE") -> Any:

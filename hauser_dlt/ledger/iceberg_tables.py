@@ -6,7 +6,7 @@ since it was read, and is tried anew on the table as it is then.
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,16 +161,14 @@ class IcebergTable(LakehouseTable):
         few = len(files) < (2 if day else _MANY_FILES)
         if few or sum(file.file_size_in_bytes for file in files) > _SMALL:
             return
-        try:
-            with _one_commit(table) as changes:
-                changes.overwrite(table.scan(row_filter=within).to_arrow(), within)
-        except self.failures:  # rows have been replaced meanwhile, or that is unknown
-            return
+        with suppress(*self.failures), _one_commit(table) as changes:  # rows may have been replaced meanwhile
+            changes.overwrite(table.scan(row_filter=within).to_arrow(), within)
 
     def expire(self, after: timedelta) -> None:
         """See `LakehouseTable`. Their files stay: to remove them is the work of other engines."""
         if table := self.open():
-            table.maintenance.expire_snapshots().older_than(datetime.now(UTC) - after).commit()
+            with suppress(*self.failures):  # another run changes the table: next time, then
+                table.maintenance.expire_snapshots().older_than(datetime.now(UTC) - after).commit()
 
 
 def _catalog_of(client: Any) -> Any:

@@ -1,8 +1,15 @@
-"""Tables of a lakehouse, Delta and Iceberg: each event is there once, whatever is loaded again, and side by side."""
+"""Tables of a lakehouse: each event is there once, whatever is loaded again, and side by side.
+
+Delta and Iceberg tables on disks and in buckets, and a DuckLake, whose catalog is a Postgres.
+"""
 
 import json
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
@@ -19,7 +26,19 @@ LATER = [
 in_each_format = pytest.mark.parametrize("target", ["delta", "iceberg"], indirect=True)
 everywhere = pytest.mark.parametrize(
     "target",
-    ["delta", "delta-s3", "delta-gcs", LATER[-1], "iceberg", "iceberg-s3", LATER[1], "iceberg-glue", "iceberg-rest"],
+    [
+        "delta",
+        "delta-s3",
+        "delta-gcs",
+        LATER[-1],
+        "iceberg",
+        "iceberg-s3",
+        LATER[1],
+        "iceberg-glue",
+        "iceberg-rest",
+        "ducklake",
+        "ducklake-s3",
+    ],
     indirect=True,
 )
 also_side_by_side = pytest.mark.parametrize(
@@ -66,6 +85,48 @@ def test_runs_killed_in_the_midst_of_a_request_are_made_good(runs):
         command.kill()
     runs.load(MIDNIGHT + 4 * DAY)
     runs.expect(MIDNIGHT, MIDNIGHT + 3 * DAY)
+
+
+@contextmanager
+def expiring(runs):
+    """Let versions of Iceberg's tables go all the time; a day would be too long for a test."""
+    with runs.sync() as sync:
+        sync.inspect()
+        tables, done = (sync.ledger.export, sync.ledger.sync), Event()
+
+    def expire():
+        while not done.wait(0.5):
+            for table in tables:
+                table.expire(timedelta(seconds=15))
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(expire)
+        try:
+            yield
+        finally:
+            done.set()
+        working.result()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["delta-s3", "iceberg-s3", "iceberg-glue", "iceberg-rest"], indirect=True)
+def test_many_commits_at_once_are_each_made_once_while_days_are_compacted(runs):
+    """Each day is, once it is complete, by the run that has completed it."""
+    days = [MIDNIGHT + n * DAY for n in range(6)]
+    for day in days:  # one of four windows
+        runs.load(NOW, day, day + 6 * HOUR)
+    interval = "--start", "2024-05-01", "--end", "2024-05-07"
+    with expiring(runs) if runs.target.kind == "iceberg" else nullcontext():
+        started = [
+            runs.command("run", *interval, "--shard", f"{n}/3", working_dir=f"work{n}", expire_snapshots="24h")
+            for n in range(3)
+        ]
+        for command in started:
+            _, told = command.communicate(400)
+            assert command.returncode == 0, told
+    named = Counter(runs.target.named())
+    assert set(named.values()) == {1}
+    runs.expect(MIDNIGHT, MIDNIGHT + 6 * DAY)
 
 
 @in_each_format

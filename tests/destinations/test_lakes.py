@@ -1,4 +1,4 @@
-"""DuckLake: a lake whose catalog is a Postgres, or a file, and whose files lie on a disk or on S3."""
+"""DuckLake: a lake whose catalog is a Postgres, or a file. See `test_lakehouse` for what it shares with others."""
 
 import json
 import time
@@ -13,22 +13,7 @@ DAY = timedelta(days=1)
 NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 LAKE = "destination.ducklake.credentials"
 
-in_lakes = pytest.mark.parametrize("target", ["ducklake", "ducklake-s3"], indirect=True)
 in_a_lake = pytest.mark.parametrize("target", ["ducklake"], indirect=True)
-
-
-@in_lakes
-def test_a_lake_holds_each_event_once_whatever_is_loaded_again(runs):
-    runs.load(NOW)
-    runs.expect(MIDNIGHT, MIDNIGHT + DAY)
-    runs.reload(NOW, MIDNIGHT + 6 * HOUR, MIDNIGHT + 18 * HOUR)
-    runs.target.forget_newest(1)
-    runs.load(NOW + 6 * HOUR)
-    runs.expect(MIDNIGHT, MIDNIGHT + 30 * HOUR)
-    status, told = runs.command("status", "--json").communicate(60)
-    assert json.loads(status)["sync_point"] == "2024-05-02T06:00:00+00:00", told
-    found, told = runs.command("check", end_time=f"{MIDNIGHT}").communicate(60)
-    assert found.count("fits") == 2, told
 
 
 @in_a_lake

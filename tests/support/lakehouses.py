@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 from pyiceberg.catalog import load_catalog
+from pyiceberg.table.snapshots import Operation
 
 from emulators.gcs import GCS, PROJECT
 from emulators.glue import Glue
@@ -106,6 +107,12 @@ class DeltaTarget(LakehouseTarget):
             return self.store.deltalake()
         return {}
 
+    def named(self) -> list[str]:
+        """Return the loads that commits of events name, by the log: deltalake lets no proxy work while it reads it."""
+        lines = [line for log in self.out.glob("fs_export/_delta_log/*.json") for line in log.read_text().splitlines()]
+        commits = [json.loads(line).get("commitInfo", {}) for line in lines]
+        return [commit[LOAD_OF_COMMIT] for commit in commits if LOAD_OF_COMMIT in commit]
+
     def frame(self, table: str) -> pl.DataFrame:
         """See `LakehouseTarget`."""
         return pl.read_delta(f"{self.url}/{table}", storage_options=self.options())
@@ -197,10 +204,19 @@ class IcebergTarget(LakehouseTarget):
         by = "pyiceberg" if isinstance(self.store, GCS) else None  # polars itself cannot be led to the emulator
         return pl.scan_iceberg(self.metadata(table), storage_options=self.options(), reader_override=by).collect()
 
+    def named(self) -> list[str]:
+        """Return the loads that snapshots with new events name, as far as they have not expired."""
+        summaries = [snapshot.summary for snapshot in self.table("fs_export").snapshots()]
+        loads = [
+            each.additional_properties.get(LOAD_OF_COMMIT) for each in summaries if each.operation == Operation.APPEND
+        ]
+        return [load_id for load_id in loads if load_id]
+
     def complete(self) -> list[str]:
-        """See `Target`."""
+        """See `Target`: those that dlt has noted, since snapshots expire, and those that it has not."""
         snapshots = self.table("fs_export").snapshots()
-        return [snapshot.summary.additional_properties.get(LOAD_OF_COMMIT, "") for snapshot in snapshots]
+        named = [snapshot.summary.additional_properties.get(LOAD_OF_COMMIT, "") for snapshot in snapshots]
+        return [*named, *(path.stem.rpartition("__")[2] for path in self.out.glob("_dlt_loads/*__*.jsonl"))]
 
     def forget_newest(self, count: int) -> None:
         """See `Target`."""
