@@ -18,6 +18,7 @@ from emulators.azurite import ACCOUNT, KEY, KEYS, encrypted
 from emulators.faulty import Fault
 from hauser_dlt.destinations import folder
 from hauser_dlt.destinations.bucket import bucket_of, open_bucket
+from hauser_dlt.destinations.staging import Staging
 from hauser_dlt.error_mapping import translated
 from hauser_dlt.errors import ConfigError, HauserError, LoadError, TransientError
 from hauser_dlt.redaction import hidden
@@ -291,3 +292,25 @@ def test_snowflake_is_told_to_load_from_a_container_by_way_of_a_stage(shell, az)
     shell("check", DESTINATION__FILESYSTEM__BUCKET_URL="az://events/staging", code=2)
 
     assert shell.err.startswith("Error: Snowflake loads from Azure by way of a stage only: set stage_name under")
+
+
+def test_staged_load_packages_are_removed_but_for_those_under_way(az, monkeypatch):
+    for name, value in az.environ().items():
+        monkeypatch.setenv(name, value)
+    staging, fs = Staging("az://events/staged"), az.fs()
+    kept = "events/staged/hauser_dlt_staging/2.5/fs_export/a.parquet"
+    for path in (
+        kept,
+        *(f"events/staged/hauser_dlt_staging/1.5/{name}" for name in ("init", "fs_export/a", "fs_sync/b")),
+    ):
+        fs.pipe_file(path, b"x")
+
+    assert staging.may_be_changed()
+    staging.remove_all_but(["2.5"])
+
+    assert fs.find("events/staged") == [kept]
+    staging.remove("2.5")
+    staging.remove("2.5")
+    assert fs.find("events/staged") == []
+    with pytest.raises(ConfigError, match="there is no container nowhere"):
+        Staging("az://nowhere/staged").remove_all_but([])
