@@ -81,8 +81,8 @@ class Disk:
 
     def measure(self) -> int:
         """Return how many bytes are there."""
+        there = sum(_sizes(self._folder))
         with self._lock:
-            there = sum(_sizes(self._folder))
             before, self._bundles = (
                 self._bundles,
                 {path: self._bundles[path] for path in self._bundles if path.exists()},
@@ -145,10 +145,23 @@ def _size(path: Path) -> int:
 def _sizes(folder: Path) -> Iterator[int]:
     """Yield the sizes of the files below a folder, of one with several names once."""
     seen: set[int] = set()
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # gone by now
-                found = Path(root, name).lstat()
-                if not found.st_ino or found.st_ino not in seen:
-                    seen.add(found.st_ino)
-                    yield found.st_size
+    folders = [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:  # gone by now
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif (size := _new(entry, seen)) is not None:
+                    yield size
+
+
+def _new(entry: os.DirEntry[str], seen: set[int]) -> int | None:
+    """Return the size of a file; None if it is gone, or was seen under another name."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    if found.st_ino and found.st_ino in seen:
+        return None
+    seen.add(found.st_ino)
+    return found.st_size
