@@ -9,7 +9,7 @@ import pytest
 
 from hauser_dlt.errors import ConfigError, HauserError, TransientError
 from hauser_dlt.network import is_this_machine, proxy_at, proxy_to
-from hauser_dlt.reports import alerts
+from hauser_dlt.reports.posting import post
 from support.encrypted import client, encrypted
 
 API = "https://api.example.com"
@@ -122,7 +122,7 @@ def test_storage_that_leads_to_this_machine_is_reached_without_a_proxy(sim, monk
 
 def test_a_webhook_on_this_machine_is_told_without_a_proxy(monkeypatch, sim):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert alerts._to_slack(sim.url + "/hook", "line").startswith("it answered with status")
+    assert post(sim.url + "/hook", {}).startswith("it answered with status")
 
 
 # --- through proxies
@@ -234,7 +234,7 @@ def test_a_file_of_certificates_that_is_none_is_named_with_its_variable(monkeypa
         monkeypatch.setenv(variable, str(tmp_path / name))
         with pytest.raises(ConfigError, match=rf"^{variable} names .*/{name}, which {told}"):
             client(API).me()
-        assert f"{variable} names" in alerts._to_slack("https://hooks.example.com/secret", "line")
+        assert f"{variable} names" in post("https://hooks.example.com/secret", {})
 
 
 def test_what_is_wrong_with_tls_is_said_in_one_line(monkeypatch, tmp_path, sim):
