@@ -20,6 +20,7 @@ import orjson
 from benchmarks import history
 from benchmarks.events import HOUR, START, events, ndjson
 from benchmarks.fullstory import fullstory
+from benchmarks.hosts import hosts
 from benchmarks.measuring import DAY, EVENTS, RUNS, SETTLED, Line, child, line, load, over, settings
 from benchmarks.one_core import one_core
 from benchmarks.releases import record
@@ -146,7 +147,7 @@ def growth(folder: Path) -> Iterator[Line]:
 PARTS = {part.__name__: part for part in (throughput, one_core, workers, memory, backfill, small, growth)}
 
 
-LONG = {"year": year}
+LONG = {"year": year, "hosts": hosts}
 """Parts that are measured only if they are named."""
 
 

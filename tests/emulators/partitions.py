@@ -4,6 +4,7 @@
 * Loads into `table$YYYYMMDD`: into a table of their own first, and from there into the partition.
 * OPTIONS(partition_expiration_days = ...) of CREATE TABLE and ALTER TABLE is kept.
 * How a table is partitioned cannot be changed.
+* Statements and loads that arrive at the same moment take turns: the emulator would refuse all but one of them.
 * A fault `fail`, of requests that begin a job: it is done at once and has failed, with `reason` and `message`.
 """
 
@@ -80,6 +81,7 @@ class Partitions(Faulty):
         self._stages: dict[str, _Partition] = {}  # by the names of the tables that stand in for them
         self._failed: dict[str, Document] = {}  # job id -> its resource
         self._altering = threading.Lock()
+        self._turns = threading.Lock()
 
     def answer(self, request: Request, fault: Fault | None) -> Answer | None:
         """See `Faulty`."""
@@ -106,9 +108,11 @@ class Partitions(Faulty):
             failed = self._failed.get(api["what"].split("/")[1])
             return _as_json(failed) if failed else self.forward(request)
         if api["upload"] and request.method == "PUT":
-            return self._finish_upload(request)
+            with self._turns:
+                return self._finish_upload(request)
         if request.method == "POST" and api["what"] in ("jobs", "queries"):
-            return self._begin(request)
+            with self._turns:
+                return self._begin(request)
         return self.forward(request)
 
     def _begin(self, request: Request, fault: Fault | None = None) -> Answer:

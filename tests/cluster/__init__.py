@@ -1,0 +1,1 @@
+"""A cluster of hosts on this machine, and schedulers that use it."""
