@@ -80,7 +80,7 @@ check: lint types ## Check style and types; run the unit tests, and those of Duc
 test: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed chromium ## Run the tests, against real servers on loopback
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed $(AIRFLOW)/.installed $(SCHEDULERS)/.installed $(SAIL)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery (3 min)
+slow: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed $(DBT)/.installed $(AIRFLOW)/.installed $(SCHEDULERS)/.installed $(SAIL)/.installed ## Run what takes too long for `test`, much of it in Postgres and BigQuery; hosts of a cluster (half an hour)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m slow
 
 matrix: $(INSTALLED) $(BIGQUERY)/.installed $(AZURITE)/.installed ## Kill a run at each step, at each destination (hours, most of them BigQuery's)

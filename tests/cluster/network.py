@@ -46,12 +46,13 @@ class Host:
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def start(self, command: Sequence[Any], environ: Mapping[str, str], faketime: Path) -> "subprocess.Popen[bytes]":
-        """Start a program here; what it says goes to the end of `log`."""
+        """Start a program here, under a host name of its own; what it says goes to the end of `log`."""
         own = {"PATH": os.environ["PATH"], "HOME": str(self.disk), "TMPDIR": str(self.disk), **environ}
         if self.clock:
             own |= {"LD_PRELOAD": str(faketime), "FAKETIME": self.clock, "DONT_FAKE_MONOTONIC": "1"}
         with (self.disk / "log").open("ab") as log:
-            started = subprocess.Popen(inside(self.name, command), cwd=self.disk, env=own, stdout=log, stderr=log)
+            named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name, *command]
+            started = subprocess.Popen(inside(self.name, named), cwd=self.disk, env=own, stdout=log, stderr=log)
         self.processes.append(started)
         return started
 
