@@ -1,7 +1,7 @@
-"""The private names of dlt that we use: all of them, and why dlt's public interface does not do.
+"""The private names of dlt, and of pyiceberg, that we use: all of them, and why no public interface does.
 
-dlt may change in any release what begins with an underscore. `tests/unit/test_dlt_internals.py` compares INTERNALS with
-the dlt that is installed, and makes sure that no other module uses such a name. Nothing of dlt is imported until it is
+Both may change in any release what begins with an underscore. `tests/unit/test_dlt_internals.py` compares INTERNALS
+with what is installed, and makes sure that no other module uses such a name. Nothing of dlt is imported until it is
 needed: `hauser-dlt --help` does without.
 """
 
@@ -184,6 +184,13 @@ INTERNALS = (
         caller="dlt.destinations.impl.filesystem.filesystem:FilesystemClient._store_load",
         ours="hauser_dlt.destinations.folder:FolderClient",
     ),
+    Internal(
+        "pyiceberg.table:Transaction",
+        "_snapshot_producers",
+        use="keeping the files of a commit whose answer was lost",
+        reason="`commit_transaction` always cleans up after a commit that seems to have failed",
+        caller="pyiceberg.table:Transaction.commit_transaction",
+    ),
 )
 
 
@@ -278,3 +285,12 @@ def connect_to_file(credentials: Any) -> None:
 def forget_trace(pipeline: Any) -> None:
     """Have a pipeline begin a trace with its next step."""
     pipeline._last_trace = None
+
+
+def keep_written(transaction: Any) -> None:
+    """Have a transaction of pyiceberg's remove no file, whatever becomes of its commit.
+
+    A catalog's client may send a commit again whose answer was lost, and be told that the table has changed since:
+    pyiceberg would then remove what it takes for uncommitted, and what the table consists of by now.
+    """
+    transaction._snapshot_producers.clear()

@@ -37,13 +37,13 @@ class AzureBucket(Bucket):
     def _speaking(self, call: Callable[..., Any], writing: bool) -> Callable[..., Any]:
         """Log in before the first request: the client would take a login that is refused for a bad moment."""
         asking = super()._speaking(call, writing)
-        log_in: Any = getattr(getattr(self._files, "credential", None), "get_token", None)
+        log_in: Any = getattr(getattr(self.files, "credential", None), "get_token", None)
         if not iscoroutinefunction(log_in):
             return asking
 
         @wraps(call)
         def speaking(*arguments: Any, **named: Any) -> Any:
-            super(AzureBucket, self)._speaking(partial(sync, self._files.loop, log_in, _SCOPE), writing)()
+            super(AzureBucket, self)._speaking(partial(sync, self.files.loop, log_in, _SCOPE), writing)()
             return asking(*arguments, **named)
 
         return speaking
@@ -62,7 +62,7 @@ class AzureBucket(Bucket):
         found = self._speaking(self._listed, writing=True)(f"{self._inside(folder)}/")
         if not found:
             raise FileNotFoundError(folder)
-        return [f"{self._name}/{path.rstrip('/')}" for path in found]
+        return [f"{self.name}/{path.rstrip('/')}" for path in found]
 
     def write_text(self, path: str, value: str, encoding: str = "utf-8", **_: Any) -> None:
         """Write a text in one request: a file that is open takes three."""
@@ -74,7 +74,7 @@ class AzureBucket(Bucket):
 
     def refuse_missing(self) -> None:
         """See `Bucket`."""
-        self._speaking(partial(sync, self._files.loop, self._look), writing=True)()
+        self._speaking(partial(sync, self.files.loop, self._look), writing=True)()
 
     def requests_for(self, name: str) -> Iterator[Callable[[], Any]]:
         """Yield what reads, writes and deletes a blob that is not there.
@@ -82,28 +82,28 @@ class AzureBucket(Bucket):
         A condition that it cannot meet keeps Azure from making one, once it has looked at the rights
         (https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations).
         """
-        blob = self._files.service_client.get_blob_client(self._name, name)
+        blob = self.files.service_client.get_blob_client(self.name, name)
         never: dict[str, Any] = {"etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
         for ask in (
             blob.get_blob_properties,
             partial(blob.upload_blob, b"", overwrite=True, **never),
             partial(blob.delete_blob, **never),
         ):
-            yield partial(sync, self._files.loop, ask)
+            yield partial(sync, self.files.loop, ask)
 
     def _inside(self, path: str) -> str:
-        return path.strip("/").removeprefix(f"{self._name}/")
+        return path.strip("/").removeprefix(f"{self.name}/")
 
     def _listed(self, beginning: str) -> list[str]:
-        return list(sync(self._files.loop, self._walk, beginning))
+        return list(sync(self.files.loop, self._walk, beginning))
 
     async def _walk(self, beginning: str) -> list[str]:
-        async with self._files.service_client.get_container_client(self._name) as container:
+        async with self.files.service_client.get_container_client(self.name) as container:
             return [str(one.name) async for one in container.walk_blobs(name_starts_with=beginning)]
 
     async def _look(self) -> None:
-        async with self._files.service_client.get_container_client(self._name) as container:
-            pages = container.list_blobs(name_starts_with=self._folder, results_per_page=1).by_page()
+        async with self.files.service_client.get_container_client(self.name) as container:
+            pages = container.list_blobs(name_starts_with=self.folder, results_per_page=1).by_page()
             async for _ in pages:
                 return
 
@@ -112,13 +112,13 @@ class AzureBucket(Bucket):
 
     def _said(self, exc: Exception) -> HauserError:
         """Return one line about what Azure refuses, and what to do about it."""
-        endpoint, error = str(self._files.service_client.url), _of_azure(exc)
+        endpoint, error = str(self.files.service_client.url), _of_azure(exc)
         proxy = proxy_to(endpoint)
         if proxy and (problem := proxy.problem(exc, str(urlsplit(endpoint).hostname))):
             return problem
-        if problem := tls_problem(exc, f"container {self._name}", "SSL_CERT_FILE"):
+        if problem := tls_problem(exc, f"container {self.name}", "SSL_CERT_FILE"):
             return problem
-        return _refusal(error, f"container {self._name}") if error else super()._said(exc)
+        return _refusal(error, f"container {self.name}") if error else super()._said(exc)
 
 
 def _refusal(error: AzureError, container: str) -> HauserError:

@@ -97,16 +97,18 @@ class Bucket:
 
     Attributes:
         word: what its owner calls it.
+        files: fsspec's file system.
+        folder: the path in it.
     """
 
     word = "bucket"
 
     def __init__(self, files: Any, path: str) -> None:
-        self._files = files
-        self._name, _, self._folder = path.strip("/").partition("/")
+        self.files = files
+        self.name, _, self.folder = path.strip("/").partition("/")
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._files, name)
+        attribute = getattr(self.files, name)
         return self._speaking(attribute, name in _WRITING) if callable(attribute) else attribute
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
@@ -122,7 +124,7 @@ class Bucket:
 
     def starting(self, folder: str, beginning: str) -> list[str]:
         """Return the names right in a folder that begin so; S3 and GCS list them alone, a page for a thousand."""
-        if {"s3", "gs"}.intersection(self._files.protocol):
+        if {"s3", "gs"}.intersection(self.files.protocol):
             found = self.find(folder, prefix=beginning)  # in folders within, too
         else:
             try:
@@ -138,12 +140,12 @@ class Bucket:
         Raises:
             HauserError: what is not so. Of a missing file it cannot be told whether it is the bucket that is missing.
         """
-        if "s3" in self._files.protocol:
-            ask, request = self._files.call_s3, {"Bucket": self._name, "Prefix": self._folder, "MaxKeys": 1}
+        if "s3" in self.files.protocol:
+            ask, request = self.files.call_s3, {"Bucket": self.name, "Prefix": self.folder, "MaxKeys": 1}
             self._speaking(ask, writing=True)("list_objects_v2", **request)
-        elif "gs" in self._files.protocol:
-            ask, request = self._files.call, {"prefix": self._folder, "maxResults": 1, "json_out": True}
-            self._speaking(ask, writing=True)("GET", "b/{}/o", self._name, **request)
+        elif "gs" in self.files.protocol:
+            ask, request = self.files.call, {"prefix": self.folder, "maxResults": 1, "json_out": True}
+            self._speaking(ask, writing=True)("GET", "b/{}/o", self.name, **request)
 
     def may_be_changed(self, folder: str) -> bool:
         """Make sure that files in a folder can be read, written and removed; return False where that cannot be told.
@@ -156,7 +158,7 @@ class Bucket:
         Raises:
             HauserError: they cannot, and what to do.
         """
-        name = f"{folder.strip('/')}/{NOTHING}".removeprefix(f"{self._name}/")
+        name = f"{folder.strip('/')}/{NOTHING}".removeprefix(f"{self.name}/")
         requests = self.requests_for(name)
         if requests is None:
             return False
@@ -166,27 +168,27 @@ class Bucket:
 
     def requests_for(self, name: str) -> Iterator[Callable[[], Any]] | None:
         """Return what reads, writes and deletes an object that is not there; None if that is not known."""
-        if "s3" in self._files.protocol:
+        if "s3" in self.files.protocol:
             return self._of_s3(name)
-        return self._of_google(name) if "gs" in self._files.protocol else None
+        return self._of_google(name) if "gs" in self.files.protocol else None
 
     def _of_s3(self, name: str) -> Iterator[Callable[[], Any]]:
-        place = {"Bucket": self._name, "Key": name}
-        ask = self._files.call_s3
+        place = {"Bucket": self.name, "Key": name}
+        ask = self.files.call_s3
         yield partial(ask, "head_object", **place)
         yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=NOTHING, Body=b"")
         # in a bucket with versions, to delete what is not there would leave a mark, were it not for the condition
         yield partial(ask, "delete_object", **place, IfMatch='"0"')
 
     def _of_google(self, name: str) -> Iterator[Callable[[], Any]]:
-        yield partial(self._files.call, "GET", "b/{}/o/{}", self._name, name)
+        yield partial(self.files.call, "GET", "b/{}/o/{}", self.name, name)
         yield partial(self._begin_upload, name)
-        yield partial(self._files.call, "DELETE", "b/{}/o/{}", self._name, name, ifGenerationMatch=1)
+        yield partial(self.files.call, "DELETE", "b/{}/o/{}", self.name, name, ifGenerationMatch=1)
 
     def _begin_upload(self, name: str) -> None:
-        url = self._files.base.replace("/storage/v1/", f"/upload/storage/v1/b/{self._name}/o?name={quote(name, '')}")
-        headers, _ = self._files.call("POST", url, uploadType="resumable", json={"name": name})
-        self._files.call("DELETE", headers["Location"])
+        url = self.files.base.replace("/storage/v1/", f"/upload/storage/v1/b/{self.name}/o?name={quote(name, '')}")
+        headers, _ = self.files.call("POST", url, uploadType="resumable", json={"name": name})
+        self.files.call("DELETE", headers["Location"])
 
     def _is_allowed(self, request: Callable[[], Any]) -> bool:
         try:
@@ -204,7 +206,7 @@ class Bucket:
         return _status(exc)
 
     def _said(self, exc: Exception) -> HauserError:
-        return _said(exc, self._name, getattr(self._files, "endpoint_url", None) or _S3)
+        return _said(exc, self.name, getattr(self.files, "endpoint_url", None) or _S3)
 
     def _speaking(self, call: Callable[..., Any], writing: bool) -> Callable[..., Any]:
         @wraps(call)
@@ -213,7 +215,7 @@ class Bucket:
                 return call(*arguments, **named)
             except FileNotFoundError as exc:
                 if writing:
-                    raise ConfigError(f"there is no {self.word} {self._name}: make it, or {PLACE}") from exc
+                    raise ConfigError(f"there is no {self.word} {self.name}: make it, or {PLACE}") from exc
                 raise
             except Exception as exc:
                 raise self._said(exc) from exc

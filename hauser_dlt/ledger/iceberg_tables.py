@@ -30,6 +30,7 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import Table, Transaction
 from pyiceberg.transforms import DayTransform
 
+from hauser_dlt.dlt_internals import keep_written
 from hauser_dlt.errors import ConfigError
 from hauser_dlt.fields import EVENT_START
 from hauser_dlt.ledger.table_commits import LOAD_OF_COMMIT, Events, LakehouseTable, as_sql, batches_of
@@ -195,9 +196,7 @@ def _one_commit(table: Table) -> Iterator[Transaction]:
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
         changes = table.transaction()
         yield changes
-        # A catalog's client may send a commit again whose answer was lost, and be told that the table has changed
-        # since: pyiceberg would then remove what it takes for uncommitted, and what the table consists of by now.
-        changes._snapshot_producers.clear()  # noqa: SLF001 - pyiceberg has no other way
+        keep_written(changes)
         changes.commit_transaction()
 
 
