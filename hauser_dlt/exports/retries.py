@@ -27,13 +27,17 @@ def retrying(settings: SourceSettings, pause: Callable[[float], None]) -> tenaci
 
 
 class _Waits:
-    """How long to wait before the next try: what FullStory says, else twice as long each time."""
+    """How long to wait before the next try: what FullStory says, else twice as long each time.
+
+    Where an account's limit is shared, what FullStory says may be too little, time and again: others were quicker.
+    """
 
     def __init__(self, first: float) -> None:
         self._growing = tenacity.wait_exponential(multiplier=first, max=max(first, _LONGEST_PAUSE))
 
     def __call__(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
+        growing = self._growing(state)
         if isinstance(error, BusyError) and error.retry_after:  # 0 is also a date that our clock has passed
-            return error.retry_after
-        return self._growing(state)
+            return max(error.retry_after, growing) if error.limited else error.retry_after
+        return growing

@@ -359,6 +359,12 @@ def test_without_a_retry_after_that_helps_pauses_double(sim, pauses, said):
     assert pauses == [2, 4, 8]
 
 
+def test_who_is_refused_again_and_again_waits_longer_than_fullstory_says(sim, pauses):
+    fault(sim, "status", "me", status=429, retry_after=3, times=5)
+    client(sim, pauses, backoff="1s", max_retries=5).me()
+    assert pauses == [3, 3, 4, 8, 16]
+
+
 def test_pauses_and_tries_are_bounded(sim, pauses):
     hit = fault(sim, "status", "me", status=502, times=None)
     with pytest.raises(TransientError, match="GET /me: 502 simulated fault") as caught:
