@@ -235,17 +235,22 @@ def read_text(url: str) -> str | None:
 
 def _said(exc: Exception, bucket: str, endpoint: str) -> HauserError:
     status, text = _status(exc), _line(exc)
+    answer: HauserError
     if problem := _in_between(exc, bucket, endpoint):
-        return problem
-    if isinstance(exc, _PASSES) or status in ("408", "429") or status[:1] == "5" or _is_busy(exc):
-        return TransientError(f"bucket {bucket} cannot be used at present: {text}; run again later")
-    if status in ("403", "AccessDenied", "AllAccessDisabled"):
-        return LoadError(f"bucket {bucket} refuses: {text}; {RIGHTS}")
-    if isinstance(exc, ParamValidationError):
-        return ConfigError(f"bucket {bucket} has a name that no bucket can have: {PLACE}")
-    if isinstance(exc, (PermissionError, BotoCoreError, GoogleAuthError)) or status == "401":
-        return ConfigError(f"bucket {bucket} does not take these keys: {text}; {KEYS}")
-    return ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {SETTINGS}")
+        answer = problem
+    elif isinstance(exc, _PASSES) or status in ("408", "429") or status[:1] == "5" or _is_busy(exc):
+        answer = TransientError(f"bucket {bucket} cannot be used at present: {text}; run again later")
+    elif status == "RequestTimeTooSkewed":  # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        answer = ConfigError(f"bucket {bucket} refuses: the clock of this machine is wrong ({text}); set it right")
+    elif status in ("403", "AccessDenied", "AllAccessDisabled"):
+        answer = LoadError(f"bucket {bucket} refuses: {text}; {RIGHTS}")
+    elif isinstance(exc, ParamValidationError):
+        answer = ConfigError(f"bucket {bucket} has a name that no bucket can have: {PLACE}")
+    elif isinstance(exc, (PermissionError, BotoCoreError, GoogleAuthError)) or status == "401":
+        answer = ConfigError(f"bucket {bucket} does not take these keys: {text}; {KEYS}")
+    else:
+        answer = ConfigError(f"bucket {bucket} cannot be used with these settings: {text}; {SETTINGS}")
+    return answer
 
 
 def _in_between(exc: Exception, bucket: str, endpoint: str) -> HauserError | None:

@@ -282,6 +282,14 @@ def test_each_right_in_a_bucket_is_tried_by_a_request_of_its_own(request, store,
         bucket.may_be_changed("events/tried")
 
 
+def test_a_wrong_clock_is_not_taken_for_wrong_keys(s3):
+    s3.faults.append(
+        Fault("^GET ", "error", status=403, reason="RequestTimeTooSkewed", message="too large", times=None)
+    )
+    with pytest.raises(ConfigError, match="bucket events refuses: the clock of this machine is wrong"):
+        Bucket(s3.fs(), "events/late").refuse_missing()
+
+
 def test_what_a_store_does_not_know_is_not_taken_for_a_refusal(s3):
     s3.faults.append(Fault("^PUT ", "error", status=501, reason="NotImplemented", message="no parts", times=None))
     assert not Bucket(s3.fs(), "events/plain").may_be_changed("events/plain")
