@@ -18,7 +18,6 @@ from hauser_dlt.shutdown import Stopping
 PAUSE = 600  # seconds
 DAY = timedelta(days=1)
 LOGGER = logging.getLogger("hauser_dlt")
-LOGGER.setLevel(logging.INFO)
 LATE = timedelta(hours=6)  # after a partition has come up: then it should be loaded
 
 # A day has settled a day after its end (export_delay), so the newest partition is the day before yesterday.
@@ -125,6 +124,7 @@ def logged_by(log: logging.Logger) -> Iterator[None]:
     forward = logging.Handler(logging.INFO)
     forward.emit = lambda record: log.log(record.levelno, record.getMessage())  # type: ignore[method-assign]
     LOGGER.addHandler(forward)
+    LOGGER.setLevel(logging.INFO)
     try:
         yield
     finally:

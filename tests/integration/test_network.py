@@ -63,6 +63,7 @@ class Proxy:
                 back.join(5)
 
     def close(self):
+        self._listening.shutdown(socket.SHUT_RDWR)  # else the thread goes on waiting, and the port stays open
         self._listening.close()
 
 

@@ -192,7 +192,6 @@ def test_what_is_no_place_is_named_with_where_it_stands(here, monkeypatch, desti
     ("destination", "missing"),
     [
         ("postgres", "database, password, username, host"),
-        ("bigquery", "project_id, private_key, client_email"),
         ("motherduck", "password"),
     ],
 )
