@@ -126,7 +126,12 @@ def soak(runs, kind, seed, windows):
 
 @pytest.mark.parametrize(
     ("target", "seed"),
-    [("duckdb", 1), ("parquet", 2), ("delta", 3), pytest.param("iceberg", 4, marks=pytest.mark.slow)],
+    [
+        ("duckdb", 1),
+        ("parquet", 2),
+        pytest.param("delta", 3, marks=pytest.mark.slow),
+        pytest.param("iceberg", 4, marks=pytest.mark.slow),
+    ],
     indirect=["target"],
 )
 def test_a_handful_of_windows_survives_whatever_happens(runs, request, seed):

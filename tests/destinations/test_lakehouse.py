@@ -20,30 +20,16 @@ NOW = MIDNIGHT + 2 * DAY  # a day has settled: four windows of six hours
 
 LATER = [
     pytest.param(kind, marks=pytest.mark.slow)
-    for kind in ("delta-gcs", "iceberg-gcs", "iceberg-glue", "iceberg-rest", "delta-az")
+    for kind in ("delta-gcs", "delta-az", "iceberg-s3", "iceberg-gcs", "iceberg-glue", "iceberg-rest")
 ]
 
 in_each_format = pytest.mark.parametrize("target", ["delta", "iceberg"], indirect=True)
 everywhere = pytest.mark.parametrize(
     "target",
-    [
-        "delta",
-        "delta-s3",
-        "delta-gcs",
-        LATER[-1],
-        "iceberg",
-        "iceberg-s3",
-        LATER[1],
-        "iceberg-glue",
-        "iceberg-rest",
-        "ducklake",
-        "ducklake-s3",
-    ],
+    ["delta", "delta-s3", "iceberg", "ducklake", *LATER, pytest.param("ducklake-s3", marks=pytest.mark.slow)],
     indirect=True,
 )
-also_side_by_side = pytest.mark.parametrize(
-    "target", ["delta", "delta-s3", "iceberg", "iceberg-s3", *LATER], indirect=True
-)
+also_side_by_side = pytest.mark.parametrize("target", ["delta", "delta-s3", "iceberg", *LATER], indirect=True)
 
 
 @everywhere
@@ -76,7 +62,7 @@ def test_runs_side_by_side_commit_without_losing_each_others(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["delta-s3", "iceberg-s3", *LATER], indirect=True)
+@pytest.mark.parametrize("target", ["delta-s3", *LATER], indirect=True)
 def test_runs_killed_in_the_midst_of_a_request_are_made_good(runs):
     """What deltalake and pyiceberg do by themselves, the steps of the crash matrix do not show."""
     for after in (1.5, 2.0, 2.5, 3.0, 3.5):
