@@ -47,7 +47,7 @@ _CERTIFICATES = {
 }
 _SPELLED = {"gcs": "gs", "s3a": "s3", "abfs": "az", "abfss": "az"}
 _S3 = "https://s3.amazonaws.com"
-NOTHING = "hauser_dlt_check"  # an object that is never there
+_NOTHING = "hauser_dlt_check"  # an object that is never there
 _UNMET = (FileNotFoundError, FileExistsError)  # so fsspec says of what is missing, and gcsfs of a failed condition
 _UNMET_CONDITIONS = ("PreconditionFailed", "ConditionNotMet", "BlobNotFound")  # of S3; of Azure
 _UNKNOWN = ("NotImplemented", "MethodNotAllowed", "405", "501")
@@ -98,6 +98,7 @@ class Bucket:
     Attributes:
         word: what its owner calls it.
         files: fsspec's file system.
+        name: of the bucket.
         folder: the path in it.
     """
 
@@ -158,7 +159,7 @@ class Bucket:
         Raises:
             HauserError: they cannot, and what to do.
         """
-        name = f"{folder.strip('/')}/{NOTHING}".removeprefix(f"{self.name}/")
+        name = f"{folder.strip('/')}/{_NOTHING}".removeprefix(f"{self.name}/")
         requests = self.requests_for(name)
         if requests is None:
             return False
@@ -176,7 +177,7 @@ class Bucket:
         place = {"Bucket": self.name, "Key": name}
         ask = self.files.call_s3
         yield partial(ask, "head_object", **place)
-        yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=NOTHING, Body=b"")
+        yield partial(ask, "upload_part", **place, PartNumber=1, UploadId=_NOTHING, Body=b"")
         # in a bucket with versions, to delete what is not there would leave a mark, were it not for the condition
         yield partial(ask, "delete_object", **place, IfMatch='"0"')
 

@@ -74,7 +74,7 @@ class LakehouseAdapter(FilesAdapter):
         adapter = super().of(run, settings, reading=reading)
         if run.table_format == "iceberg" and adapter.place.startswith(AZURE):
             raise ConfigError(
-                f'table_format = "{run.table_format}": not on Azure, where no test has shown that commits are safe; set'
+                'table_format = "iceberg": not on Azure, where no test has shown that commits are safe; set'
                 " bucket_url under [destination.filesystem] to a folder or another bucket, or have files without one"
             )
         adapter.expires_after = run.expire_snapshots

@@ -63,8 +63,8 @@ class Collecting:
         so_far: what has been done up to now.
     """
 
-    def __init__(self, so_far: Summary | None = None) -> None:
-        self.so_far = so_far or Summary()
+    def __init__(self) -> None:
+        self.so_far = Summary()
 
     def planned(self, plan: Plan) -> None:
         """See `Report`."""
